@@ -1,0 +1,55 @@
+/* cli.c: finds the verb, runs it, reports its error; see cli.h. */
+#include "cli/cli.h"
+
+#ifndef HUG_VERSION
+#define HUG_VERSION "unknown"
+#endif
+
+static const Verb *verb_find(const char *name)
+{
+    for (const Verb *const *v = verbs; *v; v++)
+        if (strcmp((*v)->name, name) == 0)
+            return *v;
+    return NULL;
+}
+
+static int print_help(const char *name)
+{
+    const Verb *verb = name ? verb_find(name) : NULL;
+    if (verb) {
+        printf("hug %s %s\n\n%s\n", verb->name, verb->synopsis, verb->summary);
+        if (verb->help)
+            printf("\n%s\n", verb->help);
+        return 0;
+    }
+    if (name) {
+        fprintf(stderr, "hug: there is no command '%s'; `hug help` lists them\n", name);
+        return 2;
+    }
+    puts("hug: a machine-learning hub and engine in one program\n");
+    for (const Verb *const *v = verbs; *v; v++)
+        printf("  hug %-10s %s\n", (*v)->name, (*v)->summary);
+    puts("\n`hug help COMMAND` says more about one of them.");
+    return 0;
+}
+
+int cli_main(int n, char **args)
+{
+    const char *name = n > 1 ? args[1] : "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        puts("hug " HUG_VERSION);
+        return 0;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return print_help(n > 2 ? args[2] : NULL);
+    const Verb *verb = verb_find(name);
+    if (!verb)
+        return print_help(name);
+    if (n > 2 && (strcmp(args[2], "--help") == 0 || strcmp(args[2], "-h") == 0))
+        return print_help(name);
+    Error err = {0};
+    if (verb->run(n - 1, args + 1, &err))
+        return 0;
+    fprintf(stderr, "hug %s: %s\n", verb->name, err.text);
+    return err.code == ERR_USAGE ? 2 : 1;
+}

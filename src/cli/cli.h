@@ -1,0 +1,23 @@
+/* The `hug` command: a table of verbs, one file each.
+ *
+ * To add a verb: write src/cli/verb_x.c with one `const Verb verb_x`, and name it in verbs.c and in
+ * meson.build. Contract with scripts: results on standard output, one line on standard error when
+ * something is wrong, exit status 0, 1 (it did not work) or 2 (a misused command). */
+#pragma once
+
+#include "base/str.h"
+
+typedef struct Verb {
+    const char *name;
+    const char *synopsis; // what follows the name: "MODEL PROMPT [--greedy]"
+    const char *summary;  // one line for `hug help`
+    const char *help;     // what `hug help NAME` adds; NULL if the summary says it all
+    /* args[0] is the verb's name; args[n] is NULL. On failure err says what was wrong, with which
+     * input, and what to do; ERR_USAGE makes the exit status 2. */
+    bool (*run)(int n, char **args, Error *err);
+} Verb;
+
+/* All verbs, ending with NULL. */
+extern const Verb *const verbs[];
+
+int cli_main(int n, char **args);
