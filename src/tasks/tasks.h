@@ -1,0 +1,88 @@
+/* Tasks: a task's name and a model in, JSON out: what `transformers.pipeline` and the Inference API
+ * give, to the field.
+ *
+ * A Pipeline is a model loaded with its tokenizer for one task. The caller hands over "inputs" and
+ * "parameters" as a request body has them and gets the answer's JSON. Every task is a row of
+ * `tasks`; to add one, write src/tasks/x.c with one `const Task task_x` and name it there.
+ *
+ * Threads: a Pipeline belongs to one thread at a time (it owns the model's cache and its scratch
+ * memory). The `cancelled` flag of a call may be set by any thread. */
+#pragma once
+
+#include "base/json.h"
+#include "text/tokenizer.h"
+
+#include <stdatomic.h>
+
+typedef struct Pipeline Pipeline;
+
+/* One generated token, as it is found. */
+typedef struct TaskToken {
+    int index; // 0, 1, ... within its sequence
+    int32_t id;
+    Str text;      // what this token completes: whole characters, often empty; borrowed
+    float logprob; // of the token under the model, before sampling filters
+    bool special;
+} TaskToken;
+
+typedef enum FinishReason { FINISH_LENGTH, FINISH_EOS, FINISH_STOP, FINISH_CANCELLED } FinishReason;
+/* "length", "eos_token", "stop_sequence", "cancelled" */
+const char *finish_reason_name(FinishReason reason);
+
+/* What one run is given beside its inputs, and what it tells beside its answer. */
+typedef struct TaskCall {
+    /* Called for each token of a text task; false stops the run with ERR_CANCELLED. May be NULL.
+     * With a stop text, what may be its beginning is held back until it is clear. */
+    bool (*on_token)(void *context, const TaskToken *token);
+    void *context;
+    const atomic_bool *cancelled; // looked at between tokens; may be NULL
+    json_t *warnings;             // a list to append sentences to (unknown parameters); may be NULL
+    // results
+    FinishReason finish_reason; // of the first sequence
+    int64_t prompt_tokens, generated_tokens;
+    Str generated_text; // the new text alone, of the first sequence; borrowed until the next run
+    int64_t prefill_ns, decode_ns;
+} TaskCall;
+
+typedef struct PipelineOptions {
+    const char *dtype; // "f32", "bf16", ...; NULL: as the file has it
+    int threads;       // 0: all
+} PipelineOptions;
+
+typedef struct Task {
+    const char *name;       // "text-generation"
+    const char *aliases[4]; // other names of the same task: "conversational", "chat"
+    const char *summary;    // one line
+    bool streams;           // calls on_token
+    /* Opens what the pipeline of this task needs and hangs it on `p`; see tasks_internal.h. */
+    bool (*open)(Pipeline *p, Error *err);
+    void (*close)(Pipeline *p);
+    json_t *(*run)(Pipeline *p, const json_t *inputs, const json_t *parameters, TaskCall *call,
+                   Error *err);
+} Task;
+
+/* All tasks, ending with NULL. */
+extern const Task *const tasks[];
+/* By name or alias; NULL if there is none. */
+const Task *task_find(Str name);
+
+/* Loads the model at `path` (a folder or a .gguf file) for a task; task NULL: the one the model's
+ * configuration says. ERR_UNSUPPORTED with a sentence that names the kind of model when no task or
+ * no architecture of ours fits. `options` may be NULL. */
+Pipeline *pipeline_open(const char *path, const Task *task, const PipelineOptions *options,
+                        Error *err);
+void pipeline_free(Pipeline *p);
+AUTO_FREE(Pipeline, pipeline_free)
+const Task *pipeline_task(const Pipeline *p);
+const Tokenizer *pipeline_tokenizer(const Pipeline *p);
+/* Bytes of memory that the loaded model takes, maps included; for a pool's budget. */
+size_t pipeline_memory(const Pipeline *p);
+/* The longest sequence of tokens the model takes. */
+int64_t pipeline_max_tokens(const Pipeline *p);
+
+/* Runs the task once. inputs: a string, a list of strings, or (text-generation) a list of messages
+ * {"role", "content"}; parameters: an object, or NULL; null members count as absent, unknown ones
+ * become warnings. `call` may be NULL. Returns the answer, which the caller decrefs.
+ * ERR_INVALID names the parameter; ERR_CANCELLED after `cancelled` or a false on_token. */
+json_t *pipeline_run(Pipeline *p, const json_t *inputs, const json_t *parameters, TaskCall *call,
+                     Error *err);
