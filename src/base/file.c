@@ -94,7 +94,9 @@ static void folder_of(const char *path, char *out, size_t size)
         snprintf(out, size, "%.*s", (int)MAX(slash, (size_t)1), path);
 }
 
-bool file_write_atomic(const char *path, Str bytes, int mode, Error *err)
+bool file_write_atomic_by(const char *path, int mode,
+                          bool (*write_content)(int fd, void *context, Error *err), void *context,
+                          Error *err)
 {
     char temp[4200], folder[4200];
     if (snprintf(temp, sizeof temp, "%s.XXXXXX", path) >= (int)sizeof temp)
@@ -103,7 +105,7 @@ bool file_write_atomic(const char *path, Str bytes, int mode, Error *err)
     AUTO_FD int fd = mkostemp(temp, O_CLOEXEC);
     if (fd < 0)
         return fail_io(err, "write '%s'", path);
-    if (!fd_write_all(fd, bytes.ptr, bytes.len, err)) {
+    if (!write_content(fd, context, err)) {
         unlink(temp);
         return fail_while(err, "write '%s'", path);
     }
@@ -114,6 +116,17 @@ bool file_write_atomic(const char *path, Str bytes, int mode, Error *err)
         return fail_io(err, "write '%s'", path);
     }
     return file_sync_folder(folder, err);
+}
+
+static bool write_str(int fd, void *context, Error *err)
+{
+    const Str *bytes = context;
+    return fd_write_all(fd, bytes->ptr, bytes->len, err);
+}
+
+bool file_write_atomic(const char *path, Str bytes, int mode, Error *err)
+{
+    return file_write_atomic_by(path, mode, write_str, &bytes, err);
 }
 
 bool file_exists(const char *path)

@@ -18,6 +18,10 @@ bool file_read(const char *path, Buf *out, Error *err);
 /* Replaces path by these bytes: temporary file, fsync, rename, fsync of the folder. The old
  * content stays whole until the new one is safe. */
 bool file_write_atomic(const char *path, Str bytes, int mode, Error *err);
+/* The same for content that write(fd, context, err) streams. */
+bool file_write_atomic_by(const char *path, int mode,
+                          bool (*write)(int fd, void *context, Error *err), void *context,
+                          Error *err);
 /* All n bytes or an error; goes on after short writes and signals. */
 bool fd_write_all(int fd, const void *bytes, size_t n, Error *err);
 /* Reads exactly n bytes at offset; ERR_INVALID when the file ends before. */

@@ -5,15 +5,25 @@
 
 #include <math.h>
 
-json_t *json_parse(Str text, const char *name, Error *err)
+static json_t *parse(Str text, size_t flags, const char *name, Error *err)
 {
     json_error_t where;
-    json_t *value = json_loadb(text.ptr ? text.ptr : "", text.len,
-                               JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
+    json_t *value = json_loadb(text.ptr ? text.ptr : "", text.len, flags, &where);
     if (!value)
-        return fail(err, json_error_code(&where) == json_error_stack_overflow ? ERR_LIMIT : ERR_INVALID,
+        return fail(err,
+                    json_error_code(&where) == json_error_stack_overflow ? ERR_LIMIT : ERR_INVALID,
                     "%s: line %d column %d: %s", name, where.line, where.column, where.text);
     return value;
+}
+
+json_t *json_parse(Str text, const char *name, Error *err)
+{
+    return parse(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, name, err);
+}
+
+json_t *json_parse_strict(Str text, const char *name, Error *err)
+{
+    return parse(text, JSON_REJECT_DUPLICATES, name, err);
 }
 
 json_t *json_read_file(const char *path, size_t max, Error *err)
@@ -190,8 +200,8 @@ static bool field_read(void *at, const Field *f, const json_t *object, Arena *a,
         return fail(err, ERR_INVALID, "'%s' must be %s, not %s", f->key, kind_names[f->kind],
                     type_name(value));
     if (f->kind == FIELD_TEXT) {
-        *(const char **)at = arena_cstr(
-            a, (Str){json_string_value(value), json_string_length(value)});
+        *(const char **)at =
+            arena_cstr(a, (Str){json_string_value(value), json_string_length(value)});
         return true;
     }
     double number = json_is_boolean(value) ? json_is_true(value) : json_number_value(value);

@@ -13,6 +13,8 @@ AUTO_FREE(json_t, json_decref)
 /* Parses one JSON value that fills the text. Duplicate keys: the last wins. ERR_INVALID says
  * "name: line L column C: what", ERR_LIMIT when nested deeper than jansson's 2048. */
 json_t *json_parse(Str text, const char *name, Error *err);
+/* As json_parse, but refuses duplicate keys, NUL in strings, and anything but an object or list. */
+json_t *json_parse_strict(Str text, const char *name, Error *err);
 json_t *json_read_file(const char *path, size_t max, Error *err);
 
 /* Reads of an object's member that never fail: the default where it is absent or of another type.
@@ -32,11 +34,11 @@ void json_write(Buf *out, const json_t *value);
 /* A table that fills a struct from an object, one row a field; models' configurations, request
  * parameters and training arguments are such tables. */
 typedef enum FieldKind {
-    FIELD_INT,   // int64_t
-    FIELD_FLOAT, // float
+    FIELD_INT,    // int64_t
+    FIELD_FLOAT,  // float
     FIELD_DOUBLE, // double
-    FIELD_BOOL,  // bool
-    FIELD_TEXT,  // const char *, copied to the arena; NULL if absent without a default
+    FIELD_BOOL,   // bool
+    FIELD_TEXT,   // const char *, copied to the arena; NULL if absent without a default
 } FieldKind;
 
 typedef struct Field {
@@ -50,21 +52,24 @@ typedef struct Field {
 } Field;
 
 #define NEED(type, member, field_kind, name)                                                       \
-    {.key = (name), .kind = FIELD_##field_kind, .offset = offsetof(type, member), .needed = true}
+    {                                                                                              \
+        .key = (name), .kind = FIELD_##field_kind, .offset = offsetof(type, member),               \
+        .needed = true                                                                             \
+    }
 #define OPT(type, member, field_kind, name, value)                                                 \
-    {.key = (name),                                                                                \
-     .kind = FIELD_##field_kind,                                                                   \
-     .offset = offsetof(type, member),                                                             \
-     .otherwise = (double)(value)}
+    {                                                                                              \
+        .key = (name), .kind = FIELD_##field_kind, .offset = offsetof(type, member),               \
+        .otherwise = (double)(value)                                                               \
+    }
 #define OPT_TEXT(type, member, name, value)                                                        \
-    {.key = (name), .kind = FIELD_TEXT, .offset = offsetof(type, member), .text = (value)}
+    {                                                                                              \
+        .key = (name), .kind = FIELD_TEXT, .offset = offsetof(type, member), .text = (value)       \
+    }
 #define OPT_RANGE(type, member, field_kind, name, value, least, most)                              \
-    {.key = (name),                                                                                \
-     .kind = FIELD_##field_kind,                                                                   \
-     .offset = offsetof(type, member),                                                             \
-     .otherwise = (double)(value),                                                                 \
-     .min = (least),                                                                               \
-     .max = (most)}
+    {                                                                                              \
+        .key = (name), .kind = FIELD_##field_kind, .offset = offsetof(type, member),               \
+        .otherwise = (double)(value), .min = (least), .max = (most)                                \
+    }
 
 /* JSON null counts as absent. ERR_INVALID names the key, what was wanted and what was found. On
  * failure *out may be half filled. */
