@@ -1,0 +1,21 @@
+/* What the parsers share with checkpoint.c. A parser checks every bound of `bytes` before it adds a
+ * tensor, and copies names into the checkpoint's arena. */
+#pragma once
+
+#include "formats/checkpoint.h"
+
+/* Of the checkpoint's lifetime. */
+Arena *checkpoint_arena(Checkpoint *c) __attribute__((returns_nonnull));
+/* Consumes nothing; copies t, whose name must already live as long as the checkpoint. ERR_INVALID
+ * if the name is taken, ERR_LIMIT past a million tensors. */
+bool checkpoint_add(Checkpoint *c, const StoredTensor *t, Error *err);
+void checkpoint_set_gguf(Checkpoint *c, const Gguf *gguf);
+
+bool safetensors_parse(Checkpoint *c, Str bytes, const char *name, Error *err);
+bool gguf_parse(Checkpoint *c, Str bytes, const char *name, Error *err);
+
+/* The number of values, or an error for a negative dimension or an overflow. */
+bool dims_count(const int64_t *dims, int rank, int64_t *count, Error *err);
+
+/* What a GGUF file's metadata say, in config.json's words. The caller's. */
+json_t *gguf_config(const Checkpoint *c, Error *err);

@@ -1,0 +1,93 @@
+/* gguf_config.c: a GGUF file's metadata in config.json's words, so that one model definition reads
+ * both. Keys follow one pattern for all architectures ("ARCH.block_count"), hence one table. */
+#include "formats/formats_internal.h"
+#include "formats/gguf.h"
+
+typedef struct KeyPair {
+    const char *gguf; // behind "ARCH."
+    const char *hf;   // a dotted path
+} KeyPair;
+
+static const KeyPair keys[] = {
+    {"vocab_size", "vocab_size"},
+    {"context_length", "max_position_embeddings"},
+    {"embedding_length", "hidden_size"},
+    {"block_count", "num_hidden_layers"},
+    {"feed_forward_length", "intermediate_size"},
+    {"attention.head_count", "num_attention_heads"},
+    {"attention.head_count_kv", "num_key_value_heads"},
+    {"attention.key_length", "head_dim"},
+    {"attention.sliding_window", "sliding_window"},
+    {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
+    {"attention.layer_norm_epsilon", "layer_norm_epsilon"},
+    {"rope.dimension_count", "rope_dim"},
+    {"rope.freq_base", "rope_theta"},
+    {"rope.scaling.type", "rope_scaling.rope_type"},
+    {"rope.scaling.factor", "rope_scaling.factor"},
+    {"rope.scaling.original_context_length", "rope_scaling.original_max_position_embeddings"},
+    {"rope.scaling.attn_factor", "rope_scaling.attention_factor"},
+    {"rope.scaling.yarn_beta_fast", "rope_scaling.beta_fast"},
+    {"rope.scaling.yarn_beta_slow", "rope_scaling.beta_slow"},
+    {"expert_count", "num_local_experts"},
+    {"expert_used_count", "num_experts_per_tok"},
+};
+
+/* Special tokens are named alike in all files. */
+static const KeyPair tokens[] = {
+    {"tokenizer.ggml.bos_token_id", "bos_token_id"},
+    {"tokenizer.ggml.eos_token_id", "eos_token_id"},
+    {"tokenizer.ggml.padding_token_id", "pad_token_id"},
+};
+
+/* Sets a value at a path of at most two parts. */
+static void set_at(json_t *object, const char *path, json_t *value)
+{
+    Str rest = str_of(path), part;
+    str_split(&rest, '.', &part);
+    if (rest.len == 0) {
+        json_object_set_new(object, path, value);
+        return;
+    }
+    json_t *inner = json_object_getn(object, part.ptr, part.len);
+    if (!inner) {
+        inner = json_object();
+        json_object_setn_new(object, part.ptr, part.len, inner);
+    }
+    json_object_setn_new(inner, rest.ptr, rest.len, value);
+}
+
+static int64_t first_dim(const Checkpoint *c, const char *name)
+{
+    const StoredTensor *t = checkpoint_find(c, str_of(name));
+    return t && t->rank > 0 ? t->dims[0] : 0;
+}
+
+json_t *gguf_config(const Checkpoint *c, Error *err)
+{
+    const Gguf *g = checkpoint_gguf(c);
+    Str arch = gguf_str(g, "general.architecture");
+    if (arch.len == 0 || arch.len > 64 || !str_is_utf8(arch))
+        return fail(err, ERR_INVALID, "'general.architecture' is missing or unusable");
+    AUTO(json_decref) json_t *all = gguf_to_json(g, 1024), *config = json_object();
+    json_object_set_new(config, "model_type", json_from_str(arch));
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        char key[160];
+        snprintf(key, sizeof key, "%.*s.%s", STR(arch), keys[i].gguf);
+        json_t *value = json_object_get(all, key);
+        if (value)
+            set_at(config, keys[i].hf, json_incref(value));
+    }
+    for (size_t i = 0; i < COUNT(tokens); i++) {
+        json_t *value = json_object_get(all, tokens[i].gguf);
+        if (value)
+            json_object_set(config, tokens[i].hf, value);
+    }
+    // The embedding says how many tokens there are even where the metadata do not.
+    if (!json_object_get(config, "vocab_size"))
+        json_object_set_new(config, "vocab_size", json_integer(first_dim(c, "token_embd.weight")));
+    json_object_set_new(config, "tie_word_embeddings",
+                        json_boolean(!checkpoint_find(c, S("output.weight"))));
+    json_object_set_new(config, "attention_bias",
+                        json_boolean(checkpoint_find(c, S("blk.0.attn_q.bias")) != NULL));
+    return TAKE(config);
+}
