@@ -24,6 +24,10 @@
     X(ERR_INVALID, "invalid")               /* the input is malformed or out of range */           \
     X(ERR_UNSUPPORTED, "unsupported")       /* well-formed, but something we do not do */          \
     X(ERR_NOT_FOUND, "not_found")           /* no such thing, or not for this caller's eyes */     \
+    X(ERR_NO_REPO, "no_repo")               /* no such repository, or not for these eyes */        \
+    X(ERR_NO_REVISION, "no_revision")       /* no such branch, tag or commit */                    \
+    X(ERR_NO_ENTRY, "no_entry")             /* no such file or folder in this revision */          \
+    X(ERR_GATED, "gated")                   /* these files need an access grant */                 \
     X(ERR_EXISTS, "exists")                 /* the name is taken */                                \
     X(ERR_CONFLICT, "conflict")             /* somebody else changed it first */                   \
     X(ERR_STALE, "stale")                   /* a precondition of the caller no longer holds */     \
