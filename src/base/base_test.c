@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "base/encode.h"
 #include "base/json.h"
+#include "base/json_scan.h"
 #include "base/map.h"
 
 #include <errno.h>
@@ -301,6 +302,61 @@ static void test_dtypes_round_trip(void **state)
     assert_true(back[0] == 448 && isnan(back[1]) && back[2] == 1 && back[3] == 0x1p-9f);
 }
 
+static void test_json_is_scanned_without_building_it(void **state)
+{
+    Error err = {0};
+    AUTO_BUF scratch;
+    buf_init(&scratch, 0);
+    Str key;
+    JsonScan s = json_scan_of(S("{\"a\\u00e9\\ud83e\\udd17\": [1, -2.5, {}], \"b\": {\"c\": [\"]\"]}, \"d\": []}"),
+                              "doc");
+    json_scan_object(&s);
+    assert_true(json_scan_key(&s, &scratch, &key));
+    assert_str(key, "aé🤗");
+    json_scan_array(&s);
+    assert_true(json_scan_item(&s));
+    assert_int_equal(json_scan_int(&s, 0, 9), 1);
+    assert_true(json_scan_item(&s));
+    assert_true(json_scan_number(&s) == -2.5);
+    assert_true(json_scan_item(&s));
+    assert_str(json_scan_skip(&s), "{}");
+    assert_false(json_scan_item(&s));
+    assert_true(json_scan_key(&s, &scratch, &key));
+    assert_str(json_scan_skip(&s), "{\"c\": [\"]\"]}");
+    assert_true(json_scan_key(&s, &scratch, &key));
+    json_scan_array(&s);
+    assert_false(json_scan_item(&s));
+    assert_false(json_scan_key(&s, &scratch, &key));
+    assert_ok(json_scan_ok(&s, &err));
+
+    s = json_scan_of(S("{\"a\": [1"), "doc");
+    json_scan_object(&s);
+    assert_true(json_scan_key(&s, &scratch, &key));
+    json_scan_skip(&s);
+    assert_false(json_scan_key(&s, &scratch, &key));
+    assert_fails(json_scan_ok(&s, &err), ERR_INVALID, "doc: offset 8: the text ends in a value");
+}
+
+static void test_broken_utf8_becomes_one_mark_a_part(void **state)
+{
+    static const struct {
+        Str in;
+        const char *out;
+    } rows[] = {
+        {S("a\xC3\xA9z"), "aéz"},
+        {S("\xE4\xB8z"), "\xEF\xBF\xBDz"},             // the beginning of a character: one mark
+        {S("\xF0\x9F\xA4"), "\xEF\xBF\xBD"},
+        {S("\xC0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD"}, // never a beginning: one a byte
+        {S("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTO_BUF out;
+        buf_init(&out, 0);
+        buf_add_lossy(&out, rows[i].in);
+        assert_str(buf_str(&out), rows[i].out);
+    }
+}
+
 int main(void)
 {
     atexit(test_folder_remove);
@@ -310,5 +366,6 @@ int main(void)
                test_maps_keep_order_and_replace, test_encodings_round_trip,
                test_dates_are_what_the_clients_parse, test_files_are_replaced_whole,
                test_unsafe_paths_are_refused, test_field_tables_read_and_complain,
-               test_dtypes_round_trip);
+               test_dtypes_round_trip, test_json_is_scanned_without_building_it,
+               test_broken_utf8_becomes_one_mark_a_part);
 }

@@ -195,10 +195,46 @@ int32_t utf8_next(Str s, size_t *pos)
 
 bool str_is_utf8(Str s)
 {
-    for (size_t pos = 0; pos < s.len;)
-        if (utf8_next(s, &pos) < 0)
+    for (size_t pos = 0; pos < s.len;) {
+        uint64_t eight; // most text is ASCII: pass eight bytes at a time
+        if (pos + 8 <= s.len && (memcpy(&eight, s.ptr + pos, 8), !(eight & 0x8080808080808080)))
+            pos += 8;
+        else if (utf8_next(s, &pos) < 0)
             return false;
+    }
     return true;
+}
+
+/* Bytes of the longest beginning of a character at pos, at least 1: what one U+FFFD stands for. */
+static size_t broken_part(Str s, size_t pos)
+{
+    unsigned char lead = (unsigned char)s.ptr[pos];
+    size_t wanted = lead >= 0xF0 && lead <= 0xF4 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC2 ? 2 : 1;
+    if (lead > 0xF4)
+        return 1;
+    size_t n = 1;
+    for (; n < wanted && pos + n < s.len; n++) {
+        unsigned char c = (unsigned char)s.ptr[pos + n];
+        unsigned char low = n > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+        unsigned char high = n > 1 ? 0xBF : lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+        if (c < low || c > high)
+            break;
+    }
+    return n;
+}
+
+void buf_add_lossy(Buf *b, Str s)
+{
+    size_t from = 0;
+    for (size_t pos = 0; pos < s.len;) {
+        size_t here = pos;
+        if (utf8_next(s, &pos) >= 0)
+            continue;
+        buf_add(b, str_slice(s, from, here));
+        buf_add(b, S("\xEF\xBF\xBD"));
+        from = pos = here + broken_part(s, here);
+    }
+    buf_add(b, str_slice(s, from, s.len));
 }
 
 size_t utf8_encode(int32_t code, char out[4])

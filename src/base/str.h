@@ -82,6 +82,9 @@ void buf_add(Buf *b, Str s);
 void buf_add_char(Buf *b, char c);
 void buf_add_bytes(Buf *b, const void *bytes, size_t n);
 void buf_add_utf8(Buf *b, int32_t code);
+/* Appends s with each broken part of its UTF-8 replaced by one U+FFFD, as Unicode recommends and
+ * Python and Rust do ("maximal subparts"). */
+void buf_add_lossy(Buf *b, Str s);
 void buf_printf(Buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(Buf *b, const char *format, va_list args);
 /* Room for n more bytes, to be filled by the caller, who then adds to len; NULL past the limit. */
