@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "base/map.h"
+#include "base/random.h"
 
 #include <errno.h>
 #include <math.h>
@@ -89,8 +90,8 @@ static void test_strings_split_and_parse(void **state)
 static void test_utf8_refuses_what_is_not_well_formed(void **state)
 {
     assert_true(str_is_utf8(S("a\xc3\xa9\xe2\x82\xac\xf0\x9f\xa4\x97")));
-    const Str bad[] = {S("\xc0\x80"), S("\xed\xa0\x80"), S("\xf4\x90\x80\x80"), S("\xe2\x82"),
-                       S("\x80"), S("\xff")};
+    const Str bad[] = {S("\xc0\x80"), S("\xed\xa0\x80"), S("\xf4\x90\x80\x80"),
+                       S("\xe2\x82"), S("\x80"),         S("\xff")};
     for (size_t i = 0; i < COUNT(bad); i++)
         assert_false(str_is_utf8(bad[i]));
     for (int32_t code = 1; code < 0x110000; code += 37) {
@@ -222,9 +223,8 @@ static void test_files_are_replaced_whole(void **state)
 static void test_unsafe_paths_are_refused(void **state)
 {
     Error err = {0};
-    const Str bad[] = {S(""),      S("/a"),     S("a/"),     S("a//b"), S("."),
-                       S("../a"),  S("a/../b"), S("a\\b"),   S("a\0b"), S("a\nb"),
-                       S("\xff")};
+    const Str bad[] = {S(""),       S("/a"),   S("a/"),   S("a//b"), S("."),   S("../a"),
+                       S("a/../b"), S("a\\b"), S("a\0b"), S("a\nb"), S("\xff")};
     for (size_t i = 0; i < COUNT(bad); i++)
         assert_fails(path_is_safe(bad[i], &err), ERR_INVALID, "path");
     assert_ok(path_is_safe(S("a/..b/c.d \xc3\xa9"), &err));
@@ -251,8 +251,9 @@ static void test_field_tables_read_and_complain(void **state)
 {
     Error err = {0};
     AUTO(arena_free) Arena *a = arena_new(0);
-    AUTO(json_decref) json_t *good = json_parse(
-        S("{\"n_layer\": 12.0, \"rope\": {\"theta\": 5}, \"tied\": null}"), "c.json", &err);
+    AUTO(json_decref)
+    json_t *good = json_parse(S("{\"n_layer\": 12.0, \"rope\": {\"theta\": 5}, \"tied\": null}"),
+                              "c.json", &err);
     Sample s;
     assert_ok(fields_read(&s, sample_fields, COUNT(sample_fields), good, a, &err));
     assert_true(s.layers == 12 && s.theta == 5.0f && s.tied && strcmp(s.act, "gelu") == 0);
@@ -280,8 +281,8 @@ static void test_dtypes_round_trip(void **state)
         DType type;
         float tolerance; // half a step of the coarsest block, in units of its largest value; the
                          // block types' f16 scales add 2^-10
-    } cases[] = {{DTYPE_F32, 0},          {DTYPE_F16, 0x1p-11f},   {DTYPE_BF16, 0x1p-8f},
-                 {DTYPE_Q8_0, 1 / 250.f}, {DTYPE_Q4_0, 1 / 7.9f},  {DTYPE_Q4_1, 1 / 14.9f},
+    } cases[] = {{DTYPE_F32, 0},          {DTYPE_F16, 0x1p-11f},  {DTYPE_BF16, 0x1p-8f},
+                 {DTYPE_Q8_0, 1 / 250.f}, {DTYPE_Q4_0, 1 / 7.9f}, {DTYPE_Q4_1, 1 / 14.9f},
                  {DTYPE_Q5_0, 1 / 15.9f}, {DTYPE_Q5_1, 1 / 30.9f}};
     for (size_t c = 0; c < COUNT(cases); c++) {
         uint8_t bytes[1024];
@@ -308,8 +309,9 @@ static void test_json_is_scanned_without_building_it(void **state)
     AUTO_BUF scratch;
     buf_init(&scratch, 0);
     Str key;
-    JsonScan s = json_scan_of(S("{\"a\\u00e9\\ud83e\\udd17\": [1, -2.5, {}], \"b\": {\"c\": [\"]\"]}, \"d\": []}"),
-                              "doc");
+    JsonScan s = json_scan_of(
+        S("{\"a\\u00e9\\ud83e\\udd17\": [1, -2.5, {}], \"b\": {\"c\": [\"]\"]}, \"d\": []}"),
+        "doc");
     json_scan_object(&s);
     assert_true(json_scan_key(&s, &scratch, &key));
     assert_str(key, "aé🤗");
@@ -344,7 +346,7 @@ static void test_broken_utf8_becomes_one_mark_a_part(void **state)
         const char *out;
     } rows[] = {
         {S("a\xC3\xA9z"), "aéz"},
-        {S("\xE4\xB8z"), "\xEF\xBF\xBDz"},             // the beginning of a character: one mark
+        {S("\xE4\xB8z"), "\xEF\xBF\xBDz"}, // the beginning of a character: one mark
         {S("\xF0\x9F\xA4"), "\xEF\xBF\xBD"},
         {S("\xC0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD"}, // never a beginning: one a byte
         {S("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
@@ -357,6 +359,25 @@ static void test_broken_utf8_becomes_one_mark_a_part(void **state)
     }
 }
 
+static void test_random_numbers_repeat_and_are_spread(void **state)
+{
+    Random a = random_of(7), b = random_of(7), c = random_of(8);
+    int seen[6] = {0};
+    bool differs = false;
+    double sum = 0;
+    for (int i = 0; i < 6000; i++) {
+        uint64_t x = random_next(&a);
+        assert_true(x == random_next(&b));
+        differs |= x != random_next(&c);
+        sum += random_unit(&a);
+        random_unit(&b);
+        seen[random_below(&c, 6)]++;
+    }
+    assert_true(differs && sum > 2900 && sum < 3100);
+    for (int i = 0; i < 6; i++)
+        assert_true(seen[i] > 850 && seen[i] < 1150); // five standard deviations
+}
+
 int main(void)
 {
     atexit(test_folder_remove);
@@ -367,5 +388,5 @@ int main(void)
                test_dates_are_what_the_clients_parse, test_files_are_replaced_whole,
                test_unsafe_paths_are_refused, test_field_tables_read_and_complain,
                test_dtypes_round_trip, test_json_is_scanned_without_building_it,
-               test_broken_utf8_becomes_one_mark_a_part);
+               test_broken_utf8_becomes_one_mark_a_part, test_random_numbers_repeat_and_are_spread);
 }
