@@ -1,0 +1,117 @@
+/* Text from a decoder: a loaded language model, a session with its cache, and the loop that picks
+ * tokens until something says stop.
+ *
+ *     LanguageModel *m = language_model_open("gpt2", NULL, &err);
+ *     Session *s = session_new(m, 0, &err);
+ *     GenerateParams p;
+ *     generate_params_read(&p, m, request_json, arena, &err);
+ *     generate(s, prompt_ids, n, &p, &(GenerateCall){.on_token = show}, &err);
+ *
+ * Threads: a LanguageModel is immutable and shared; a Session belongs to one thread at a time; the
+ * `cancelled` flag of a call may be set by any. Sessions must not outlive their model. */
+#pragma once
+
+#include "base/json.h"
+#include "generate/sample.h"
+#include "text/tokenizer.h"
+
+#include <stdatomic.h>
+
+typedef struct LanguageModel LanguageModel;
+typedef struct Session Session;
+
+typedef struct LanguageModelOptions {
+    const char *dtype; // "f32", "bf16", or "auto": block-quantised weights stay as stored, plain
+                       // ones become f32; NULL is "auto"
+} LanguageModelOptions;
+
+/* path is a folder or a .gguf or .safetensors file. ERR_UNSUPPORTED names an architecture that we
+ * do not have, and lists those we do. options may be NULL. */
+LanguageModel *language_model_open(const char *path, const LanguageModelOptions *options,
+                                   Error *err);
+void language_model_free(LanguageModel *m);
+AUTO_FREE(LanguageModel, language_model_free)
+const char *language_model_name(const LanguageModel *m); // the architecture's: "gpt2", "llama"
+int64_t language_model_vocab(const LanguageModel *m);
+int64_t language_model_max_positions(const LanguageModel *m);
+size_t language_model_memory(const LanguageModel *m); // bytes of weights, maps included
+/* What generation_config.json says, else config.json's own generation keys; borrowed. */
+const json_t *language_model_defaults(const LanguageModel *m);
+
+/* A cache for one sequence of up to `capacity` tokens; 0: what the model allows. Memory is taken as
+ * the sequence grows. */
+Session *session_new(const LanguageModel *m, int64_t capacity, Error *err);
+void session_free(Session *s);
+AUTO_FREE(Session, session_free)
+/* Computes n more tokens; afterwards session_logits are those of the last one. ERR_INVALID for an
+ * id outside the vocabulary, ERR_LIMIT past the capacity, ERR_CANCELLED between chunks of a long
+ * prompt when *cancelled (may be NULL) is set: the tokens done by then stay. */
+bool session_feed(Session *s, const int32_t *ids, size_t n, const atomic_bool *cancelled,
+                  Error *err);
+const float *session_logits(const Session *s); // [vocab], borrowed until the next feed
+const int32_t *session_ids(const Session *s);  // session_length of them, borrowed until then
+size_t session_length(const Session *s);
+/* Forgets all tokens behind the first n. */
+void session_rewind(Session *s, size_t n);
+
+/* The names are GenerationConfig's. */
+typedef struct GenerateParams {
+    SampleParams sample;
+    int64_t max_new_tokens, min_new_tokens;
+    int64_t max_length, min_length; // prompt included; 0: unset, max_new_tokens wins
+    int64_t num_return_sequences;
+    int64_t seed; // -1: another one each time
+    const int32_t *eos;
+    size_t n_eos;
+    const Str *stop; // texts that end a sequence; need GenerateCall.tokenizer
+    size_t n_stop;
+} GenerateParams;
+
+/* Fills p from the model's generation_config overlaid by `request` (an object of the same keys,
+ * also `stop` and `stop_sequences` for `stop_strings`; NULL: none). Null members
+ * count as absent, unknown ones are not looked at. Lists go to the arena. ERR_INVALID names the
+ * key. */
+bool generate_params_read(GenerateParams *p, const LanguageModel *m, const json_t *request,
+                          Arena *a, Error *err);
+
+typedef enum StopReason {
+    STOP_LENGTH,
+    STOP_EOS,
+    STOP_TEXT,
+    STOP_CALLER,
+    STOP_CANCELLED
+} StopReason;
+/* "length", "eos_token", "stop_sequence", "caller", "cancelled" */
+const char *stop_reason_name(StopReason reason);
+
+typedef struct GeneratedToken {
+    int sequence, index; // index counts the new tokens of its sequence from 0
+    int32_t id;
+    float logprob; // under the model, before any processor
+} GeneratedToken;
+
+typedef struct Generated {
+    int32_t *ids; // the new tokens, an end token included; in the call's arena
+    size_t n;
+    StopReason reason;
+} Generated;
+
+typedef struct GenerateCall {
+    Arena *arena;                                             // for the results; needed
+    const Tokenizer *tokenizer;                               // needed for stop texts alone
+    bool (*on_token)(void *context, const GeneratedToken *t); // false: STOP_CALLER; may be NULL
+    void *context;
+    const atomic_bool *cancelled; // looked at between tokens; may be NULL
+    // results
+    Generated *sequences; // num_return_sequences of them
+    size_t n_sequences;
+    size_t prompt_cached; // tokens of the prompt that the session already held
+    int64_t prefill_ns, decode_ns;
+    size_t decode_tokens; // of all sequences, the first token of each (prefill's) not counted
+} GenerateCall;
+
+/* Feeds the prompt (only what the session does not already hold of it) and generates. A cancelled
+ * run succeeds, with what it had and STOP_CANCELLED. ERR_INVALID for an empty prompt, ERR_LIMIT for
+ * one that leaves no room. */
+bool generate(Session *s, const int32_t *prompt, size_t n, const GenerateParams *p,
+              GenerateCall *call, Error *err);
