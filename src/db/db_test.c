@@ -1,0 +1,183 @@
+/* Tests of db.h: binding and reading, transactions, threads, migrations, other processes. */
+#include "base/test.h"
+#include "db/db.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const Migration list[] = {
+    {1, "people", "CREATE TABLE people (id TEXT PRIMARY KEY, name TEXT NOT NULL, age BIGINT);"},
+    {2, "pets", "CREATE TABLE pets (name TEXT NOT NULL); INSERT INTO pets VALUES ('Rex');"},
+};
+
+static Db *fresh(const char *name)
+{
+    Error err = {0};
+    Db *db = db_open(test_path(name), &err);
+    if (!db || !db_migrate(db, list, COUNT(list), &err))
+        fail_msg("%s", err.text);
+    return db;
+}
+
+static bool add(Db *db, Str id, Str name, int64_t age, bool commit, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_write(db, err);
+    if (!c)
+        return false;
+    AUTO(query_end)
+    Query *q = query_open(c, "INSERT INTO people (id, name, age) VALUES ($1, $2, $3)");
+    bind_str(q, id);
+    bind_str(q, name);
+    bind_int(q, age);
+    if (!query_run(q, err))
+        return false;
+    return !commit || conn_commit(c, err);
+}
+
+static int64_t count(Db *db)
+{
+    AUTO(conn_end) Conn *c = db_read(db, NULL);
+    AUTO(query_end) Query *q = query_open(c, "SELECT count(*) FROM people");
+    assert_true(query_next(q));
+    return row_int(q);
+}
+
+static void test_reads_back_what_it_wrote(void **state)
+{
+    Error err = {0};
+    AUTO(db_close) Db *db = fresh("write.db");
+    AUTO(arena_free) Arena *a = arena_new(0);
+    assert_ok(add(db, S("1"), S("Ada \xC3\xA9"), 36, true, &err));
+    AUTO(conn_end) Conn *c = db_read(db, &err);
+    AUTO(query_end) Query *q = query_open(c, "SELECT name, age, NULL FROM people WHERE id = $1");
+    bind_str(q, S("1"));
+    assert_true(query_next(q));
+    assert_str(row_str(q, a), "Ada \xC3\xA9");
+    assert_int_equal(row_int(q), 36);
+    assert_str(row_view(q), "");
+    assert_false(query_next(q));
+    assert_ok(query_ok(q, &err));
+}
+
+static void test_takes_back_what_was_not_committed(void **state)
+{
+    Error err = {0};
+    AUTO(db_close) Db *db = fresh("rollback.db");
+    assert_ok(add(db, S("1"), S("x"), 1, false, &err));
+    assert_int_equal(count(db), 0);
+    assert_ok(add(db, S("1"), S("x"), 1, true, &err));
+    assert_fails(add(db, S("1"), S("y"), 1, true, &err), ERR_EXISTS, "UNIQUE");
+    assert_int_equal(count(db), 1);
+}
+
+static void test_says_what_is_wrong_with_a_statement(void **state)
+{
+    Error err = {0};
+    AUTO(db_close) Db *db = fresh("wrong.db");
+    AUTO(conn_end) Conn *c = db_read(db, &err);
+    for (int i = 0; i < 2; i++) {
+        AUTO(query_end) Query *q = query_open(c, "SELECT nothing FROM nowhere WHERE x = $1");
+        bind_int(q, 1);
+        assert_fails(query_run(q, &err), ERR_CORRUPT, "nowhere");
+    }
+    // A connection for reading cannot write.
+    AUTO(query_end) Query *q = query_open(c, "DELETE FROM people");
+    assert_fails(query_run(q, &err), ERR_IO, "readonly");
+}
+
+static void test_gives_nested_users_of_one_text_their_own_statement(void **state)
+{
+    AUTO(db_close) Db *db = fresh("nested.db");
+    assert_true(add(db, S("1"), S("a"), 1, true, NULL) && add(db, S("2"), S("b"), 2, true, NULL));
+    AUTO(conn_end) Conn *c = db_read(db, NULL);
+    int rows = 0;
+    AUTO(query_end) Query *outer = query_open(c, "SELECT id FROM people ORDER BY id");
+    while (query_next(outer)) {
+        AUTO(query_end) Query *inner = query_open(c, "SELECT id FROM people ORDER BY id");
+        while (query_next(inner))
+            rows++;
+    }
+    assert_int_equal(rows, 4);
+}
+
+static void *writer(void *arg)
+{
+    static int names;
+    for (int i = 0; i < 25; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "t%d", __atomic_fetch_add(&names, 1, __ATOMIC_RELAXED));
+        if (!add(arg, str_of(id), S("thread"), i, true, NULL) || count(arg) < 1)
+            return arg;
+    }
+    return NULL;
+}
+
+static void test_serves_many_threads(void **state)
+{
+    AUTO(db_close) Db *db = fresh("threads.db");
+    pthread_t threads[20]; // more than there are connections for reading
+    for (size_t i = 0; i < COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, writer, db), 0);
+    for (size_t i = 0; i < COUNT(threads); i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(count(db), 500);
+}
+
+static void test_shares_the_file_with_another_process(void **state)
+{
+    Error err = {0};
+    AUTO(db_close) Db *db = fresh("process.db");
+    pid_t child = fork();
+    if (child == 0) {
+        Db *own = db_open(test_path("process.db"), NULL);
+        _exit(own && add(own, S("child"), S("c"), 1, true, NULL) ? 0 : 1);
+    }
+    assert_ok(add(db, S("parent"), S("p"), 1, true, &err));
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(count(db), 2);
+}
+
+static void test_migrates_once_and_refuses_a_newer_file(void **state)
+{
+    Error err = {0};
+    AUTO(db_close) Db *db = fresh("migrate.db");
+    assert_ok(db_migrate(db, list, COUNT(list), &err));
+    {
+        AUTO(conn_end) Conn *c = db_read(db, &err);
+        AUTO(query_end) Query *q = query_open(c, "SELECT count(*) FROM pets");
+        assert_true(query_next(q));
+        assert_int_equal(row_int(q), 1);
+    }
+    assert_fails(db_migrate(db, list, 1, &err), ERR_UNSUPPORTED, "newer");
+    static const Migration broken[] = {
+        {1, "people", ""}, {2, "pets", ""}, {3, "bad", "CREATE TABLE t (x BIGINT); NONSENSE;"}};
+    assert_fails(db_migrate(db, broken, 3, &err), ERR_CORRUPT, "migration 3 'bad'");
+    static const Migration mended[] = {
+        {1, "people", ""}, {2, "pets", ""}, {3, "good", "CREATE TABLE t (x BIGINT);"}};
+    assert_ok(db_migrate(db, mended, 3, &err));
+}
+
+static void test_names_a_scheme_without_a_driver(void **state)
+{
+    Error err = {0};
+    assert_fails(db_open("oracle://x", &err), ERR_UNSUPPORTED, "oracle:");
+    assert_fails(db_open("sqlite:/nonexistent/folder/x.db", &err), ERR_NOT_FOUND, "/nonexistent");
+}
+
+int main(void)
+{
+    int failed =
+        RUN(test_reads_back_what_it_wrote, test_takes_back_what_was_not_committed,
+            test_says_what_is_wrong_with_a_statement,
+            test_gives_nested_users_of_one_text_their_own_statement, test_serves_many_threads,
+            test_shares_the_file_with_another_process, test_migrates_once_and_refuses_a_newer_file,
+            test_names_a_scheme_without_a_driver);
+    test_folder_remove();
+    return failed;
+}
