@@ -1,9 +1,9 @@
 /* What the two checkpoint targets share. */
 #pragma once
 
-#include "formats/checkpoint.h"
+#include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "formats/checkpoint.h"
 
 /* The checkpoint in these bytes after touching all it offers, NULL if they are refused. */
 static inline Checkpoint *fuzz_checkpoint(const uint8_t *data, size_t size)
