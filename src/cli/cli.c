@@ -20,6 +20,11 @@ static int print_help(const char *name)
         printf("hug %s %s\n\n%s\n", verb->name, verb->synopsis, verb->summary);
         if (verb->help)
             printf("\n%s\n", verb->help);
+        AUTO_BUF options;
+        buf_init(&options, 0);
+        options_help(verb->options, verb->n_options, &options);
+        if (options.len > 0)
+            printf("\n%s", options.ptr);
         return 0;
     }
     if (name) {

@@ -5,7 +5,7 @@
  * something is wrong, exit status 0, 1 (it did not work) or 2 (a misused command). */
 #pragma once
 
-#include "base/str.h"
+#include "cli/options.h"
 
 typedef struct Verb {
     const char *name;
@@ -15,6 +15,8 @@ typedef struct Verb {
     /* args[0] is the verb's name; args[n] is NULL. On failure err says what was wrong, with which
      * input, and what to do; ERR_USAGE makes the exit status 2. */
     bool (*run)(int n, char **args, Error *err);
+    const Option *options; // for the help; see cli/options.h
+    size_t n_options;
 } Verb;
 
 /* All verbs, ending with NULL. */
