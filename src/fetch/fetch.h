@@ -1,0 +1,50 @@
+/* fetch: the hub's client. Downloads into the cache that huggingface_hub uses, file for file, so
+ * that both share what either fetched; uploads files and folders as commits.
+ *
+ * Environment, as everywhere in that world: HF_ENDPOINT (where the hub is), HF_TOKEN or the file
+ * HF_HOME/token (who we are), HF_HOME or XDG_CACHE_HOME/huggingface (our folder), HF_HUB_CACHE (the
+ * cache, else HF_HOME/hub), HF_HUB_OFFLINE=1 (never ask the hub). Without HF_ENDPOINT the hub is
+ * the one that `hug serve` opens on this machine.
+ *
+ *     HF_HUB_CACHE/models--org--name/
+ *         blobs/ETAG                 content, named by its sha256 (LFS) or git blob sha1
+ *         refs/main                  the commit that a branch or tag was last seen at
+ *         snapshots/COMMIT/path      links into blobs/
+ *
+ * A repository is named `org/name` or `org/name@revision`; the revision is a branch, a tag or a
+ * commit, "main" if absent. Threads: all functions may be called from any. */
+#pragma once
+
+#include "base/json.h"
+
+/* The server has a table of these too; the client stays free of the server's code. */
+typedef enum FetchKind { FETCH_MODEL, FETCH_DATASET, FETCH_SPACE } FetchKind;
+/* From "model", "models" and so on; false if it is none. */
+bool fetch_kind_parse(Str name, FetchKind *kind);
+
+typedef struct FetchOptions {
+    FetchKind kind;
+    const char *revision;       // NULL: what stands behind '@', else "main"
+    const char *token;          // NULL: the environment's; "": nobody
+    const char *cache;          // NULL: the environment's
+    const char *const *include; // patterns with * and ?, ending with NULL: only these files
+    const char *const *exclude; // but none of these
+    int workers;                // files at a time; 0: 4
+    bool quiet;                 // no progress on the terminal
+    bool force;                 // fetch again what is there
+} FetchOptions;
+
+/* Makes a snapshot of a repository complete and returns its folder. Offline, or when the hub cannot
+ * be reached, the last snapshot that was seen there is taken as it is. ERR_NO_REPO,
+ * ERR_NO_REVISION, ERR_UNAUTHENTICATED, ERR_UNAVAILABLE when there is neither hub nor snapshot.
+ * options may be NULL. */
+char *fetch_snapshot(Arena *a, const char *id, const FetchOptions *options, Error *err);
+/* The same for one file; returns its path in the cache. ERR_NO_ENTRY if there is no such file. */
+char *fetch_file(Arena *a, const char *id, const char *path, const FetchOptions *options,
+                 Error *err);
+
+/* MODEL as every command takes it: a folder, a .gguf file, or `org/name[@revision]` on the hub, of
+ * which the files that an engine needs are fetched: configuration, tokenizer and safetensors, or
+ * else one .gguf. Returns a folder or the path of a .gguf, to be handed to model loading. A name
+ * that exists as a path is never asked of the hub. */
+char *fetch_model(Arena *a, const char *model, Error *err);
