@@ -76,6 +76,14 @@ bool fd_read_at(int fd, void *out, size_t n, int64_t offset, Error *err)
     return true;
 }
 
+bool file_sync(const char *path, Error *err)
+{
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return fail_io(err, "sync '%s'", path);
+    return true;
+}
+
 bool file_sync_folder(const char *path, Error *err)
 {
     AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -248,6 +256,12 @@ Str path_name(Str path)
 {
     size_t slash = str_rfind_char(path, '/');
     return slash == SIZE_MAX ? path : str_slice(path, slash + 1, path.len);
+}
+
+Str path_parent(Str path)
+{
+    size_t slash = str_rfind_char(path, '/');
+    return slash == SIZE_MAX ? (Str){0} : str_slice(path, 0, MAX(slash, (size_t)1));
 }
 
 Str path_suffix(Str path)

@@ -26,6 +26,8 @@ bool file_write_atomic_by(const char *path, int mode,
 bool fd_write_all(int fd, const void *bytes, size_t n, Error *err);
 /* Reads exactly n bytes at offset; ERR_INVALID when the file ends before. */
 bool fd_read_at(int fd, void *out, size_t n, int64_t offset, Error *err);
+/* Makes the bytes of a file durable. */
+bool file_sync(const char *path, Error *err);
 /* Makes the names in a folder durable. */
 bool file_sync_folder(const char *path, Error *err);
 bool file_exists(const char *path);
@@ -52,5 +54,7 @@ void file_unmap(FileMap *map);
 bool path_is_safe(Str path, Error *err);
 /* The last part of a path: "a/b.c" gives "b.c". */
 Str path_name(Str path);
+/* What is before the last part: "a/b.c" gives "a", "/b" gives "/"; empty when there is no slash. */
+Str path_parent(Str path);
 /* With the dot: ".c"; empty when there is none. */
 Str path_suffix(Str path);

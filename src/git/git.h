@@ -36,10 +36,14 @@ bool git_repo_delete(const char *path, Error *err);
 /* ERR_EXISTS when something has the new name. Makes the folders above it. */
 bool git_repo_move(const char *from, const char *to, Error *err);
 
+/* Removes lock files that a killed process left behind. Moves from here do that by themselves; call
+ * it before the `git` program is given the repository. */
+void git_repo_break_locks(const char *path);
+
 /* ---- Revisions and refs ---- */
 
 /* Branch, tag (peeled), full ref name, full sha, or at least 7 digits of one, in this order; "HEAD"
- * and the empty string are the default branch. ERR_NOT_FOUND: "Invalid rev id: xyz". */
+ * and the empty string are the default branch. ERR_NO_REVISION: "Invalid rev id: xyz". */
 bool git_repo_resolve(GitRepo *r, Str revision, char commit[GIT_HEX_SIZE], Error *err);
 
 typedef struct GitRef {
@@ -53,7 +57,7 @@ typedef struct GitRefs {
 } GitRefs;
 /* All refs that begin with `prefix` ("refs/heads/"), in order of name. */
 bool git_repo_refs(GitRepo *r, const char *prefix, Arena *a, GitRefs *out, Error *err);
-/* The commit that a full ref name points to. ERR_NOT_FOUND. */
+/* The commit that a full ref name points to. ERR_NO_REVISION. */
 bool git_ref_read(GitRepo *r, const char *ref, char commit[GIT_HEX_SIZE], Error *err);
 /* "refs/heads/x": what git allows as a ref name. ERR_INVALID says why not. */
 bool git_ref_check(Str ref, Error *err);
@@ -62,7 +66,7 @@ bool git_ref_create(GitRepo *r, const char *ref, const char *commit, Error *err)
 /* Moves a ref from `expected` (40 hex; NULL: wherever it is, or is not). ERR_STALE. */
 bool git_ref_update(GitRepo *r, const char *ref, const char *commit, const char *expected,
                     Error *err);
-/* ERR_NOT_FOUND; ERR_CONFLICT for the branch that HEAD names: "Cannot delete refs/heads/main". */
+/* ERR_NO_REVISION; ERR_CONFLICT for the branch that HEAD names: "Cannot delete refs/heads/main". */
 bool git_ref_delete(GitRepo *r, const char *ref, Error *err);
 
 typedef struct GitPerson {
@@ -72,7 +76,7 @@ typedef struct GitPerson {
 
 /* With a message an annotated tag, else a plain ref. ERR_EXISTS. */
 bool git_tag_make(GitRepo *r, const char *name, const char *commit, Str message, GitPerson tagger,
-                    Error *err);
+                  Error *err);
 
 /* ---- Trees and blobs ---- */
 
@@ -99,14 +103,14 @@ typedef struct GitListParams {
     Str after;      // go on behind this path; empty: from the start
     size_t limit;   // 0: 100,000
 } GitListParams;
-/* ERR_NOT_FOUND when the folder is missing or is a file. */
+/* ERR_NO_ENTRY when the folder is missing or is a file. */
 bool git_repo_list(GitRepo *r, const GitListParams *p, Arena *a, GitEntries *out, Error *err);
-/* One file or folder. ERR_NOT_FOUND when the path is absent. */
+/* One file or folder. ERR_NO_ENTRY when the path is absent. */
 bool git_repo_entry(GitRepo *r, const char *commit, Str path, Arena *a, GitEntry *out, Error *err);
 
 /* Appends a blob; ERR_LIMIT when it passes the buffer's limit. */
 bool git_blob_read(GitRepo *r, const char *oid, Buf *out, Error *err);
-/* Appends the blob at a path of a commit (of an LFS file: its pointer). ERR_NOT_FOUND. */
+/* Appends the blob at a path of a commit (of an LFS file: its pointer). ERR_NO_ENTRY. */
 bool git_repo_read(GitRepo *r, const char *commit, Str path, Buf *out, Error *err);
 /* Stores a blob and gives its oid. It stays invisible until a commit names it. */
 bool git_blob_write(GitRepo *r, Str bytes, char oid[GIT_HEX_SIZE], Error *err);
@@ -132,7 +136,7 @@ bool git_path_check(Str path, Error *err);
 
 typedef enum GitOpKind {
     GITOP_PUT,           // path becomes blob `oid`; a file or folder that is there is replaced
-    GITOP_DELETE_FILE,   // ERR_NOT_FOUND: A file with the name "x" does not exist
+    GITOP_DELETE_FILE,   // ERR_NO_ENTRY: A file with the name "x" does not exist
     GITOP_DELETE_FOLDER, // likewise
     GITOP_COPY,          // path becomes what source_path is in source_commit (file or folder)
 } GitOpKind;
@@ -159,10 +163,10 @@ typedef struct GitCommitParams {
 } GitCommitParams;
 
 /* One atomic commit. A ref without a commit gets a root commit. Once it returns true the commit
- * survives a crash. ERR_STALE, ERR_INVALID (path, file in the way of a folder), ERR_NOT_FOUND,
+ * survives a crash. ERR_STALE, ERR_INVALID (path, file in the way of a folder), ERR_NO_ENTRY,
  * ERR_BUSY when the ref stays locked for ten seconds. */
 bool git_repo_commit(GitRepo *r, const GitCommitParams *p, char commit[GIT_HEX_SIZE], Error *err);
-/* The ref becomes one root commit with the same tree. ERR_NOT_FOUND. */
+/* The ref becomes one root commit with the same tree. ERR_NO_REVISION. */
 bool git_repo_squash(GitRepo *r, const char *ref, Str message, GitPerson author,
                      char commit[GIT_HEX_SIZE], Error *err);
 
