@@ -40,8 +40,8 @@ bool blobs_each(Blobs *b, bool (*each)(void *user, const char *oid, int64_t size
 
 typedef struct BlobWriter BlobWriter;
 
-/* oid NULL: whatever the bytes hash to; size -1: whatever comes. ERR_LIMIT when the disk has not
- * room for size. */
+/* oid NULL: whatever the bytes hash to; size -1: whatever comes. ERR_IO with ENOSPC when the disk
+ * has no room for size. */
 BlobWriter *blob_writer_new(Blobs *b, const char *oid, int64_t size, Error *err);
 /* ERR_INVALID when more than the promised size comes, ERR_IO when the disk is full. */
 bool blob_writer_add(BlobWriter *w, const void *bytes, size_t n, Error *err);
