@@ -98,6 +98,8 @@ bool viewer_of_user(Hub *hub, Arena *a, Str name, Viewer *out, Error *err);
 /* Always true for tokens: only cookies travel uninvited. */
 bool csrf_ok(const Viewer *viewer, Str sent);
 
+#define SESSION_COOKIE "hug_session"
+#define CSRF_HEADER "X-CSRF-Token" // what scripts send; forms have a field csrf
 enum { SESSION_DAYS = 30 };
 /* Checks the password and opens a session: the cookie's value, to be set HttpOnly and SameSite=Lax.
  * ERR_UNAUTHENTICATED when name or password is wrong; ERR_RATE after too many tries. */
@@ -114,7 +116,7 @@ typedef struct Token {
     int64_t created_ns, used_ns; // used_ns is 0 if never
 } Token;
 
-/* The secret is returned this once: "hf_" and 37 letters and digits. */
+/* The secret is returned this once: "hf_" and 34 letters and digits. */
 bool token_create(Hub *hub, Arena *a, Str user, Str name, Str role, Str *secret, Error *err);
 bool token_list(Hub *hub, Arena *a, Str user, Token **tokens, size_t *n, Error *err);
 /* ERR_NOT_FOUND unless it is one of this user's. */

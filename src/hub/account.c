@@ -1,0 +1,233 @@
+/* account.c: users, organisations, and the names they may have. */
+#include "base/clock.h"
+#include "base/digest.h"
+#include "hub/hub_internal.h"
+
+#include <argon2.h>
+
+/* Argon2id: 19 MiB, two passes, one lane: OWASP's first choice, about 20 ms here. */
+enum { ARGON_PASSES = 2, ARGON_KIB = 19 * 1024, ARGON_SALT = 16, ARGON_HASH = 32 };
+enum { MIN_PASSWORD = 8, MAX_PASSWORD = 1024, MAX_NAME = 96, MAX_FIELD = 500 };
+
+/* First segments of paths that are the hub's own: nobody may be called so. */
+static const char *const reserved[] = {
+    "about",       "admin",         "api",           "assets",    "blog",    "buckets",
+    "collections", "datasets",      "docs",          "front",     "health",  "jobs",
+    "join",        "kernels",       "login",         "logout",    "metrics", "models",
+    "new",         "oauth",         "organizations", "papers",    "pricing", "settings",
+    "signup",      "spaces",        "static",        "search",    "tasks",   "v1",
+    "v2",          "xet",           "well-known",    "telemetry", "uploads", "hub",
+    "inference",   "notifications",
+};
+
+bool name_check(Str name, Error *err)
+{
+    if (!name.len || name.len > MAX_NAME)
+        return fail(err, ERR_INVALID, "a name has 1 to %d characters", MAX_NAME);
+    for (size_t i = 0; i < name.len; i++)
+        if (!isalnum((unsigned char)name.ptr[i]) && !strchr("-_.", name.ptr[i]))
+            return fail(err, ERR_INVALID,
+                        "name '%.*s': only letters, digits, '-', '_' and '.' may stand in it",
+                        STR(name));
+    char first = name.ptr[0], last = name.ptr[name.len - 1];
+    if (strchr("-.", first) || strchr("-.", last))
+        return fail(err, ERR_INVALID, "name '%.*s': '-' and '.' may not stand at an end",
+                    STR(name));
+    if (str_find(name, S("--"), 0) != SIZE_MAX || str_find(name, S(".."), 0) != SIZE_MAX)
+        return fail(err, ERR_INVALID, "name '%.*s': '--' and '..' may not stand in it", STR(name));
+    if (str_ends(name, S(".git")) || str_ends(name, S(".ipynb")))
+        return fail(err, ERR_INVALID, "name '%.*s': it may not end with .git or .ipynb", STR(name));
+    return true;
+}
+
+static bool account_name_check(Str name, Error *err)
+{
+    if (!name_check(name, err))
+        return false;
+    for (size_t i = 0; i < COUNT(reserved); i++)
+        if (str_eq_nocase(name, str_of(reserved[i])))
+            return fail(err, ERR_INVALID, "name '%.*s' is reserved", STR(name));
+    return true;
+}
+
+static bool field_check(const char *what, Str value, Error *err)
+{
+    if (value.len > MAX_FIELD)
+        return fail(err, ERR_INVALID, "%s: at most %d bytes", what, MAX_FIELD);
+    if (!str_is_utf8(value))
+        return fail(err, ERR_INVALID, "%s: not UTF-8", what);
+    for (size_t i = 0; i < value.len; i++)
+        if ((unsigned char)value.ptr[i] < 0x20 && value.ptr[i] != '\n')
+            return fail(err, ERR_INVALID, "%s: control characters", what);
+    return true;
+}
+
+static bool email_check(Str email, Error *err)
+{
+    if (!email.len)
+        return true;
+    size_t at = str_find_char(email, '@', 0);
+    if (at == 0 || at == SIZE_MAX || at + 1 == email.len ||
+        str_find_char(email, ' ', 0) != SIZE_MAX)
+        return fail(err, ERR_INVALID, "'%.*s' is not an e-mail address", STR(email));
+    return field_check("e-mail address", email, err);
+}
+
+static bool password_hash(Arena *a, Str password, Str *out, Error *err)
+{
+    if (password.len < MIN_PASSWORD || password.len > MAX_PASSWORD)
+        return fail(err, ERR_INVALID, "a password has %d to %d bytes", MIN_PASSWORD, MAX_PASSWORD);
+    uint8_t salt[ARGON_SALT];
+    random_bytes(salt, sizeof salt);
+    enum { SIZE = 128 };
+    char *encoded = arena_alloc(a, SIZE);
+    int result = argon2id_hash_encoded(ARGON_PASSES, ARGON_KIB, 1, password.ptr, password.len, salt,
+                                       sizeof salt, ARGON_HASH, encoded, SIZE);
+    if (result != ARGON2_OK)
+        return fail(err, ERR_IO, "hash password: %s", argon2_error_message(result));
+    *out = str_of(encoded);
+    return true;
+}
+
+static bool account_store(Hub *hub, Arena *a, const Account *account, Str password, Str owner_id,
+                          Error *err)
+{
+    Error seen = {0};
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    if (!c)
+        return false;
+    if (!sql_account_add(c, account, name_key(a, account->name), password, &seen)) {
+        if (seen.code == ERR_EXISTS)
+            return fail(err, ERR_EXISTS, "the name '%.*s' is taken", STR(account->name));
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    if (owner_id.len && !sql_member_set(c, account->id, owner_id, S("admin"), err))
+        return false;
+    return conn_commit(c, err);
+}
+
+bool user_create(Hub *hub, Arena *a, const NewUser *user, Account *out, Error *err)
+{
+    if (!account_name_check(user->name, err) || !field_check("full name", user->fullname, err) ||
+        !email_check(user->email, err))
+        return false;
+    Str password = {0};
+    if (user->password.len && !password_hash(a, user->password, &password, err))
+        return false;
+    Account account = {.id = id_new(a),
+                       .name = user->name,
+                       .fullname = user->fullname.len ? user->fullname : user->name,
+                       .email = user->email,
+                       .is_admin = user->admin,
+                       .created_ns = wall_ns()};
+    return account_store(hub, a, &account, password, S(""), err) &&
+           account_find(hub, a, user->name, out, err);
+}
+
+bool org_create(Hub *hub, Arena *a, Str name, Str fullname, Str owner, Account *out, Error *err)
+{
+    if (!account_name_check(name, err) || !field_check("full name", fullname, err))
+        return false;
+    Account creator;
+    if (!account_find(hub, a, owner, &creator, err))
+        return false;
+    Account account = {.id = id_new(a),
+                       .name = name,
+                       .fullname = fullname.len ? fullname : name,
+                       .is_org = true,
+                       .created_ns = wall_ns()};
+    return account_store(hub, a, &account, S(""), creator.id, err) &&
+           account_find(hub, a, name, out, err);
+}
+
+bool org_set_member(Hub *hub, Str org, Str user, Str role, Error *err)
+{
+    static const char *const roles[] = {"admin", "write", "contributor", "read"};
+    bool known = false;
+    for (size_t i = 0; i < COUNT(roles); i++)
+        known |= str_eq(role, str_of(roles[i]));
+    if (!known)
+        return fail(err, ERR_INVALID, "role '%.*s': admin, write, contributor or read", STR(role));
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Account group, person;
+    if (!account_find(hub, a, org, &group, err) || !account_find(hub, a, user, &person, err))
+        return false;
+    if (!group.is_org || person.is_org)
+        return fail(err, ERR_INVALID, "only users can be members, and only of organisations");
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_member_set(c, group.id, person.id, role, err) && conn_commit(c, err);
+}
+
+bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    if (!c)
+        return false;
+    Account found;
+    if (!sql_account_by_key(c, a, name_key(a, name), &found, NULL, err))
+        return fail_while(err, "'%.*s'", STR(name));
+    *out = found;
+    return true;
+}
+
+bool account_update(Hub *hub, Str name, Str fullname, Str email, Str about, Error *err)
+{
+    if (!field_check("full name", fullname, err) || !email_check(email, err) ||
+        !field_check("about", about, err))
+        return false;
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Account account;
+    if (!account_find(hub, a, name, &account, err))
+        return false;
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_account_update(c, account.id, fullname, email, about, err) &&
+           conn_commit(c, err);
+}
+
+bool user_set_password(Hub *hub, Str name, Str password, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Account account;
+    Str hash;
+    if (!account_find(hub, a, name, &account, err) || !password_hash(a, password, &hash, err))
+        return false;
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    // Whoever is logged in with the old one is not any more.
+    return c && sql_account_password(c, account.id, hash, err) &&
+           sql_sessions_of_remove(c, account.id, err) && conn_commit(c, err);
+}
+
+bool account_count(Hub *hub, int64_t *n, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_account_count(c, n, err);
+}
+
+bool password_check(Hub *hub, Arena *a, Str name, Str password, Account *out, Error *err)
+{
+    Str key = name_key(a, name), encoded = {0};
+    if (!throttle_ok(hub->throttle, key, err))
+        return false;
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c)
+            return false;
+        Error seen = {0};
+        if (!sql_account_by_key(c, a, key, out, &encoded, &seen) && seen.code != ERR_NOT_FOUND) {
+            *(err ? err : &seen) = seen;
+            return false;
+        }
+    }
+    // An unknown name takes as long as a known one: it is compared with a hash of nothing.
+    static const char nobody[] = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2E$"
+                                 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    int result =
+        argon2id_verify(encoded.len ? encoded.ptr : nobody, password.ptr ? password.ptr : "",
+                        MIN(password.len, (size_t)MAX_PASSWORD + 1));
+    if (!encoded.len || result != ARGON2_OK) {
+        throttle_failed(hub->throttle, key);
+        return fail(err, ERR_UNAUTHENTICATED, "Invalid username or password.");
+    }
+    return true;
+}

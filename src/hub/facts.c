@@ -1,0 +1,487 @@
+/* facts.c: what can be said of a commit from its card and files: tags, task, library, excerpts.
+ *
+ * Tags are what lists filter by, so they follow the Hub's spelling exactly (`license:mit`,
+ * languages bare on models but `language:en` on datasets). Nothing here fails: what cannot be read
+ * is left out, and card_error says why for the one file that people write by hand. */
+#include "base/file.h"
+#include "formats/gguf.h"
+#include "hub/hub_internal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+enum {
+    MAX_CARD = 1 << 20,
+    MAX_CONFIG = 1 << 20,
+    MAX_TOKENIZER_CONFIG = 8 << 20,
+    MAX_INDEX = 32 << 20,
+    MAX_SHARDS = 256,
+    MAX_TAGS = 500,
+    MAX_TAG = 200,
+};
+
+typedef struct Facts {
+    Hub *hub;
+    GitRepo *git;
+    const Repo *repo;
+    Snapshot *s;
+    Str *tags;
+    Map seen; // tags so far
+} Facts;
+
+static const RepoEntry *entry_of(const Facts *f, const char *path)
+{
+    const RepoEntry *entry = map_find(&f->s->by_path, str_of(path));
+    return entry && !entry->is_folder ? entry : NULL;
+}
+
+static bool read_text(Facts *f, const char *path, size_t max, Buf *out)
+{
+    const RepoEntry *entry = entry_of(f, path);
+    buf_init(out, max);
+    return entry && !entry->is_lfs && entry->size <= (int64_t)max &&
+           git_blob_read(f->git, entry->oid.ptr, out, NULL);
+}
+
+/* Kept as long as the snapshot. */
+static const json_t *keep(Facts *f, json_t *value)
+{
+    if (value)
+        arena_defer(f->s->arena, (void (*)(void *))json_decref, value);
+    return value;
+}
+
+static json_t *read_json(Facts *f, const char *path, size_t max)
+{
+    AUTO_BUF text;
+    return read_text(f, path, max, &text) ? json_parse(buf_str(&text), path, NULL) : NULL;
+}
+
+static void tag(Facts *f, const char *prefix, Str value)
+{
+    if (!value.len || value.len > MAX_TAG || f->s->info.n_tags == MAX_TAGS ||
+        str_find_char(value, '\n', 0) != SIZE_MAX)
+        return;
+    Str text = str_of(arena_printf(f->s->arena, "%s%.*s", prefix, STR(value)));
+    if (!map_put(&f->seen, text, f))
+        return;
+    f->tags[f->s->info.n_tags++] = text;
+}
+
+/* A member that is a string or an array of strings. */
+static void tags_of(Facts *f, const char *prefix, const char *key)
+{
+    const json_t *value = json_object_get(f->s->info.card, key);
+    if (json_is_string(value))
+        tag(f, prefix, json_str(f->s->info.card, key));
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        tag(f, prefix, (Str){json_string_value(item), json_string_length(item)});
+    }
+}
+
+/* ---- The card ---- */
+
+static void read_card(Facts *f)
+{
+    AUTO_BUF text;
+    if (!read_text(f, "README.md", MAX_CARD, &text))
+        return;
+    Str yaml, body;
+    card_split(buf_str(&text), &yaml, &body);
+    Error err = {0};
+    AUTO(json_decref) json_t *card = yaml.len ? yaml_parse(yaml, &err) : NULL;
+    if (json_is_object(card))
+        f->s->info.card = keep(f, TAKE(card));
+    else if (err.code)
+        f->s->info.card_error = arena_str(f->s->arena, str_of(err.text));
+}
+
+/* ---- Libraries and tasks ---- */
+
+static const struct {
+    const char *suffix, *library;
+} file_libraries[] = {
+    {".safetensors", "safetensors"},
+    {".gguf", "gguf"},
+    {".onnx", "onnx"},
+    {"pytorch_model.bin", "pytorch"},
+    {"tf_model.h5", "tf"},
+    {"flax_model.msgpack", "jax"},
+    {".tflite", "tflite"},
+    {".mlmodel", "coreml"},
+    {".keras", "keras"},
+    {"adapter_config.json", "peft"},
+    {"model_index.json", "diffusers"},
+};
+
+static void library_tags(Facts *f)
+{
+    for (size_t k = 0; k < COUNT(file_libraries); k++)
+        for (size_t i = 0; i < f->s->info.n_files; i++)
+            if (str_ends(f->s->info.files[i].path, str_of(file_libraries[k].suffix))) {
+                tag(f, "", str_of(file_libraries[k].library));
+                break;
+            }
+    for (size_t i = 0; i < f->s->info.n_files; i++)
+        if (str_find(f->s->info.files[i].path, S("tfevents"), 0) != SIZE_MAX) {
+            tag(f, "", S("tensorboard"));
+            break;
+        }
+}
+
+static Str find_library(const Facts *f)
+{
+    Str named = json_str(f->s->info.card, "library_name");
+    if (named.len)
+        return named;
+    if (entry_of(f, "adapter_config.json"))
+        return S("peft");
+    if (entry_of(f, "model_index.json"))
+        return S("diffusers");
+    if (entry_of(f, "modules.json") && entry_of(f, "config_sentence_transformers.json"))
+        return S("sentence-transformers");
+    if (json_object_get(f->s->info.config, "architectures") ||
+        json_object_get(f->s->info.config, "model_type"))
+        return S("transformers");
+    return (Str){0};
+}
+
+/* The last part of an architecture's name says the task; the longer suffixes come first. */
+static const struct {
+    const char *suffix, *task;
+} architecture_tasks[] = {
+    {"ForCausalLM", "text-generation"},
+    {"LMHeadModel", "text-generation"},
+    {"ForImageTextToText", "image-text-to-text"},
+    {"ForMaskedLM", "fill-mask"},
+    {"ForSequenceClassification", "text-classification"},
+    {"ForTokenClassification", "token-classification"},
+    {"ForQuestionAnswering", "question-answering"},
+    {"ForImageClassification", "image-classification"},
+    {"ForObjectDetection", "object-detection"},
+    {"ForDepthEstimation", "depth-estimation"},
+    {"ForSemanticSegmentation", "image-segmentation"},
+    {"ForAudioClassification", "audio-classification"},
+    {"ForCTC", "automatic-speech-recognition"},
+    {"ForSpeechSeq2Seq", "automatic-speech-recognition"},
+    {"WhisperForConditionalGeneration", "automatic-speech-recognition"},
+    {"ForConditionalGeneration", "text2text-generation"},
+    {"ForSeq2SeqLM", "text2text-generation"},
+    {"CLIPModel", "zero-shot-image-classification"},
+    {"Model", "feature-extraction"},
+};
+
+static Str find_task(const Facts *f)
+{
+    Str named = json_str(f->s->info.card, "pipeline_tag");
+    if (named.len)
+        return named;
+    if (str_eq(f->s->info.library, S("sentence-transformers")))
+        return S("sentence-similarity");
+    if (str_eq(f->s->info.library, S("diffusers")))
+        return S("text-to-image");
+    const json_t *list = json_object_get(f->s->info.config, "architectures");
+    const char *name = json_string_value(json_array_get(list, 0));
+    for (size_t i = 0; name && i < COUNT(architecture_tasks); i++)
+        if (str_ends(str_of(name), str_of(architecture_tasks[i].suffix)))
+            return str_of(architecture_tasks[i].task);
+    return f->s->info.gguf ? S("text-generation") : (Str){0};
+}
+
+/* ---- Excerpts of configuration ---- */
+
+static void copy_keys(json_t *to, const json_t *from, const char *const *keys)
+{
+    for (; *keys; keys++) {
+        json_t *value = json_object_get(from, *keys);
+        if (value && !json_is_null(value))
+            json_object_set(to, *keys, value);
+    }
+}
+
+static void read_config(Facts *f)
+{
+    static const char *const of_config[] = {"architectures", "model_type", "auto_map",
+                                            "quantization_config", NULL};
+    static const char *const of_tokenizer[] = {"bos_token",  "eos_token",     "unk_token",
+                                               "pad_token",  "sep_token",     "cls_token",
+                                               "mask_token", "chat_template", NULL};
+    AUTO(json_decref) json_t *config = read_json(f, "config.json", MAX_CONFIG);
+    AUTO(json_decref)
+    json_t *tokenizer = read_json(f, "tokenizer_config.json", MAX_TOKENIZER_CONFIG);
+    AUTO_BUF template;
+    bool has_template = read_text(f, "chat_template.jinja", MAX_CONFIG, &template);
+    if (!json_is_object(config) && !json_is_object(tokenizer) && !has_template)
+        return;
+    json_t *excerpt = json_object();
+    copy_keys(excerpt, config, of_config);
+    if (json_is_object(tokenizer)) {
+        json_t *part = json_object();
+        copy_keys(part, tokenizer, of_tokenizer);
+        json_object_set_new(excerpt, "tokenizer_config", part);
+    }
+    if (has_template)
+        json_object_set_new(excerpt, "chat_template_jinja", json_from_str(buf_str(&template)));
+    f->s->info.config = keep(f, excerpt);
+}
+
+/* ---- Weights ---- */
+
+/* A map of a file's bytes; LFS content only if the repository was given it. */
+static bool map_weights(Facts *f, const RepoEntry *entry, FileMap *map)
+{
+    if (!entry || !entry->is_lfs)
+        return false;
+    int64_t size;
+    {
+        AUTO(conn_end) Conn *c = db_read(f->hub->db, NULL);
+        if (!c || !sql_blob_of_repo(c, f->repo->id, entry->sha256, &size, NULL))
+            return false;
+    }
+    AUTO(arena_free) Arena *scratch = arena_new(0);
+    const char *path = blobs_path(f->hub->blobs, entry->sha256.ptr, scratch, NULL);
+    return path && file_map(map, path, NULL);
+}
+
+static void add_count(json_t *counts, const char *dtype, int64_t n)
+{
+    int64_t before = json_int(counts, dtype, 0);
+    json_object_set_new(counts, dtype, json_integer(before + n));
+}
+
+static bool count_checkpoint(const Checkpoint *c, json_t *counts, int64_t *total)
+{
+    for (size_t i = 0; i < checkpoint_count(c); i++) {
+        const StoredTensor *t = checkpoint_at(c, i);
+        int64_t n = 1;
+        for (int d = 0; d < t->rank; d++)
+            if (__builtin_mul_overflow(n, t->dims[d], &n))
+                return false;
+        if (__builtin_add_overflow(*total, n, total))
+            return false;
+        char name[32];
+        const char *plain = t->foreign ? t->foreign : dtype_name(t->type);
+        size_t k = 0;
+        for (; plain[k] && k + 1 < sizeof name; k++)
+            name[k] = (char)toupper((unsigned char)plain[k]);
+        name[k] = '\0';
+        add_count(counts, name, n);
+    }
+    return true;
+}
+
+static bool count_file(Facts *f, const RepoEntry *entry, json_t *counts, int64_t *total)
+{
+    FileMap map;
+    AUTO_BUF bytes;
+    buf_init(&bytes, 16 << 20);
+    bool mapped = map_weights(f, entry, &map);
+    Str content = {0};
+    if (mapped)
+        content = (Str){(const char *)map.ptr, map.len};
+    else {
+        if (!entry || entry->is_lfs || !git_blob_read(f->git, entry->oid.ptr, &bytes, NULL))
+            return false;
+        content = buf_str(&bytes);
+    }
+    AUTO(checkpoint_free) Checkpoint *c = checkpoint_of_bytes(content, "weights", NULL);
+    bool ok = c && count_checkpoint(c, counts, total);
+    if (mapped) {
+        checkpoint_free(TAKE(c)); // before its bytes go
+        file_unmap(&map);
+    }
+    return ok;
+}
+
+static void read_safetensors(Facts *f)
+{
+    const RepoEntry *single = entry_of(f, "model.safetensors");
+    AUTO(json_decref) json_t *counts = json_object();
+    int64_t total = 0;
+    bool ok = single ? count_file(f, single, counts, &total) : false;
+    if (!single) {
+        AUTO(json_decref)
+        json_t *index = read_json(f, "model.safetensors.index.json", MAX_INDEX);
+        AUTO(json_decref) json_t *done = json_object();
+        const char *tensor;
+        json_t *shard;
+        ok = json_object_size(json_object_get(index, "weight_map")) > 0;
+        json_object_foreach(json_object_get(index, "weight_map"), tensor, shard)
+        {
+            const char *name = json_string_value(shard);
+            if (!ok || !name || json_object_get(done, name))
+                continue;
+            json_object_set_new(done, name, json_true());
+            ok = json_object_size(done) <= MAX_SHARDS &&
+                 count_file(f, entry_of(f, name), counts, &total);
+        }
+    }
+    if (!ok)
+        return;
+    json_t *summary = json_object();
+    json_object_set_new(summary, "parameters", TAKE(counts));
+    json_object_set_new(summary, "total", json_integer(total));
+    f->s->info.safetensors = keep(f, summary);
+}
+
+static json_t *gguf_summary(const Checkpoint *c)
+{
+    const Gguf *g = checkpoint_gguf(c);
+    AUTO(json_decref) json_t *unused = json_object();
+    int64_t total = 0, context;
+    if (!g || !count_checkpoint(c, unused, &total))
+        return NULL;
+    json_t *out = json_object();
+    Str architecture = gguf_str(g, "general.architecture");
+    json_object_set_new(out, "total", json_integer(total));
+    json_object_set_new(out, "architecture", json_from_str(architecture));
+    char key[128];
+    snprintf(key, sizeof key, "%.*s.context_length", STR(str_slice(architecture, 0, 80)));
+    if (gguf_int(g, key, &context))
+        json_object_set_new(out, "context_length", json_integer(context));
+    Str template = gguf_str(g, "tokenizer.chat_template");
+    if (template.len)
+        json_object_set_new(out, "chat_template", json_from_str(template));
+    static const char *const tokens[][2] = {{"tokenizer.ggml.bos_token_id", "bos_token"},
+                                            {"tokenizer.ggml.eos_token_id", "eos_token"}};
+    AUTO(arena_free) Arena *scratch = arena_new(0);
+    Str *vocabulary;
+    size_t n = gguf_strs(g, "tokenizer.ggml.tokens", scratch, &vocabulary);
+    for (size_t i = 0; i < COUNT(tokens); i++) {
+        int64_t id;
+        if (gguf_int(g, tokens[i][0], &id) && id >= 0 && (size_t)id < n)
+            json_object_set_new(out, tokens[i][1], json_from_str(vocabulary[id]));
+    }
+    return out;
+}
+
+static void read_gguf(Facts *f)
+{
+    for (size_t i = 0; i < f->s->info.n_files; i++) {
+        const RepoEntry *entry = &f->s->info.files[i];
+        FileMap map;
+        if (!str_ends(entry->path, S(".gguf")) || !map_weights(f, entry, &map))
+            continue;
+        Checkpoint *c = checkpoint_of_bytes((Str){(const char *)map.ptr, map.len}, "weights", NULL);
+        if (c)
+            f->s->info.gguf = keep(f, gguf_summary(c));
+        checkpoint_free(c);
+        file_unmap(&map);
+        return; // the first of several quantisations speaks for all
+    }
+}
+
+/* ---- Tags ---- */
+
+static void base_model_tags(Facts *f)
+{
+    const json_t *base = json_object_get(f->s->info.card, "base_model");
+    Str relation = json_str(f->s->info.card, "base_model_relation");
+    if (!base)
+        return;
+    tags_of(f, "base_model:", "base_model");
+    if (!relation.len)
+        relation = json_array_size(base) > 1            ? S("merge")
+                   : entry_of(f, "adapter_config.json") ? S("adapter")
+                   : f->s->info.gguf                    ? S("quantized")
+                                                        : S("finetune");
+    tags_of(f, arena_printf(f->s->arena, "base_model:%.*s:", STR(relation)), "base_model");
+}
+
+static void model_tags(Facts *f)
+{
+    RepoInfo *info = &f->s->info;
+    tag(f, "", info->library);
+    library_tags(f);
+    tag(f, "", json_str(info->config, "model_type"));
+    tag(f, "", info->pipeline_tag);
+    tags_of(f, "", "tags");
+    tags_of(f, "", "language");
+    tags_of(f, "dataset:", "datasets");
+    base_model_tags(f);
+    tags_of(f, "license:", "license");
+    if (json_object_get(info->card, "model-index"))
+        tag(f, "", S("model-index"));
+    if (json_object_get(info->card, "co2_eq_emissions"))
+        tag(f, "", S("co2_eq_emissions"));
+    if (json_object_get(info->config, "auto_map"))
+        tag(f, "", S("custom_code"));
+    if (str_eq(info->pipeline_tag, S("text-generation")) &&
+        str_eq(info->library, S("transformers")))
+        tag(f, "", S("text-generation-inference"));
+    if (str_eq(info->library, S("transformers")) && info->pipeline_tag.len)
+        tag(f, "", S("endpoints_compatible"));
+}
+
+static const struct {
+    const char *suffix, *format, *modality;
+} data_formats[] = {
+    {".parquet", "parquet", "tabular"}, {".csv", "csv", "tabular"},
+    {".jsonl", "json", "text"},         {".json", "json", "text"},
+    {".txt", "text", "text"},           {".arrow", "arrow", "tabular"},
+    {".jpg", "imagefolder", "image"},   {".png", "imagefolder", "image"},
+    {".wav", "audiofolder", "audio"},   {".mp3", "audiofolder", "audio"},
+    {".flac", "audiofolder", "audio"},  {".mp4", "videofolder", "video"},
+};
+
+static void dataset_tags(Facts *f)
+{
+    static const char *const keys[] = {"task_categories",
+                                       "task_ids",
+                                       "multilinguality",
+                                       "language_creators",
+                                       "annotations_creators",
+                                       "source_datasets",
+                                       "language",
+                                       "license",
+                                       "size_categories",
+                                       NULL};
+    for (const char *const *key = keys; *key; key++)
+        tags_of(f, arena_printf(f->s->arena, "%s:", *key), *key);
+    tags_of(f, "", "tags");
+    for (size_t k = 0; k < COUNT(data_formats); k++)
+        for (size_t i = 0; i < f->s->info.n_files; i++)
+            if (str_ends(f->s->info.files[i].path, str_of(data_formats[k].suffix))) {
+                tag(f, "format:", str_of(data_formats[k].format));
+                tag(f, "modality:", str_of(data_formats[k].modality));
+                tag(f, "library:", S("datasets"));
+                break;
+            }
+}
+
+static void space_tags(Facts *f)
+{
+    tag(f, "", f->s->info.sdk);
+    tags_of(f, "", "tags");
+    tags_of(f, "license:", "license");
+}
+
+void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s)
+{
+    Facts f = {.hub = hub, .git = git, .repo = repo, .s = s};
+    f.tags = NEW_ARRAY(s->arena, Str, MAX_TAGS);
+    s->info.tags = f.tags;
+    read_card(&f);
+    switch (repo->kind) {
+    case REPO_MODEL:
+        read_config(&f);
+        read_safetensors(&f);
+        read_gguf(&f);
+        s->info.library = find_library(&f);
+        s->info.pipeline_tag = find_task(&f);
+        model_tags(&f);
+        break;
+    case REPO_DATASET:
+        dataset_tags(&f);
+        break;
+    case REPO_SPACE:
+        s->info.sdk = json_str(s->info.card, "sdk");
+        space_tags(&f);
+        break;
+    case REPO_KINDS:
+        break;
+    }
+    tag(&f, "", S("region:us"));
+    map_done(&f.seen);
+}

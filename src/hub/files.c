@@ -1,0 +1,260 @@
+/* files.c: revisions, trees and files of a repository, for readers. All that a commit holds is
+ * looked up in its Snapshot (info.c), which git is asked for once. */
+#include "base/encode.h"
+#include "base/file.h"
+#include "hub/hub_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+GitRepo *repo_git_open(const Repo *repo, Error *err)
+{
+    GitRepo *git = git_repo_open(repo->git_dir, err);
+    if (!git)
+        return fail_while(err, "repository %.*s", STR(repo->full));
+    return git;
+}
+
+GitPerson person_of(Arena *a, const Viewer *viewer)
+{
+    Str name = viewer->account.name;
+    // Commits are public, so they do not carry the account's address.
+    return (GitPerson){.name = name,
+                       .email = str_of(arena_printf(a, "%.*s@users.noreply.hug", STR(name)))};
+}
+
+bool git_revision(GitRepo *git, Str rev, char commit[GIT_HEX_SIZE], Error *err)
+{
+    Error seen = {0};
+    if (git_repo_resolve(git, rev, commit, &seen))
+        return true;
+    if (seen.code == ERR_NOT_FOUND || seen.code == ERR_INVALID)
+        return fail(err, ERR_NO_REVISION, "Invalid rev id: %.*s", STR(rev));
+    *(err ? err : &seen) = seen;
+    return false;
+}
+
+/* The commit of a branch whose ref lies loose in its own file, which is where git leaves a ref that
+ * has moved: one small read instead of opening the repository. False: ask git. */
+static bool loose_branch(Arena *a, const Repo *repo, Str rev, char commit[GIT_HEX_SIZE])
+{
+    if (!rev.len || str_eq(rev, S("HEAD")))
+        rev = S("main");
+    if (!path_is_safe(rev, NULL))
+        return false;
+    AUTO_FD int fd =
+        open(arena_printf(a, "%s/refs/heads/%.*s", repo->git_dir, STR(rev)), O_RDONLY | O_CLOEXEC);
+    char text[GIT_HEX_SIZE];
+    if (fd < 0 || read(fd, text, sizeof text) != GIT_HEX_SIZE || text[GIT_HEX_SIZE - 1] != '\n')
+        return false;
+    uint8_t digest[20];
+    if (!hex_decode((Str){text, GIT_HEX_SIZE - 1}, digest, sizeof digest))
+        return false;
+    text[GIT_HEX_SIZE - 1] = '\0';
+    memcpy(commit, text, sizeof text);
+    return true;
+}
+
+static bool find_commit(Arena *a, const Repo *repo, Str rev, char commit[GIT_HEX_SIZE], Error *err)
+{
+    if (loose_branch(a, repo, rev, commit))
+        return true;
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    return git && git_revision(git, rev, commit, err);
+}
+
+bool repo_revision(Hub *hub, Arena *a, const Repo *repo, Str rev, Str *sha, Error *err)
+{
+    char commit[GIT_HEX_SIZE];
+    if (!find_commit(a, repo, rev, commit, err))
+        return false;
+    *sha = arena_str(a, str_of(commit));
+    return true;
+}
+
+static const Snapshot *snapshot_of(Hub *hub, Arena *a, const Repo *repo, Str rev, Error *err)
+{
+    char commit[GIT_HEX_SIZE];
+    if (!find_commit(a, repo, rev, commit, err))
+        return NULL;
+    return snapshot_get(hub, a, repo, commit, err);
+}
+
+bool repo_info(Hub *hub, Arena *a, const Repo *repo, Str rev, const RepoInfo **out, Error *err)
+{
+    const Snapshot *s = snapshot_of(hub, a, repo, rev, err);
+    if (s)
+        *out = &s->info;
+    return s != NULL;
+}
+
+bool repo_tree(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, bool recursive,
+               RepoTree *out, Error *err)
+{
+    const Snapshot *s = snapshot_of(hub, a, repo, rev, err);
+    if (!s)
+        return false;
+    *out = (RepoTree){.sha = s->tree.sha};
+    const RepoEntry *folder = path.len ? map_find(&s->by_path, path) : NULL;
+    if (path.len && (!folder || !folder->is_folder))
+        return fail(err, ERR_NO_ENTRY, "%.*s does not exist on \"%.*s\"", STR(path), STR(rev));
+    // Entries come in order, each folder before what is in it: its contents are one run.
+    size_t from = folder ? (size_t)(folder - s->tree.items) + 1 : 0, to = from;
+    Str prefix = path.len ? str_of(arena_printf(a, "%.*s/", STR(path))) : S("");
+    while (to < s->tree.n && str_starts(s->tree.items[to].path, prefix))
+        to++;
+    out->items = NEW_ARRAY(a, RepoEntry, to - from);
+    for (size_t i = from; i < to; i++)
+        if (recursive || str_find_char(s->tree.items[i].path, '/', prefix.len) == SIZE_MAX)
+            out->items[out->n++] = s->tree.items[i];
+    return true;
+}
+
+bool repo_paths(Hub *hub, Arena *a, const Repo *repo, Str rev, const Str *paths, size_t n,
+                RepoTree *out, Error *err)
+{
+    const Snapshot *s = snapshot_of(hub, a, repo, rev, err);
+    if (!s)
+        return false;
+    *out = (RepoTree){.sha = s->tree.sha, .items = NEW_ARRAY(a, RepoEntry, n)};
+    for (size_t i = 0; i < n; i++) {
+        const RepoEntry *entry = map_find(&s->by_path, paths[i]);
+        if (entry)
+            out->items[out->n++] = *entry;
+    }
+    return true;
+}
+
+bool repo_last_commits(Hub *hub, Arena *a, const Repo *repo, RepoTree *tree, Error *err)
+{
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    if (!git)
+        return false;
+    GitEntries entries = {.items = NEW_ARRAY(a, GitEntry, tree->n), .n = tree->n};
+    for (size_t i = 0; i < tree->n; i++) {
+        GitEntry *e = &entries.items[i];
+        e->path = tree->items[i].path;
+        e->is_folder = tree->items[i].is_folder;
+        memcpy(e->oid, tree->items[i].oid.ptr, GIT_HEX_SIZE);
+    }
+    GitCommit *commits;
+    if (!git_repo_last_commits(git, tree->sha.ptr, &entries, a, &commits, err))
+        return false;
+    for (size_t i = 0; i < tree->n; i++) {
+        tree->items[i].last_id = str_of(commits[i].id);
+        tree->items[i].last_title = commits[i].title;
+        tree->items[i].last_ns = commits[i].author_ns;
+    }
+    return true;
+}
+
+bool repo_file(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, RepoFile *out, Error *err)
+{
+    const Snapshot *s = snapshot_of(hub, a, repo, rev, err);
+    if (!s)
+        return false;
+    *out = (RepoFile){.sha = s->tree.sha};
+    const RepoEntry *entry = map_find(&s->by_path, path);
+    if (!entry || entry->is_folder)
+        return fail(err, ERR_NO_ENTRY, "Entry not found");
+    out->entry = *entry;
+    return true;
+}
+
+bool repo_file_bytes(Hub *hub, Arena *a, const Repo *repo, const RepoFile *file, size_t max,
+                     Str *out, Error *err)
+{
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    AUTO_BUF bytes;
+    buf_init(&bytes, max);
+    if (!git || !git_blob_read(git, file->entry.oid.ptr, &bytes, err))
+        return false;
+    *out = arena_str(a, buf_str(&bytes));
+    return true;
+}
+
+bool repo_file_open(Hub *hub, const Repo *repo, const RepoFile *file, int *fd, int64_t *offset,
+                    Error *err)
+{
+    int64_t size;
+    {
+        // Only what the repository was given: a pointer alone opens nothing.
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c || !sql_blob_of_repo(c, repo->id, file->entry.sha256, &size, err))
+            return false;
+    }
+    int opened = blobs_open_blob(hub->blobs, file->entry.sha256.ptr, &size, err);
+    if (opened < 0)
+        return false;
+    *fd = opened;
+    *offset = 0;
+    return true;
+}
+
+/* ---- A folder for the engine ---- */
+
+static bool snapshot_link(Hub *hub, Arena *a, GitRepo *git, const Repo *repo,
+                          const RepoEntry *entry, const char *path, Error *err)
+{
+    if (entry->is_folder)
+        return file_make_folders(path, 0700, err);
+    if (!entry->is_lfs) {
+        AUTO_BUF bytes;
+        buf_init(&bytes, 0);
+        return git_blob_read(git, entry->oid.ptr, &bytes, err) &&
+               file_write_atomic(path, buf_str(&bytes), 0600, err);
+    }
+    int64_t size;
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c || !sql_blob_of_repo(c, repo->id, entry->sha256, &size, err))
+            return false;
+    }
+    const char *blob = blobs_path(hub->blobs, entry->sha256.ptr, a, err);
+    if (!blob)
+        return false;
+    char *target = realpath(blob, NULL);
+    bool linked = target && symlink(target, path) == 0;
+    free(target);
+    if (!linked)
+        return fail_io(err, "link '%s'", path);
+    return true;
+}
+
+bool repo_snapshot(Hub *hub, Arena *a, const Repo *repo, Str rev, const char **folder, Error *err)
+{
+    const Snapshot *s = snapshot_of(hub, a, repo, rev, err);
+    if (!s)
+        return false;
+    const char *parent = arena_printf(a, "%s/snapshots", hub->data);
+    const char *path = arena_printf(a, "%s/%.*s-%.*s", parent, STR(repo->id), STR(s->tree.sha));
+    if (file_is_folder(path)) {
+        *folder = path;
+        return true;
+    }
+    // Filled under another name first: what is there is whole.
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    if (!git || !file_make_folders(parent, 0700, err))
+        return false;
+    const char *temp = file_temp_folder(a, parent, err);
+    if (!temp)
+        return false;
+    for (size_t i = 0; i < s->tree.n; i++) {
+        const RepoEntry *entry = &s->tree.items[i];
+        const char *at = arena_printf(a, "%s/%.*s", temp, STR(entry->path));
+        if (!snapshot_link(hub, a, git, repo, entry, at, err)) {
+            (void)!file_remove_tree(temp, NULL);
+            return fail_while(err, "%.*s", STR(entry->path));
+        }
+    }
+    if (rename(temp, path) != 0) {
+        int failed = errno;
+        (void)!file_remove_tree(temp, NULL);
+        errno = failed;
+        if (!file_is_folder(path)) // somebody else was faster: as good
+            return fail_io(err, "snapshot '%s'", path);
+    }
+    *folder = path;
+    return true;
+}

@@ -1,0 +1,131 @@
+/* hub.c: opening a hub on its folder and database, and small helpers of all its files. */
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/encode.h"
+#include "base/file.h"
+#include "hub/hub_internal.h"
+
+static const RepoKindInfo kinds[REPO_KINDS] = {
+    [REPO_MODEL] = {"model", "models", ""},
+    [REPO_DATASET] = {"dataset", "datasets", "datasets/"},
+    [REPO_SPACE] = {"space", "spaces", "spaces/"},
+};
+
+const RepoKindInfo *repo_kind_info(RepoKind kind)
+{
+    return &kinds[kind];
+}
+
+bool repo_kind_parse(Str name, RepoKind *kind)
+{
+    if (!name.len) {
+        *kind = REPO_MODEL;
+        return true;
+    }
+    for (int i = 0; i < REPO_KINDS; i++)
+        if (str_eq(name, str_of(kinds[i].name)) || str_eq(name, str_of(kinds[i].plural))) {
+            *kind = (RepoKind)i;
+            return true;
+        }
+    return false;
+}
+
+Str id_new(Arena *a)
+{
+    uint8_t bytes[12];
+    random_bytes(bytes, sizeof bytes);
+    uint32_t seconds = (uint32_t)(wall_ns() / NS_PER_S);
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (uint8_t)(seconds >> (24 - 8 * i));
+    char *hex = arena_alloc(a, 25);
+    hex_encode(bytes, sizeof bytes, hex);
+    return (Str){hex, 24};
+}
+
+Str name_key(Arena *a, Str name)
+{
+    char *key = arena_cstr(a, name);
+    for (size_t i = 0; i < name.len; i++)
+        key[i] = (char)tolower((unsigned char)key[i]);
+    return (Str){key, name.len};
+}
+
+Str secret_hash(Arena *a, Str secret)
+{
+    uint8_t digest[SHA256_SIZE];
+    sha256(secret, digest);
+    char *hex = arena_alloc(a, 2 * SHA256_SIZE + 1);
+    hex_encode(digest, sizeof digest, hex);
+    return (Str){hex, 2 * SHA256_SIZE};
+}
+
+const char *repo_git_dir(const Hub *hub, Arena *a, Str id)
+{
+    // By id, not by name: a rename moves nothing, and names that differ in case cannot meet.
+    return arena_printf(a, "%s/repos/%.*s/%.*s.git", hub->data,
+                        STR(str_slice(id, id.len - 2, id.len)), STR(id));
+}
+
+void hub_key(const Hub *hub, const char *purpose, uint8_t key[32])
+{
+    hmac_sha256((Str){(const char *)hub->secret, sizeof hub->secret}, str_of(purpose), key);
+}
+
+Db *hub_db(const Hub *hub)
+{
+    return hub->db;
+}
+
+Blobs *hub_blobs(const Hub *hub)
+{
+    return hub->blobs;
+}
+
+const char *hub_data(const Hub *hub)
+{
+    return hub->data;
+}
+
+static bool sessions_clean(Hub *hub, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_sessions_expire(c, wall_ns(), err) &&
+           sql_counts_refresh(c, wall_ns() / (86400 * NS_PER_S), err) && conn_commit(c, err);
+}
+
+Hub *hub_open(const HubOptions *options, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(hub_close) Hub *hub = xcalloc(1, sizeof *hub);
+    hub->data = xstrdup(options->data);
+    hub->no_signup = options->no_signup;
+    if (!file_make_folders(arena_printf(a, "%s/repos", hub->data), 0700, err))
+        return fail_while(err, "open hub '%s'", hub->data);
+    const char *url = options->db ? options->db : arena_printf(a, "sqlite:%s/hub.db", hub->data);
+    const char *blobs = options->blobs ? options->blobs : arena_printf(a, "%s/blobs", hub->data);
+    hub->infos = infos_new();
+    hub->throttle = throttle_new();
+    hub->db = db_open(url, err);
+    if (!hub->db || !sql_migrate(hub->db, err) || !sql_secret(hub->db, hub->secret, err) ||
+        !sessions_clean(hub, err))
+        return fail_while(err, "open hub '%s'", hub->data);
+    hub->downloads = downloads_new(hub->db);
+    hub->blobs = blobs_open(blobs, err);
+    if (!hub->blobs)
+        return fail_while(err, "open hub '%s'", hub->data);
+    return TAKE(hub);
+}
+
+void hub_close(Hub *hub)
+{
+    if (!hub)
+        return;
+    downloads_free(hub->downloads);
+    infos_free(hub->infos);
+    throttle_free(hub->throttle);
+    blobs_free(hub->blobs);
+    db_close(hub->db);
+    explicit_bzero(hub->secret, sizeof hub->secret);
+    free(hub->data);
+    free(hub);
+}

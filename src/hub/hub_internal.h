@@ -1,0 +1,94 @@
+/* What the hub's files share: the Hub itself, its caches, and small helpers. */
+#pragma once
+
+#include "base/map.h"
+#include "blobs/blobs.h"
+#include "git/git.h"
+#include "hub/hub_sql.h"
+
+#include <pthread.h>
+
+typedef struct InfoCache InfoCache;
+typedef struct Throttle Throttle;
+typedef struct DownloadCounter DownloadCounter;
+
+struct Hub {
+    Db *db;
+    Blobs *blobs;
+    char *data;
+    bool no_signup;
+    uint8_t secret[32];
+    InfoCache *infos;
+    Throttle *throttle;
+    DownloadCounter *downloads;
+};
+
+/* ---- hub.c ---- */
+
+/* 24 hex digits, beginning with the time: ids sort by age. */
+Str id_new(Arena *a);
+/* In ASCII lower case. */
+Str name_key(Arena *a, Str name);
+/* sha256 in hex: how secrets are stored. */
+Str secret_hash(Arena *a, Str secret);
+const char *repo_git_dir(const Hub *hub, Arena *a, Str id);
+
+/* ---- account.c ---- */
+
+/* ERR_UNAUTHENTICATED, the same for an unknown name and a wrong password; ERR_RATE. */
+bool password_check(Hub *hub, Arena *a, Str name, Str password, Account *out, Error *err);
+
+/* ---- throttle.c: how often a wrong password may be tried ---- */
+
+Throttle *throttle_new(void);
+void throttle_free(Throttle *t);
+/* ERR_RATE when this key has failed too often lately. */
+bool throttle_ok(Throttle *t, Str key, Error *err);
+void throttle_failed(Throttle *t, Str key);
+
+/* ---- downloads.c ---- */
+
+DownloadCounter *downloads_new(Db *db);
+/* Writes what is left. */
+void downloads_free(DownloadCounter *d);
+void downloads_add(DownloadCounter *d, Str repo);
+
+/* ---- info.c: what is known of a commit, shared ---- */
+
+/* Everything about one commit: its entries by path, and the RepoInfo. Counted; immutable. */
+typedef struct Snapshot {
+    int refs; // atomic
+    Arena *arena;
+    size_t bytes;
+    Str key;       // repository id and commit
+    RepoTree tree; // all entries, recursive, folders too
+    Map by_path;   // to RepoEntry
+    RepoInfo info;
+} Snapshot;
+
+InfoCache *infos_new(void);
+void infos_free(InfoCache *c);
+/* The snapshot of a commit, kept until the arena goes. */
+const Snapshot *snapshot_get(Hub *hub, Arena *a, const Repo *repo, const char *commit, Error *err);
+/* Looks at the default branch's head and updates what lists show. */
+bool repo_index(Hub *hub, const Repo *repo, Error *err);
+
+/* ---- facts.c: tags, task, library and excerpts from a commit's card and files ---- */
+
+/* Fills info from the snapshot's tree. Unreadable cards and configurations are left out. */
+void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s);
+
+/* ---- files.c ---- */
+
+GitRepo *repo_git_open(const Repo *repo, Error *err);
+bool git_revision(GitRepo *git, Str rev, char commit[GIT_HEX_SIZE], Error *err);
+/* Whom commits name. */
+GitPerson person_of(Arena *a, const Viewer *viewer);
+
+/* ---- attributes.c: .gitattributes and .gitignore ---- */
+
+typedef struct Patterns Patterns;
+Patterns *patterns_parse_attributes(Arena *a, Str text); // lines that set or unset filter=lfs
+Patterns *patterns_parse_ignore(Arena *a, Str text);
+/* The last matching line decides. A folder's pattern holds for what is below it. */
+bool patterns_match(const Patterns *p, Str path);

@@ -1,0 +1,62 @@
+/* hub_sql: every statement of the hub. Functions take the connection of the caller's read or
+ * transaction; keys are names in lower case. */
+#pragma once
+
+#include "db/db.h"
+#include "hub/hub.h"
+
+bool sql_migrate(Db *db, Error *err);
+bool sql_secret(Db *db, uint8_t secret[32], Error *err);
+
+/* ---- Accounts ---- */
+bool sql_account_add(Conn *c, const Account *account, Str key, Str password, Error *err);
+/* ERR_NOT_FOUND. Fills `others`; password may be NULL. */
+bool sql_account_by_key(Conn *c, Arena *a, Str key, Account *out, Str *password, Error *err);
+bool sql_account_by_id(Conn *c, Arena *a, Str id, Account *out, Error *err);
+bool sql_account_update(Conn *c, Str id, Str fullname, Str email, Str about, Error *err);
+bool sql_account_password(Conn *c, Str id, Str password, Error *err);
+bool sql_account_count(Conn *c, int64_t *n, Error *err);
+bool sql_member_set(Conn *c, Str org, Str user, Str role, Error *err);
+/* Empty if the user is no member. */
+bool sql_member_role(Conn *c, Arena *a, Str org, Str user, Str *role, Error *err);
+
+/* ---- Tokens and sessions ---- */
+bool sql_token_add(Conn *c, const Token *token, Str user, Str hash, Error *err);
+bool sql_token_find(Conn *c, Arena *a, Str hash, Token *out, Str *user, Error *err);
+bool sql_token_used(Conn *c, Str id, int64_t now, Error *err);
+bool sql_token_list(Conn *c, Arena *a, Str user, Token **out, size_t *n, Error *err);
+bool sql_token_remove(Conn *c, Str user, Str id, Error *err);
+bool sql_session_add(Conn *c, Str hash, Str user, int64_t now, int64_t expires, Error *err);
+/* ERR_NOT_FOUND if unknown or expired. */
+bool sql_session_find(Conn *c, Arena *a, Str hash, int64_t now, Str *user, Error *err);
+bool sql_session_remove(Conn *c, Str hash, Error *err);
+bool sql_sessions_of_remove(Conn *c, Str user, Error *err);
+bool sql_sessions_expire(Conn *c, int64_t now, Error *err);
+
+/* ---- Repositories ---- */
+bool sql_repo_add(Conn *c, const Repo *repo, Str key, Str owner, Error *err);
+/* By name, then by an old name (moved is set). ERR_NO_REPO. *owner is the owner's account id. */
+bool sql_repo_find(Conn *c, Arena *a, RepoKind kind, Str key, Repo *out, Str *owner, Error *err);
+bool sql_repo_remove(Conn *c, Str id, Error *err);
+bool sql_repo_rename(Conn *c, const Repo *repo, Str old_key, Str new_key, Str full, Str name,
+                     Str owner, Error *err);
+bool sql_repo_set(Conn *c, const Repo *repo, int64_t now, Error *err);
+/* What lists show and filter by: called when the default branch has moved. */
+bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int64_t now, Error *err);
+/* The commit that sql_repo_index saw last. */
+bool sql_repo_indexed(Conn *c, Arena *a, Str id, Str *sha, Error *err);
+bool sql_like(Conn *c, Str repo, Str user, bool like, int64_t now, Error *err);
+bool sql_liked(Conn *c, Str repo, Str user, bool *liked, Error *err);
+bool sql_downloads_add(Conn *c, Str repo, int64_t day, int64_t n, Error *err);
+/* The 30-day and trending sums of every repository: once a day. */
+bool sql_counts_refresh(Conn *c, int64_t day, Error *err);
+bool sql_blob_grant(Conn *c, Str repo, Str user, Str sha256, int64_t size, int64_t now, Error *err);
+/* ERR_NOT_FOUND. With a user: granted to whatever repository by that user. */
+bool sql_blob_of_repo(Conn *c, Str repo, Str sha256, int64_t *size, Error *err);
+bool sql_blob_of_user(Conn *c, Str user, Str sha256, int64_t *size, Error *err);
+
+/* viewer_id empty: nobody; sees_all: an administrator of the hub. */
+bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQuery *query,
+                   RepoPage *out, Error *err);
+bool sql_tag_counts(Conn *c, Arena *a, RepoKind kind, int64_t limit, TagCount **out, size_t *n,
+                    Error *err);

@@ -1,0 +1,359 @@
+/* repo.c: finding, making, moving and deleting repositories; who may do what.
+ *
+ * A repository's git folder is named by its id and made, with its first commit, before its row: so
+ * whatever has a row is whole, and a crash in between leaves a folder that nothing names. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "hub/hub_internal.h"
+
+static bool split_id(Str id, Str *owner, Str *name)
+{
+    size_t slash = str_find_char(id, '/', 0);
+    *owner = str_slice(id, 0, slash);
+    *name = slash == SIZE_MAX ? (Str){0} : str_slice(id, slash + 1, id.len);
+    return owner->len && name->len && str_find_char(*name, '/', 0) == SIZE_MAX;
+}
+
+/* What an account may do in a namespace, before looking at the repository's visibility. */
+static bool access_in(Conn *c, Arena *a, const Viewer *viewer, Str owner, Access *out, Error *err)
+{
+    *out = ACCESS_NONE;
+    if (viewer->by == BY_NOBODY)
+        return true;
+    Str role = {0};
+    if (str_eq(viewer->account.id, owner) || viewer->account.is_admin)
+        *out = ACCESS_ADMIN;
+    else if (!sql_member_role(c, a, owner, viewer->account.id, &role, err))
+        return false;
+    else if (str_eq(role, S("admin")))
+        *out = ACCESS_ADMIN;
+    else if (str_eq(role, S("write")))
+        *out = ACCESS_WRITE;
+    else if (role.len)
+        *out = ACCESS_READ;
+    if (!viewer->can_write)
+        *out = MIN(*out, ACCESS_READ);
+    return true;
+}
+
+static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error *err)
+{
+    if (repo->is_disabled)
+        return fail(err, ERR_DENIED, "Access to this resource is disabled.");
+    if (repo->access >= need)
+        return true;
+    if (viewer->by == BY_NOBODY)
+        return fail(err, ERR_UNAUTHENTICATED, "Log in or send a token to change %.*s",
+                    STR(repo->full));
+    if (!viewer->can_write)
+        return fail(err, ERR_DENIED, "This token may only read; changing %.*s needs a write token",
+                    STR(repo->full));
+    return fail(err, ERR_DENIED, "You may not change %.*s", STR(repo->full));
+}
+
+bool repo_find(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str id, Access need,
+               Repo *out, Error *err)
+{
+    Repo repo;
+    Str owner;
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c || !sql_repo_find(c, a, kind, name_key(a, id), &repo, &owner, err) ||
+            !access_in(c, a, viewer, owner, &repo.access, err))
+            return false;
+    }
+    if (!repo.is_private)
+        repo.access = MAX(repo.access, ACCESS_READ);
+    if (repo.access == ACCESS_NONE)
+        return fail(err, ERR_NO_REPO, "Repository not found");
+    if (!need_met(viewer, &repo, need, err))
+        return false;
+    repo.git_dir = repo_git_dir(hub, a, repo.id);
+    *out = repo;
+    return true;
+}
+
+/* ---- Making ---- */
+
+static const char model_attributes[] =
+    "*.7z *.arrow *.bin *.bz2 *.ckpt *.ftz *.gguf *.gz *.h5 *.joblib *.lfs.* *.mlmodel *.model "
+    "*.msgpack *.npy *.npz *.onnx *.ot *.parquet *.pb *.pickle *.pkl *.pt *.pth *.rar "
+    "*.safetensors saved_model/**/* *.tar.* *.tar *.tflite *.tgz *.wasm *.xz *.zip *.zst "
+    "*tfevents*";
+static const char dataset_attributes[] =
+    " *.lz4 *.mds *.pcm *.sam *.raw *.aac *.flac *.mp3 *.ogg *.wav *.bmp *.gif *.png *.tiff "
+    "*.jpg *.jpeg *.webp *.mp4 *.webm";
+
+static Str attributes_text(Arena *a, RepoKind kind)
+{
+    Str patterns = str_of(
+        arena_printf(a, "%s%s", model_attributes, kind == REPO_DATASET ? dataset_attributes : ""));
+    AUTO_BUF out;
+    buf_init(&out, 0);
+    for (Str pattern; str_split(&patterns, ' ', &pattern);)
+        buf_printf(&out, "%.*s filter=lfs diff=lfs merge=lfs -text\n", STR(pattern));
+    return arena_str(a, buf_str(&out));
+}
+
+static Str space_readme(Arena *a, const NewRepo *new)
+{
+    static const char *const colors[] = {"red",    "yellow", "green", "blue",
+                                         "indigo", "purple", "pink",  "gray"};
+    size_t pick = str_hash(new->name);
+    bool gradio = str_eq(new->sdk, S("gradio"));
+    return str_of(arena_printf(
+        a,
+        "---\ntitle: %.*s\nemoji: \xF0\x9F\x9A\x80\ncolorFrom: %s\ncolorTo: %s\nsdk: %.*s\n%s"
+        "pinned: false\n%s%.*s%s---\n\n# %.*s\n",
+        STR(new->name), colors[pick % COUNT(colors)], colors[(pick / 8 + 3) % COUNT(colors)],
+        STR(new->sdk), gradio ? "app_file: app.py\n" : "", new->license.len ? "license: " : "",
+        STR(new->license), new->license.len ? "\n" : "", STR(new->name)));
+}
+
+static bool sdk_check(const NewRepo *new, Error *err)
+{
+    static const char *const sdks[] = {"gradio", "docker", "static", "streamlit"};
+    if (new->kind != REPO_SPACE)
+        return true;
+    for (size_t i = 0; i < COUNT(sdks); i++)
+        if (str_eq(new->sdk, str_of(sdks[i])))
+            return true;
+    return fail(err, ERR_INVALID, "a Space needs an sdk: gradio, docker, static or streamlit");
+}
+
+/* The git folder with its first commit. */
+static bool repo_lay_out(Arena *a, const Viewer *viewer, const NewRepo *new, const char *git_dir,
+                         Error *err)
+{
+    AUTO(git_repo_free) GitRepo *git = NULL;
+    if (!git_repo_create(git_dir, "main", err) || !(git = git_repo_open(git_dir, err)))
+        return false;
+    NewFile ours[2] = {{S(".gitattributes"), attributes_text(a, new->kind)}};
+    size_t n_ours = 1;
+    if (new->kind == REPO_SPACE)
+        ours[n_ours++] = (NewFile){S("README.md"), space_readme(a, new)};
+    else if (new->license.len)
+        ours[n_ours++] =
+            (NewFile){S("README.md"),
+                      str_of(arena_printf(a, "---\nlicense: %.*s\n---\n", STR(new->license)))};
+    GitOp *ops = NEW_ARRAY(a, GitOp, n_ours + new->n_files);
+    for (size_t i = 0; i < n_ours + new->n_files; i++) {
+        const NewFile *file = i < n_ours ? &ours[i] : &new->files[i - n_ours];
+        ops[i] = (GitOp){.kind = GITOP_PUT, .path = file->path};
+        if (!git_path_check(file->path, err) || !git_blob_write(git, file->bytes, ops[i].oid, err))
+            return false;
+    }
+    char sha[GIT_HEX_SIZE];
+    GitCommitParams commit = {.ref = "refs/heads/main",
+                              .message = S("initial commit"),
+                              .author = person_of(a, viewer),
+                              .ops = ops,
+                              .n_ops = n_ours + new->n_files};
+    return git_repo_commit(git, &commit, sha, err);
+}
+
+static bool repo_store(Hub *hub, const Repo *repo, Str key, Str owner_id, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_repo_add(c, repo, key, owner_id, err) && conn_commit(c, err);
+}
+
+/* May the viewer make repositories in this namespace? */
+static bool namespace_check(Hub *hub, Arena *a, const Viewer *viewer, Str name, Account *owner,
+                            Error *err)
+{
+    if (viewer->by == BY_NOBODY)
+        return fail(err, ERR_UNAUTHENTICATED, "Log in or send a token to make a repository");
+    if (!viewer->can_write)
+        return fail(err, ERR_DENIED,
+                    "This token may only read; making a repository needs a "
+                    "write token");
+    Error seen = {0};
+    Str role = {0};
+    if (!account_find(hub, a, name, owner, &seen)) {
+        if (seen.code == ERR_NOT_FOUND)
+            return fail(err, ERR_DENIED,
+                        "You don't have the rights to create a repository under "
+                        "the namespace \"%.*s\"",
+                        STR(name));
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    if (str_eq(owner->id, viewer->account.id) || viewer->account.is_admin)
+        return true;
+    for (size_t i = 0; i < viewer->account.n_others; i++)
+        if (str_eq(viewer->account.others[i].id, owner->id))
+            role = viewer->account.others[i].role;
+    if (role.len && !str_eq(role, S("read")))
+        return true;
+    return fail(err, ERR_DENIED,
+                "You don't have the rights to create a repository under the "
+                "namespace \"%.*s\"",
+                STR(name));
+}
+
+bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, Repo *out,
+                 Error *err)
+{
+    Account owner;
+    Str namespace = new->owner.len ? new->owner : viewer->account.name;
+    if (!name_check(new->name, err) || !sdk_check(new, err) ||
+        !namespace_check(hub, a, viewer, namespace, &owner, err))
+        return false;
+    Str full = str_of(arena_printf(a, "%.*s/%.*s", STR(owner.name), STR(new->name)));
+    const char *kind = repo_kind_info(new->kind)->name;
+    // Looked for first: mostly it is there already (exist_ok), and then nothing is to be undone.
+    Repo there;
+    if (repo_find(hub, a, viewer, new->kind, full, ACCESS_READ, &there, NULL) && !there.moved) {
+        *out = there;
+        return fail(err, ERR_EXISTS, "You already created this %s repo", kind);
+    }
+    Repo repo = {.id = id_new(a),
+                 .kind = new->kind,
+                 .full = full,
+                 .name = new->name,
+                 .is_private = new->is_private,
+                 .created_ns = wall_ns()};
+    repo.git_dir = repo_git_dir(hub, a, repo.id);
+    Error seen = {0};
+    if (!repo_lay_out(a, viewer, new, repo.git_dir, err) ||
+        !repo_store(hub, &repo, name_key(a, full), owner.id, &seen)) {
+        (void)!git_repo_delete(repo.git_dir, NULL);
+        if (seen.code == ERR_EXISTS) // also when it is there but not for these eyes
+            return fail(err, ERR_EXISTS, "You already created this %s repo", kind);
+        if (seen.code)
+            *(err ? err : &seen) = seen;
+        return false;
+    }
+    return repo_find(hub, a, viewer, new->kind, full, ACCESS_READ, out, err) &&
+           repo_index(hub, out, err);
+}
+
+bool repo_delete(Hub *hub, const Repo *repo, Error *err)
+{
+    {
+        AUTO(conn_end) Conn *c = db_write(hub->db, err);
+        if (!c || !sql_repo_remove(c, repo->id, err) || !conn_commit(c, err))
+            return false;
+    }
+    return git_repo_delete(repo->git_dir, err);
+}
+
+bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str to, Error *err)
+{
+    Str owner_name, name;
+    Account owner;
+    if (!split_id(to, &owner_name, &name))
+        return fail(err, ERR_INVALID, "'%.*s' is not of the form owner/name", STR(to));
+    if (!name_check(name, err) || !namespace_check(hub, a, viewer, owner_name, &owner, err))
+        return false;
+    Str full = str_of(arena_printf(a, "%.*s/%.*s", STR(owner.name), STR(name)));
+    Error seen = {0};
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    if (!c)
+        return false;
+    if (!sql_repo_rename(c, repo, name_key(a, repo->full), name_key(a, full), full, name, owner.id,
+                         &seen)) {
+        const char *kind = repo_kind_info(repo->kind)->name;
+        if (seen.code == ERR_EXISTS)
+            return fail(err, ERR_EXISTS, "A %s repository called `%.*s` already exists", kind,
+                        STR(full));
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    return conn_commit(c, err);
+}
+
+bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error *err)
+{
+    Repo changed = *repo;
+    if (settings->is_private)
+        changed.is_private = *settings->is_private;
+    if (settings->discussions_off)
+        changed.discussions_off = *settings->discussions_off;
+    if (settings->gated) {
+        changed.gated = *settings->gated;
+        if (changed.gated.len && !str_eq(changed.gated, S("auto")) &&
+            !str_eq(changed.gated, S("manual")))
+            return fail(err, ERR_INVALID, "gated: \"auto\", \"manual\" or false");
+    }
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_repo_set(c, &changed, wall_ns(), err) && conn_commit(c, err);
+}
+
+/* ---- Likes, downloads, lists ---- */
+
+bool repo_like(Hub *hub, const Viewer *viewer, const Repo *repo, bool like, Error *err)
+{
+    if (viewer->by == BY_NOBODY)
+        return fail(err, ERR_UNAUTHENTICATED, "Log in to like a repository");
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_like(c, repo->id, viewer->account.id, like, wall_ns(), err) &&
+           conn_commit(c, err);
+}
+
+bool repo_is_liked(Hub *hub, const Viewer *viewer, const Repo *repo, bool *liked, Error *err)
+{
+    *liked = false;
+    if (viewer->by == BY_NOBODY)
+        return true;
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_liked(c, repo->id, viewer->account.id, liked, err);
+}
+
+void repo_count_download(Hub *hub, const Repo *repo)
+{
+    downloads_add(hub->downloads, repo->id);
+}
+
+bool repo_list(Hub *hub, Arena *a, const Viewer *viewer, const RepoQuery *query, RepoPage *out,
+               Error *err)
+{
+    if (query->limit < 1 || query->limit > 1000)
+        return fail(err, ERR_INVALID, "limit: 1 to 1000");
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_repo_list(c, a, viewer->account.id, viewer->account.is_admin, query, out, err);
+}
+
+bool repo_tag_counts(Hub *hub, Arena *a, RepoKind kind, int64_t limit, TagCount **out, size_t *n,
+                     Error *err)
+{
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_tag_counts(c, a, kind, limit, out, n, err);
+}
+
+/* ---- Blobs that a repository was given ---- */
+
+bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, int64_t size,
+                     Error *err)
+{
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_blob_grant(c, repo->id, viewer->account.id, sha256, size, wall_ns(), err) &&
+           conn_commit(c, err);
+}
+
+bool repo_has_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, bool *has,
+                   int64_t *size, Error *err)
+{
+    Error seen = {0};
+    bool elsewhere = false;
+    int64_t bytes = 0;
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c)
+            return false;
+        *has = sql_blob_of_repo(c, repo->id, sha256, &bytes, &seen);
+        if (!*has && seen.code == ERR_NOT_FOUND && viewer && viewer->by != BY_NOBODY)
+            elsewhere = sql_blob_of_user(c, viewer->account.id, sha256, &bytes, &seen);
+    }
+    if (!*has && !elsewhere && seen.code != ERR_NOT_FOUND) {
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    if (size)
+        *size = bytes;
+    if (!elsewhere)
+        return true;
+    *has = true;
+    return repo_grant_blob(hub, repo, viewer, sha256, bytes, err);
+}

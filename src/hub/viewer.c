@@ -1,0 +1,215 @@
+/* viewer.c: who asks: access tokens, sessions, and the Authorization header.
+ *
+ * Tokens and session cookies are long random strings, so one round of sha256 is enough to keep them
+ * at rest; only the hashes are stored. A form's CSRF token is an HMAC of the cookie: nothing to
+ * store, and another site cannot know it. */
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/encode.h"
+#include "hub/hub_internal.h"
+
+enum { TOKEN_LETTERS = 34, COOKIE_BYTES = 32, MAX_LABEL = 100 };
+/* last-used times are written at most this often, so that reading costs no write */
+static const int64_t used_every_ns = 300 * NS_PER_S;
+
+static char random_letter(void)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    for (;;) {
+        uint8_t byte;
+        random_bytes(&byte, 1);
+        if (byte < 4 * 62) // a multiple of 62: each letter is as likely
+            return letters[byte % 62];
+    }
+}
+
+bool token_create(Hub *hub, Arena *a, Str user, Str name, Str role, Str *secret, Error *err)
+{
+    if (!str_eq(role, S("read")) && !str_eq(role, S("write")))
+        return fail(err, ERR_INVALID, "role '%.*s': read or write", STR(role));
+    if (name.len > MAX_LABEL || !str_is_utf8(name))
+        return fail(err, ERR_INVALID, "a token's name has at most %d bytes of UTF-8", MAX_LABEL);
+    Account account;
+    if (!account_find(hub, a, user, &account, err))
+        return false;
+    if (account.is_org)
+        return fail(err, ERR_INVALID, "'%.*s' is an organisation: tokens belong to users",
+                    STR(user));
+    char text[3 + TOKEN_LETTERS] = "hf_";
+    for (size_t i = 3; i < sizeof text; i++)
+        text[i] = random_letter();
+    Str token = arena_str(a, (Str){text, sizeof text});
+    Token row = {.id = id_new(a),
+                 .name = name.len ? name : S("token"),
+                 .role = role,
+                 .tail = str_slice(token, token.len - 4, token.len),
+                 .created_ns = wall_ns()};
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    if (!c || !sql_token_add(c, &row, account.id, secret_hash(a, token), err) ||
+        !conn_commit(c, err))
+        return false;
+    *secret = token;
+    return true;
+}
+
+bool token_list(Hub *hub, Arena *a, Str user, Token **tokens, size_t *n, Error *err)
+{
+    Account account;
+    if (!account_find(hub, a, user, &account, err))
+        return false;
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_token_list(c, a, account.id, tokens, n, err);
+}
+
+bool token_revoke(Hub *hub, Str user, Str id, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Account account;
+    if (!account_find(hub, a, user, &account, err))
+        return false;
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_token_remove(c, account.id, id, err) && conn_commit(c, err);
+}
+
+static bool token_touch(Hub *hub, Str id, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_token_used(c, id, wall_ns(), err) && conn_commit(c, err);
+}
+
+bool viewer_of_token(Hub *hub, Arena *a, Str token, Viewer *out, Error *err)
+{
+    Token found;
+    Viewer viewer = {.by = BY_TOKEN};
+    {
+        Error seen = {0};
+        Str user;
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c)
+            return false;
+        if (!sql_token_find(c, a, secret_hash(a, token), &found, &user, &seen) ||
+            !sql_account_by_id(c, a, user, &viewer.account, &seen)) {
+            if (seen.code == ERR_NOT_FOUND)
+                return fail(err, ERR_UNAUTHENTICATED,
+                            "Invalid credentials in Authorization header");
+            *(err ? err : &seen) = seen;
+            return false;
+        }
+    }
+    viewer.token_name = found.name;
+    viewer.token_role = found.role;
+    viewer.token_created_ns = found.created_ns;
+    viewer.can_write = str_eq(found.role, S("write"));
+    if (wall_ns() - found.used_ns > used_every_ns && !token_touch(hub, found.id, err))
+        return false;
+    *out = viewer;
+    return true;
+}
+
+bool viewer_of_authorization(Hub *hub, Arena *a, Str header, Viewer *out, Error *err)
+{
+    header = str_trim(header);
+    if (!header.len) {
+        *out = (Viewer){0};
+        return true;
+    }
+    Str scheme = str_slice(header, 0, str_find_char(header, ' ', 0));
+    Str value = str_trim(str_slice(header, scheme.len, header.len));
+    if (str_eq_nocase(scheme, S("bearer")))
+        return viewer_of_token(hub, a, value, out, err);
+    if (!str_eq_nocase(scheme, S("basic")))
+        return fail(err, ERR_UNAUTHENTICATED, "Authorization: only Bearer and Basic are known");
+    AUTO_BUF plain;
+    buf_init(&plain, 4096);
+    if (!base64_decode(&plain, value, NULL))
+        return fail(err, ERR_UNAUTHENTICATED, "Invalid credentials in Authorization header");
+    // git sends user:token; some clients the token as the user, with an empty password.
+    Str pair = buf_str(&plain);
+    size_t colon = str_find_char(pair, ':', 0);
+    Str user = str_slice(pair, 0, colon);
+    Str secret = colon == SIZE_MAX ? (Str){0} : str_slice(pair, colon + 1, pair.len);
+    return viewer_of_token(hub, a, str_starts(secret, S("hf_")) ? secret : user, out, err);
+}
+
+bool viewer_of_user(Hub *hub, Arena *a, Str name, Viewer *out, Error *err)
+{
+    Viewer viewer = {.by = BY_COOKIE, .can_write = true};
+    if (!account_find(hub, a, name, &viewer.account, err))
+        return false;
+    *out = viewer;
+    return true;
+}
+
+/* ---- Sessions ---- */
+
+bool session_open_for(Hub *hub, Arena *a, const Account *user, Str *cookie, Error *err)
+{
+    uint8_t bytes[COOKIE_BYTES];
+    random_bytes(bytes, sizeof bytes);
+    char *hex = arena_alloc(a, 2 * COOKIE_BYTES + 1);
+    hex_encode(bytes, sizeof bytes, hex);
+    Str value = {hex, 2 * COOKIE_BYTES};
+    int64_t now = wall_ns();
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    if (!c ||
+        !sql_session_add(c, secret_hash(a, value), user->id, now,
+                         now + SESSION_DAYS * 86400 * NS_PER_S, err) ||
+        !conn_commit(c, err))
+        return false;
+    *cookie = value;
+    return true;
+}
+
+bool session_open(Hub *hub, Arena *a, Str name, Str password, Str *cookie, Error *err)
+{
+    Account account;
+    return password_check(hub, a, name, password, &account, err) &&
+           session_open_for(hub, a, &account, cookie, err);
+}
+
+bool session_close(Hub *hub, Str cookie, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_session_remove(c, secret_hash(a, cookie), err) && conn_commit(c, err);
+}
+
+static Str csrf_of(Hub *hub, Arena *a, Str cookie)
+{
+    uint8_t key[32], mac[SHA256_SIZE];
+    hub_key(hub, "csrf", key);
+    hmac_sha256((Str){(const char *)key, sizeof key}, cookie, mac);
+    char *hex = arena_alloc(a, 2 * SHA256_SIZE + 1);
+    hex_encode(mac, sizeof mac, hex);
+    return (Str){hex, 2 * SHA256_SIZE};
+}
+
+bool viewer_of_session(Hub *hub, Arena *a, Str cookie, Viewer *out, Error *err)
+{
+    Viewer viewer = {0};
+    if (cookie.len != 2 * COOKIE_BYTES) {
+        *out = viewer;
+        return true;
+    }
+    Error seen = {0};
+    Str user;
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    if (!c)
+        return false;
+    if (sql_session_find(c, a, secret_hash(a, cookie), wall_ns(), &user, &seen) &&
+        sql_account_by_id(c, a, user, &viewer.account, &seen)) {
+        viewer.by = BY_COOKIE;
+        viewer.can_write = true;
+        viewer.csrf = csrf_of(hub, a, cookie);
+    } else if (seen.code != ERR_NOT_FOUND) {
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    *out = viewer;
+    return true;
+}
+
+bool csrf_ok(const Viewer *viewer, Str sent)
+{
+    return viewer->by != BY_COOKIE || (viewer->csrf.len && secret_eq(viewer->csrf, sent));
+}
