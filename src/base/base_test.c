@@ -230,6 +230,9 @@ static void test_unsafe_paths_are_refused(void **state)
     assert_ok(path_is_safe(S("a/..b/c.d \xc3\xa9"), &err));
     assert_str(path_suffix(S("a/b.tar.gz")), ".gz");
     assert_str(path_name(S("a/b.c")), "b.c");
+    assert_str(path_parent(S("a/b.c")), "a");
+    assert_str(path_parent(S("/b")), "/");
+    assert_str(path_parent(S("b")), "");
 }
 
 typedef struct Sample {
