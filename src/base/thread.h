@@ -33,6 +33,8 @@ typedef struct Workers Workers;
 Workers *workers_new(const char *name, int threads, size_t queue) __attribute__((returns_nonnull));
 /* False if too many jobs wait, or it was told to stop. */
 bool workers_run(Workers *w, void (*job)(void *context), void *context);
-/* Waits until all jobs are done, those in the queue too. NULL is fine. */
+/* Takes no more jobs, waits until all are done, those in the queue too. */
+void workers_stop(Workers *w);
+/* Stops first. NULL is fine. */
 void workers_free(Workers *w);
 AUTO_FREE(Workers, workers_free)
