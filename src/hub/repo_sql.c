@@ -451,6 +451,8 @@ bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQu
     const char *column = sorts[query->sort].column;
     RepoPage page = {0};
     __attribute__((cleanup(where_done))) Where count = {.arena = a}, w = {.arena = a};
+    buf_init(&count.sql, 0);
+    buf_init(&w.sql, 0);
     buf_add(&count.sql, S("SELECT count(*) FROM repos"));
     where_build(&count, viewer_id, sees_all, query);
     if (!list_total(c, &count, &page.total, err))

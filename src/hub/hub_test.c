@@ -1,0 +1,616 @@
+/* Stories of the hub: accounts, who may see what, what a repository holds, how it changes. */
+#include "base/encode.h"
+#include "base/map.h"
+#include "base/test.h"
+#include "blobs/blobs.h"
+#include "hub/hub.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+static Hub *hub;
+static Arena *a;
+static Viewer ada, bob, nobody;
+
+static Viewer join(const char *name)
+{
+    Error err = {0};
+    Account account;
+    Viewer viewer = {0};
+    Str secret = {0};
+    NewUser user = {.name = str_of(name), .password = S("correct horse")};
+    assert_ok(user_create(hub, a, &user, &account, &err));
+    assert_ok(token_create(hub, a, account.name, S("test"), S("write"), &secret, &err));
+    assert_ok(viewer_of_token(hub, a, secret, &viewer, &err));
+    return viewer;
+}
+
+static int set_up(void **state)
+{
+    Error err = {0};
+    a = arena_new(0);
+    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    if (!hub)
+        fail_msg("%s", err.text);
+    ada = join("Ada");
+    bob = join("bob");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    hub_close(hub);
+    arena_free(a);
+    test_folder_remove();
+    return 0;
+}
+
+static Repo make(const char *name, RepoKind kind, bool is_private)
+{
+    Error err = {0};
+    Repo repo = {0};
+    NewRepo new = {
+        .kind = kind, .name = str_of(name), .is_private = is_private, .sdk = S("gradio")};
+    assert_ok(repo_create(hub, a, &ada, &new, &repo, &err));
+    return repo;
+}
+
+static Str put(const Repo *repo, const char *path, const char *text)
+{
+    Error err = {0};
+    Str sha = {0};
+    AUTO(change_free) Change *c = change_open(hub, repo, &ada, S("main"), &err);
+    assert_ok(c);
+    change_title(c, S("put"), S(""));
+    change_add(c, str_of(path), str_of(text));
+    assert_ok(change_commit(c, a, &sha, &err));
+    return sha;
+}
+
+static Str text_of(const Repo *repo, const char *rev, const char *path)
+{
+    Error err = {0};
+    RepoFile file;
+    Str bytes = {0};
+    assert_ok(repo_file(hub, a, repo, str_of(rev), str_of(path), &file, &err));
+    assert_ok(repo_file_bytes(hub, a, repo, &file, 1 << 20, &bytes, &err));
+    return bytes;
+}
+
+static bool has_tag(const RepoInfo *info, const char *tag)
+{
+    for (size_t i = 0; i < info->n_tags; i++)
+        if (str_eq(info->tags[i], str_of(tag)))
+            return true;
+    return false;
+}
+
+/* ---- Accounts ---- */
+
+static void test_names_follow_the_rules_of_the_hub(void **state)
+{
+    static const char *const bad[] = {"",     "-a",  "a-",  ".a",    "a.",       "a--b",
+                                      "a..b", "a/b", "a b", "a.git", "\xC3\xA9", "a\nb"};
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_false(name_check(str_of(bad[i]), NULL));
+    assert_true(name_check(S("GPT-2_x.y"), NULL));
+    char longest[98];
+    memset(longest, 'a', sizeof longest);
+    assert_true(name_check((Str){longest, 96}, NULL));
+    assert_false(name_check((Str){longest, 97}, NULL));
+
+    Error err = {0};
+    Account account;
+    assert_fails(user_create(hub, a, &(NewUser){.name = S("api")}, &account, &err), ERR_INVALID,
+                 "reserved");
+    assert_fails(user_create(hub, a, &(NewUser){.name = S("ADA")}, &account, &err), ERR_EXISTS,
+                 "taken");
+    assert_fails(
+        user_create(hub, a, &(NewUser){.name = S("eve"), .password = S("short")}, &account, &err),
+        ERR_INVALID, "password");
+    assert_ok(account_find(hub, a, S("aDA"), &account, &err));
+    assert_str(account.name, "Ada");
+}
+
+static void test_a_password_opens_a_session_and_a_wrong_one_does_not(void **state)
+{
+    Error err = {0};
+    Str cookie = {0};
+    Viewer viewer = {0};
+    assert_fails(session_open(hub, a, S("Ada"), S("wrong horse"), &cookie, &err),
+                 ERR_UNAUTHENTICATED, "Invalid");
+    assert_fails(session_open(hub, a, S("nobody-here"), S("correct horse"), &cookie, &err),
+                 ERR_UNAUTHENTICATED, "Invalid");
+    assert_ok(session_open(hub, a, S("ada"), S("correct horse"), &cookie, &err));
+    assert_ok(viewer_of_session(hub, a, cookie, &viewer, &err));
+    assert_int_equal(viewer.by, BY_COOKIE);
+    assert_str(viewer.account.name, "Ada");
+    assert_false(csrf_ok(&viewer, S("")));
+    assert_true(csrf_ok(&viewer, viewer.csrf));
+    assert_ok(session_close(hub, cookie, &err));
+    assert_ok(viewer_of_session(hub, a, cookie, &viewer, &err));
+    assert_int_equal(viewer.by, BY_NOBODY);
+}
+
+static void test_guessing_a_password_is_stopped(void **state)
+{
+    Error err = {0};
+    Str cookie;
+    for (int i = 0; i < 10; i++)
+        assert_false(session_open(hub, a, S("bob"), S("guess"), &cookie, NULL));
+    assert_fails(session_open(hub, a, S("BOB"), S("correct horse"), &cookie, &err), ERR_RATE,
+                 "too many");
+}
+
+static void test_tokens_have_the_shape_that_clients_want(void **state)
+{
+    Error err = {0};
+    Str secret = {0};
+    Viewer viewer = {0};
+    assert_ok(token_create(hub, a, S("ada"), S("laptop"), S("read"), &secret, &err));
+    assert_int_equal(secret.len, 37);
+    assert_true(str_starts(secret, S("hf_")));
+    for (size_t i = 3; i < secret.len; i++)
+        assert_true(isalnum((unsigned char)secret.ptr[i]));
+
+    Str bearer = str_of(arena_printf(a, "Bearer %.*s", STR(secret)));
+    assert_ok(viewer_of_authorization(hub, a, bearer, &viewer, &err));
+    assert_str(viewer.token_name, "laptop");
+    assert_false(viewer.can_write);
+    // git sends it as the password; some clients as the user's name.
+    static const char *const pairs[] = {"anything:%.*s", "%.*s:", "%.*s"};
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        AUTO_BUF basic;
+        buf_init(&basic, 0);
+        buf_add(&basic, S("Basic "));
+        base64_encode(&basic, str_of(arena_printf(a, pairs[i], STR(secret))));
+        assert_ok(viewer_of_authorization(hub, a, buf_str(&basic), &viewer, &err));
+        assert_str(viewer.account.name, "Ada");
+    }
+    Token *tokens;
+    size_t n = 0;
+    assert_ok(token_list(hub, a, S("ada"), &tokens, &n, &err));
+    assert_int_equal(n, 2);
+    assert_str(tokens[0].tail, arena_cstr(a, str_slice(secret, 33, 37)));
+    assert_fails(token_revoke(hub, S("bob"), tokens[0].id, &err), ERR_NOT_FOUND, "token");
+    assert_ok(token_revoke(hub, S("ada"), tokens[0].id, &err));
+    assert_fails(viewer_of_authorization(hub, a, bearer, &viewer, &err), ERR_UNAUTHENTICATED,
+                 "Invalid credentials");
+}
+
+/* ---- Repositories ---- */
+
+static void test_a_new_repository_has_a_first_commit(void **state)
+{
+    Error err = {0};
+    Repo repo = make("first", REPO_MODEL, false);
+    assert_str(repo.full, "Ada/first");
+    assert_int_equal(repo.access, ACCESS_ADMIN);
+    RepoLog log = {0};
+    assert_ok(repo_log(hub, a, &repo, S("main"), S(""), 0, 10, &log, &err));
+    assert_int_equal(log.n, 1);
+    assert_str(log.items[0].title, "initial commit");
+    assert_int_equal(log.items[0].id.len, 40);
+    RepoTree tree = {0};
+    assert_ok(repo_tree(hub, a, &repo, S(""), S(""), true, &tree, &err));
+    assert_int_equal(tree.n, 1);
+    assert_str(tree.items[0].path, ".gitattributes");
+
+    Repo space = make("first", REPO_SPACE, false);
+    assert_true(str_find(text_of(&space, "main", "README.md"), S("sdk: gradio"), 0) != SIZE_MAX);
+    Repo again = {0};
+    NewRepo same = {.name = S("FIRST")};
+    assert_fails(repo_create(hub, a, &ada, &same, &again, &err), ERR_EXISTS, "already created");
+    assert_str(again.full, "Ada/first");
+    NewRepo other = {.name = S("x"), .owner = S("ada")};
+    assert_fails(repo_create(hub, a, &bob, &other, &again, &err), ERR_DENIED, "namespace");
+    assert_fails(repo_create(hub, a, &nobody, &other, &again, &err), ERR_UNAUTHENTICATED, "");
+}
+
+static void test_a_private_repository_is_nobody_elses_business(void **state)
+{
+    Error err = {0};
+    Repo repo = make("secret", REPO_DATASET, true), found;
+    assert_fails(repo_find(hub, a, &nobody, REPO_DATASET, repo.full, ACCESS_READ, &found, &err),
+                 ERR_NO_REPO, "not found");
+    assert_fails(repo_find(hub, a, &bob, REPO_DATASET, repo.full, ACCESS_WRITE, &found, &err),
+                 ERR_NO_REPO, "not found");
+    assert_ok(repo_find(hub, a, &ada, REPO_DATASET, S("ada/SECRET"), ACCESS_ADMIN, &found, &err));
+    RepoQuery query = {.kind = REPO_DATASET, .limit = 100};
+    RepoPage page = {0};
+    assert_ok(repo_list(hub, a, &bob, &query, &page, &err));
+    assert_int_equal(page.n, 0);
+    assert_ok(repo_list(hub, a, &ada, &query, &page, &err));
+    assert_int_equal(page.n, 1);
+    bool open = false;
+    assert_ok(repo_change(hub, &repo, &(RepoSettings){.is_private = &open}, &err));
+    assert_ok(repo_find(hub, a, &bob, REPO_DATASET, repo.full, ACCESS_READ, &found, &err));
+    assert_fails(repo_find(hub, a, &bob, REPO_DATASET, repo.full, ACCESS_WRITE, &found, &err),
+                 ERR_DENIED, "may not");
+    assert_fails(repo_find(hub, a, &nobody, REPO_DATASET, repo.full, ACCESS_WRITE, &found, &err),
+                 ERR_UNAUTHENTICATED, "token");
+}
+
+static void test_members_of_an_organisation_share_its_repositories(void **state)
+{
+    Error err = {0};
+    Account org;
+    Repo repo = {0}, found;
+    assert_ok(org_create(hub, a, S("acme"), S("Acme Corp"), S("ada"), &org, &err));
+    assert_int_equal(org.n_others, 1);
+    assert_ok(viewer_of_user(hub, a, S("ada"), &ada, &err)); // who is now a member
+    NewRepo new = {.name = S("shared"), .owner = S("ACME"), .is_private = true};
+    assert_ok(repo_create(hub, a, &ada, &new, &repo, &err));
+    assert_str(repo.full, "acme/shared");
+    assert_fails(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_READ, &found, &err),
+                 ERR_NO_REPO, "");
+    assert_ok(org_set_member(hub, S("acme"), S("bob"), S("read"), &err));
+    assert_ok(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_READ, &found, &err));
+    assert_fails(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_WRITE, &found, &err),
+                 ERR_DENIED, "");
+    assert_ok(org_set_member(hub, S("acme"), S("bob"), S("write"), &err));
+    assert_ok(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_WRITE, &found, &err));
+    assert_fails(org_set_member(hub, S("acme"), S("bob"), S("king"), &err), ERR_INVALID, "role");
+}
+
+static void test_a_moved_repository_is_found_under_its_old_name(void **state)
+{
+    Error err = {0};
+    Repo repo = make("old-name", REPO_MODEL, false), found = {0};
+    make("taken", REPO_MODEL, false);
+    assert_fails(repo_move(hub, a, &ada, &repo, S("Ada/taken"), &err), ERR_EXISTS,
+                 "A model repository called `Ada/taken` already exists");
+    assert_ok(repo_move(hub, a, &ada, &repo, S("ada/new-name"), &err));
+    assert_ok(repo_find(hub, a, &nobody, REPO_MODEL, S("Ada/old-name"), ACCESS_READ, &found, &err));
+    assert_true(found.moved);
+    assert_str(found.full, "Ada/new-name");
+    // Back again: the redirect that stood there makes room.
+    assert_ok(repo_move(hub, a, &ada, &found, S("ada/old-name"), &err));
+    assert_ok(repo_find(hub, a, &nobody, REPO_MODEL, S("Ada/old-name"), ACCESS_READ, &found, &err));
+    assert_false(found.moved);
+    assert_ok(repo_delete(hub, &found, &err));
+    assert_fails(repo_find(hub, a, &ada, REPO_MODEL, S("Ada/old-name"), ACCESS_READ, &found, &err),
+                 ERR_NO_REPO, "");
+    assert_fails(repo_find(hub, a, &ada, REPO_MODEL, S("Ada/new-name"), ACCESS_READ, &found, &err),
+                 ERR_NO_REPO, "");
+    assert_int_equal(access(found.git_dir, F_OK), -1);
+}
+
+/* ---- Changes ---- */
+
+static void test_a_commit_adds_copies_and_deletes(void **state)
+{
+    Error err = {0};
+    Repo repo = make("change", REPO_MODEL, false);
+    Str first = put(&repo, "dir/a.txt", "one"), second = {0};
+    put(&repo, "b.txt", "two");
+    AUTO(change_free) Change *c = change_open(hub, &repo, &ada, S("main"), &err);
+    change_title(c, S("several"), S("with a body"));
+    change_delete(c, S("b.txt"));
+    change_copy(c, S("c.txt"), S("dir/a.txt"), S(""));
+    change_copy(c, S("d.txt"), S("dir/a.txt"), first);
+    assert_ok(change_commit(c, a, &second, &err));
+    RepoTree tree = {0};
+    assert_ok(repo_tree(hub, a, &repo, second, S(""), true, &tree, &err));
+    assert_int_equal(tree.n, 5);
+    assert_str(tree.items[1].path, "c.txt");
+    assert_str(tree.items[3].path, "dir");
+    assert_true(tree.items[3].is_folder);
+    assert_ok(repo_tree(hub, a, &repo, S("main"), S("dir"), false, &tree, &err));
+    assert_int_equal(tree.n, 1);
+    assert_str(tree.items[0].path, "dir/a.txt");
+    assert_ok(repo_last_commits(hub, a, &repo, &tree, &err));
+    assert_str(tree.items[0].last_title, "put");
+    assert_fails(repo_tree(hub, a, &repo, S("main"), S("b.txt"), false, &tree, &err), ERR_NO_ENTRY,
+                 "b.txt");
+    assert_fails(repo_tree(hub, a, &repo, S("nope"), S(""), false, &tree, &err), ERR_NO_REVISION,
+                 "Invalid rev id: nope");
+    RepoFile file = {0};
+    assert_fails(repo_file(hub, a, &repo, S("main"), S("b.txt"), &file, &err), ERR_NO_ENTRY,
+                 "Entry not found");
+    assert_str(file.sha, arena_cstr(a, second));
+}
+
+static void test_a_stale_parent_is_refused(void **state)
+{
+    Error err = {0};
+    Repo repo = make("stale", REPO_MODEL, false);
+    Str head = put(&repo, "a", "1"), sha;
+    put(&repo, "a", "2");
+    AUTO(change_free) Change *c = change_open(hub, &repo, &ada, S("main"), &err);
+    change_title(c, S("late"), S(""));
+    change_parent(c, head);
+    change_add(c, S("b"), S("x"));
+    assert_fails(change_commit(c, a, &sha, &err), ERR_STALE, "refresh");
+}
+
+static void *committer(void *arg)
+{
+    const Repo *repo = arg;
+    static int number;
+    AUTO(arena_free) Arena *own = arena_new(0);
+    for (int i = 0; i < 5; i++) {
+        Str sha;
+        AUTO(change_free) Change *c = change_open(hub, repo, &ada, S("main"), NULL);
+        change_title(c, S("racing"), S(""));
+        int at = __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED);
+        change_add(c, str_of(arena_printf(own, "file-%d", at)), S("x"));
+        if (!change_commit(c, own, &sha, NULL))
+            return arg;
+    }
+    return NULL;
+}
+
+static void test_commits_that_race_all_land(void **state)
+{
+    Error err = {0};
+    Repo repo = make("race", REPO_MODEL, false);
+    pthread_t threads[4];
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_create(&threads[i], NULL, committer, &repo);
+    for (size_t i = 0; i < COUNT(threads); i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    RepoTree tree = {0};
+    RepoLog log = {0};
+    assert_ok(repo_tree(hub, a, &repo, S("main"), S(""), true, &tree, &err));
+    assert_int_equal(tree.n, 21);
+    assert_ok(repo_log(hub, a, &repo, S("main"), S(""), 0, 100, &log, &err));
+    assert_int_equal(log.n, 21);
+    assert_int_equal(log.total, 21);
+}
+
+static void test_hostile_paths_are_refused(void **state)
+{
+    Error err = {0};
+    Repo repo = make("hostile", REPO_MODEL, false);
+    char longest[4100];
+    memset(longest, 'a', sizeof longest);
+    const Str paths[] = {S(""),     S("../x"),        S("a/../../x"), S("/etc/passwd"),
+                         S("a\0b"), S(".git/config"), S("a/.GIT/x"),  S("a\\b"),
+                         S("a//b"), S("a/"),          S("."),         S("git~1/x"),
+                         S("a\nb"), {longest, 4100}};
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        Str sha;
+        AUTO(change_free) Change *c = change_open(hub, &repo, &ada, S("main"), &err);
+        change_title(c, S("hostile"), S(""));
+        change_add(c, paths[i], S("x"));
+        assert_fails(change_commit(c, a, &sha, &err), ERR_INVALID, "");
+    }
+    AUTO(change_free) Change *c = change_open(hub, &repo, &ada, S("main"), &err);
+    Str sha;
+    change_delete(c, S("missing"));
+    assert_fails(change_commit(c, a, &sha, &err), ERR_NO_ENTRY,
+                 "A file with the name \"missing\" does not exist");
+}
+
+static void test_content_is_served_only_to_repositories_that_were_given_it(void **state)
+{
+    Error err = {0};
+    Repo repo = make("large", REPO_MODEL, false), other = make("thief", REPO_MODEL, false);
+    char oid[BLOB_HEX_SIZE];
+    Str sha = {0};
+    assert_ok(blobs_put(hub_blobs(hub), S("weights"), oid, &err));
+    {
+        AUTO(change_free) Change *c = change_open(hub, &repo, &ada, S("main"), &err);
+        change_add_lfs(c, S("w.bin"), str_of(oid), 7);
+        assert_fails(change_commit(c, a, &sha, &err), ERR_INVALID, "was not uploaded");
+    }
+    assert_ok(repo_grant_blob(hub, &repo, &ada, str_of(oid), 7, &err));
+    {
+        AUTO(change_free) Change *c = change_open(hub, &repo, &ada, S("main"), &err);
+        change_title(c, S("weights"), S(""));
+        change_add_lfs(c, S("w.bin"), str_of(oid), 7);
+        assert_ok(change_commit(c, a, &sha, &err));
+    }
+    RepoFile file = {0};
+    int fd = -1;
+    int64_t offset = 0;
+    assert_ok(repo_file(hub, a, &repo, S("main"), S("w.bin"), &file, &err));
+    assert_true(file.entry.is_lfs);
+    assert_int_equal(file.entry.size, 7);
+    assert_ok(repo_file_open(hub, &repo, &file, &fd, &offset, &err));
+    char bytes[8] = "";
+    assert_int_equal(pread(fd, bytes, 7, offset), 7);
+    assert_string_equal(bytes, "weights");
+    close(fd);
+    const char *folder = NULL;
+    assert_ok(repo_snapshot(hub, a, &repo, S("main"), &folder, &err));
+    AUTO_BUF linked;
+    buf_init(&linked, 100);
+    assert_ok(file_read(arena_printf(a, "%s/w.bin", folder), &linked, &err));
+    assert_str(buf_str(&linked), "weights");
+    // A pointer that somebody wrote by hand into another repository opens nothing.
+    put(&other, "w.bin", text_of(&repo, "main", "w.bin").ptr);
+    assert_ok(repo_file(hub, a, &other, S("main"), S("w.bin"), &file, &err));
+    assert_true(file.entry.is_lfs);
+    assert_fails(repo_file_open(hub, &other, &file, &fd, &offset, &err), ERR_NOT_FOUND, "");
+    // The uploader may take the content along; somebody else may not.
+    bool has = true;
+    assert_ok(repo_has_blob(hub, &other, &bob, str_of(oid), &has, NULL, &err));
+    assert_false(has);
+    assert_ok(repo_has_blob(hub, &other, &ada, str_of(oid), &has, NULL, &err));
+    assert_true(has);
+}
+
+static void test_an_upload_is_told_how_to_travel(void **state)
+{
+    Error err = {0};
+    Repo repo = make("travel", REPO_MODEL, false);
+    put(&repo, "a.txt", "text");
+    put(&repo, ".gitignore", "*.log\nbuild/\n!keep.log\n");
+    Preupload files[] = {
+        {.path = S("a.txt"), .sample = S("hello"), .size = 5},
+        {.path = S("m.safetensors"), .sample = S("hello"), .size = 5},
+        {.path = S("saved_model/x/y"), .sample = S("hello"), .size = 5},
+        {.path = S("image"), .sample = S("\x89PNG\0"), .size = 5},
+        {.path = S("big.json"), .sample = S("{"), .size = 20 << 20},
+        {.path = S("x/y.log"), .sample = S("l"), .size = 1},
+        {.path = S("keep.log"), .sample = S("l"), .size = 1},
+        {.path = S("a/build/o.txt"), .sample = S("l"), .size = 1},
+        {.path = S("umlaut"), .sample = S("h\xC3"), .size = 2},
+    };
+    Str sha = {0};
+    assert_ok(
+        repo_preupload(hub, a, &repo, S("main"), S(""), S(""), files, COUNT(files), &sha, &err));
+    const bool lfs[] = {false, true, true, true, true, false, false, false, false};
+    const bool ignore[] = {false, false, false, false, false, true, false, true, false};
+    for (size_t i = 0; i < COUNT(files); i++) {
+        assert_int_equal(files[i].lfs, lfs[i]);
+        assert_int_equal(files[i].ignore, ignore[i]);
+    }
+    assert_int_equal(files[0].oid.len, 40);
+    assert_int_equal(files[1].oid.len, 0);
+    assert_ok(repo_preupload(hub, a, &repo, S("main"), S(""), S("*.txt filter=lfs\n"), files, 1,
+                             &sha, &err));
+    assert_true(files[0].lfs);
+}
+
+/* ---- What is known of a revision ---- */
+
+static void test_cards_and_files_make_tags(void **state)
+{
+    Error err = {0};
+    Repo repo = make("tags", REPO_MODEL, false);
+    put(&repo, "config.json",
+        "{\"architectures\": [\"GPT2LMHeadModel\"], \"model_type\": \"gpt2\"}");
+    put(&repo, "README.md",
+        "---\nlicense: mit\nlanguage: [en, no]\ntags: [tiny]\ndatasets: [squad]\n"
+        "base_model: a/b\n---\n# Tiny\n");
+    const RepoInfo *info = NULL;
+    assert_ok(repo_info(hub, a, &repo, S(""), &info, &err));
+    static const char *const tags[] = {
+        "transformers",  "gpt2",           "text-generation",         "tiny",       "en", "no",
+        "dataset:squad", "base_model:a/b", "base_model:finetune:a/b", "license:mit"};
+    for (size_t i = 0; i < COUNT(tags); i++)
+        if (!has_tag(info, tags[i]))
+            fail_msg("no tag %s", tags[i]);
+    assert_str(info->pipeline_tag, "text-generation");
+    assert_str(info->library, "transformers");
+    assert_int_equal(info->n_files, 3);
+
+    const Str search[] = {S("TAG")}, filter[] = {S("license:mit"), S("gpt2")};
+    RepoQuery query = {.kind = REPO_MODEL,
+                       .search = search,
+                       .n_search = 1,
+                       .tags = filter,
+                       .n_tags = 2,
+                       .author = S("ADA"),
+                       .limit = 10};
+    RepoPage page = {0};
+    assert_ok(repo_list(hub, a, &nobody, &query, &page, &err));
+    assert_int_equal(page.n, 1);
+    assert_str(page.items[0].repo.full, "Ada/tags");
+    assert_non_null(json_object_get(page.items[0].card, "license"));
+    query.tags = (const Str[]){S("license:gpl")};
+    query.n_tags = 1;
+    assert_ok(repo_list(hub, a, &nobody, &query, &page, &err));
+    assert_int_equal(page.n, 0);
+}
+
+static void test_pages_of_a_list_hold_each_repository_once(void **state)
+{
+    Error err = {0};
+    for (int i = 0; i < 7; i++)
+        make(arena_printf(a, "page-%d", i), REPO_MODEL, false);
+    Map seen = {0};
+    const Str search[] = {S("page-")};
+    RepoQuery query = {
+        .kind = REPO_MODEL, .search = search, .n_search = 1, .sort = SORT_CREATED, .limit = 3};
+    RepoPage page = {0};
+    int pages = 0;
+    do {
+        assert_ok(repo_list(hub, a, &nobody, &query, &page, &err));
+        assert_int_equal(page.total, 7);
+        for (size_t i = 0; i < page.n; i++)
+            assert_true(map_put(&seen, page.items[i].repo.id, hub));
+        query.cursor = page.next;
+        pages++;
+    } while (page.next.len);
+    assert_int_equal(seen.n, 7);
+    assert_int_equal(pages, 3);
+    map_done(&seen);
+    query.cursor = S("nonsense");
+    assert_fails(repo_list(hub, a, &nobody, &query, &page, &err), ERR_INVALID, "cursor");
+}
+
+static void test_likes_and_downloads_are_counted(void **state)
+{
+    Error err = {0};
+    Repo repo = make("counted", REPO_MODEL, false), found = {0};
+    bool liked = false;
+    assert_ok(repo_like(hub, &bob, &repo, true, &err));
+    assert_ok(repo_like(hub, &bob, &repo, true, &err));
+    assert_ok(repo_is_liked(hub, &bob, &repo, &liked, &err));
+    assert_true(liked);
+    for (int i = 0; i < 3; i++)
+        repo_count_download(hub, &repo);
+    hub_close(hub); // writes what was counted
+    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    assert_ok(hub);
+    assert_ok(repo_find(hub, a, &nobody, REPO_MODEL, repo.full, ACCESS_READ, &found, &err));
+    assert_int_equal(found.likes, 1);
+    assert_int_equal(found.downloads, 3);
+    assert_int_equal(found.downloads_all, 3);
+    assert_ok(repo_like(hub, &bob, &repo, false, &err));
+    assert_ok(repo_find(hub, a, &nobody, REPO_MODEL, repo.full, ACCESS_READ, &found, &err));
+    assert_int_equal(found.likes, 0);
+}
+
+static void test_branches_and_tags_come_and_go(void **state)
+{
+    Error err = {0};
+    Repo repo = make("refs", REPO_MODEL, false);
+    Str sha = put(&repo, "a", "1"), found = {0};
+    assert_ok(branch_create(hub, &repo, &ada, S("dev/x"), S(""), false, false, &err));
+    assert_fails(branch_create(hub, &repo, &ada, S("dev/x"), S(""), false, false, &err), ERR_EXISTS,
+                 "Reference refs/heads/dev/x already exists");
+    assert_fails(branch_create(hub, &repo, &ada, S("y"), S("nope"), false, false, &err),
+                 ERR_NO_REVISION, "nope");
+    assert_fails(branch_create(hub, &repo, &ada, S("a..b"), S(""), false, false, &err), ERR_INVALID,
+                 "");
+    assert_ok(tag_create(hub, &repo, &ada, S("v1"), S("main"), S("first"), &err));
+    assert_ok(repo_revision(hub, a, &repo, S("v1"), &found, &err));
+    assert_str(found, arena_cstr(a, sha));
+    assert_ok(repo_revision(hub, a, &repo, S("dev/x"), &found, &err));
+    assert_ok(repo_revision(hub, a, &repo, str_slice(sha, 0, 8), &found, &err));
+    RepoRefs refs = {0};
+    assert_ok(repo_refs(hub, a, &repo, &refs, &err));
+    assert_int_equal(refs.n, 3);
+    assert_fails(branch_delete(hub, &repo, S("main"), &err), ERR_CONFLICT,
+                 "Cannot delete refs/heads/main");
+    assert_ok(branch_delete(hub, &repo, S("dev/x"), &err));
+    assert_fails(branch_delete(hub, &repo, S("dev/x"), &err), ERR_NO_REVISION, "dev/x");
+    assert_ok(tag_delete(hub, &repo, S("v1"), &err));
+    AUTO_BUF diff;
+    buf_init(&diff, 1 << 16);
+    bool cut = true;
+    assert_ok(repo_diff(hub, &repo, S(""), sha, &diff, &cut, &err));
+    assert_true(str_find(buf_str(&diff), S("+1"), 0) != SIZE_MAX);
+    assert_false(cut);
+    assert_ok(branch_squash(hub, &repo, &ada, S("main"), S("one"), &err));
+    RepoLog log = {0};
+    assert_ok(repo_log(hub, a, &repo, S("main"), S(""), 0, 10, &log, &err));
+    assert_int_equal(log.n, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FOR_EACH(T1, test_names_follow_the_rules_of_the_hub,
+                 test_a_password_opens_a_session_and_a_wrong_one_does_not,
+                 test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
+                 test_a_new_repository_has_a_first_commit,
+                 test_a_private_repository_is_nobody_elses_business,
+                 test_members_of_an_organisation_share_its_repositories,
+                 test_a_moved_repository_is_found_under_its_old_name,
+                 test_a_commit_adds_copies_and_deletes, test_a_stale_parent_is_refused,
+                 test_commits_that_race_all_land, test_hostile_paths_are_refused,
+                 test_content_is_served_only_to_repositories_that_were_given_it,
+                 test_an_upload_is_told_how_to_travel, test_cards_and_files_make_tags,
+                 test_pages_of_a_list_hold_each_repository_once,
+                 test_likes_and_downloads_are_counted, test_branches_and_tags_come_and_go)};
+    return cmocka_run_group_tests_name("hub", tests, set_up, tear_down);
+}
