@@ -1,0 +1,227 @@
+/* Computation: graphs of tensor operations, the memory they run in, and their execution.
+ *
+ * Building and running are separate acts. A model's forward pass builds a Graph with the op_…
+ * functions; nothing is computed. The first graph_run plans memory once (buffers are shared by
+ * tensors that never live at the same time, views take none, operations that the kernels can fuse
+ * are fused); later runs allocate nothing. What changes from run to run (token ids, positions, the
+ * length of the key/value cache) is input, not shape, so one graph of one token serves a whole
+ * decoding loop.
+ *
+ *     Graph *g = graph_new();
+ *     Tensor *ids = graph_input(g, DTYPE_I32, SHAPE(1, 4));
+ *     Tensor *x = op_embed(g, op_weight(g, table), ids);                     // [1,4,E]
+ *     x = op_linear(g, op_rms_norm(g, x, op_weight(g, norm), 1e-5F), op_weight(g, head), NULL);
+ *     graph_output(g, x);
+ *     if (!graph_ok(g, err)) return …                  // asked once: a Graph remembers its first
+ * failure memcpy(tensor_data(ids), tokens, sizeof tokens); if (!graph_run(g, err)) return … const
+ * float *logits = tensor_data(x);            // until the next run
+ *
+ * Dimensions are outermost first. Activations are f32, indices i32; weights have any type.
+ * Names in comments: B sequences, T tokens, E width, H heads, K key/value heads, D head size.
+ * Threads: a Graph and a KvCache belong to one thread at a time; a Weight is immutable once the
+ * first graph that uses it is built, and shared. Kernels run on one pool of HUG_THREADS threads
+ * (default: the processors this process may use); graphs of several threads take turns on it. */
+#pragma once
+
+#include "base/dtype.h"
+#include "base/memory.h"
+
+/* Shapes. */
+
+enum { SHAPE_MAX_RANK = 6 };
+
+typedef struct Shape {
+    int rank;
+    int64_t dims[SHAPE_MAX_RANK]; // outermost first
+} Shape;
+
+#define SHAPE(...)                                                                                 \
+    ((Shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                    \
+             .dims = {__VA_ARGS__}})
+bool shape_eq(const Shape *a, const Shape *b);
+/* The product of the dimensions. */
+int64_t shape_count(const Shape *s);
+/* "[1,64,768]" into out, for messages; returns out. */
+enum { SHAPE_TEXT = 128 };
+const char *shape_format(const Shape *s, char out[SHAPE_TEXT]);
+
+/* Weights: parameters as the checkpoint has them, packed once for the kernels that read them. */
+
+typedef struct Weight Weight;
+
+/* How the products of a linear layer are formed. */
+typedef enum Precision {
+    PRECISION_F32,  // activations stay f32; the weight's exact values are used
+    PRECISION_BF16, // both factors are rounded to bf16, sums are f32; several rows at once only
+} Precision;
+
+typedef struct WeightSpec {
+    const char *name; // for messages; copied
+    DType type;       // of the data
+    Shape shape;      // rank 1 or 2 (more for later operations)
+    const void *data; // row-major, any alignment, outlives the weight; NULL: known by shape only
+    bool convert;     // keep it in memory as `as` rather than in its own type
+    DType as;
+    Precision precision;
+} WeightSpec;
+
+/* The weight lives as long as the arena. ERR_INVALID if a row is not whole blocks, ERR_UNSUPPORTED
+ * for types that cannot be read or (with convert) written. */
+Weight *weight_new(Arena *a, const WeightSpec *spec, Error *err);
+const Shape *weight_shape(const Weight *w);
+const char *weight_name(const Weight *w);
+DType weight_type(const Weight *w);
+/* Bytes of packed copies, beside what the checkpoint maps. */
+size_t weight_packed_bytes(const Weight *w);
+
+/* Graphs. */
+
+typedef struct Graph Graph;
+typedef struct Tensor Tensor;
+typedef struct KvCache KvCache;
+
+Graph *graph_new(void) __attribute__((returns_nonnull));
+void graph_free(Graph *g);
+AUTO_FREE(Graph, graph_free)
+/* The graph's own memory, for what lives as long as it does. */
+Arena *graph_arena(Graph *g);
+/* False, and the first failure, if building went wrong anywhere. */
+bool graph_ok(const Graph *g, Error *err);
+/* Records a failure of the caller's, as the op_… functions do; the first one stays. Returns a
+ * tensor that further calls ignore. */
+Tensor *graph_fail(Graph *g, ErrorCode code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Memory that the caller fills before each run, through tensor_data. f32 or i32. */
+Tensor *graph_input(Graph *g, DType type, Shape shape);
+/* Keeps a tensor's values readable behind a run; others' memory is reused. The result is t, or a
+ * contiguous copy if t is a view: read that one. */
+Tensor *graph_output(Graph *g, Tensor *t);
+/* The cache that op_attend reads and extends; may be changed between runs for one of the same
+ * layout. Borrowed. */
+void graph_use_cache(Graph *g, KvCache *cache);
+KvCache *graph_cache(const Graph *g);
+
+/* Plans on the first call, runs all operations. Errors of running: an index out of range, a cache
+ * without room, a weight without data. */
+bool graph_run(Graph *g, Error *err);
+/* As graph_run; the flag is looked at between operations, ERR_CANCELLED once it is true. The cache
+ * is then as before the run. */
+bool graph_run_until(Graph *g, const volatile bool *cancel, Error *err);
+/* Bytes that the plan holds for activations; 0 before the first run. */
+size_t graph_memory(const Graph *g);
+
+const Shape *tensor_shape(const Tensor *t);
+/* Negative axes count from the end. An axis that t does not have (what graph_fail returns has none)
+ * is 1, so that a model definition goes on in a straight line. */
+static inline int64_t tensor_dim(const Tensor *t, int axis)
+{
+    const Shape *s = tensor_shape(t);
+    int i = axis < 0 ? axis + s->rank : axis;
+    return i >= 0 && i < s->rank ? s->dims[i] : 1;
+}
+DType tensor_type(const Tensor *t);
+/* Input: writable before the run. Output: readable behind it. NULL for other tensors. */
+void *tensor_data(const Tensor *t);
+
+/* Operations. Each checks shapes: a mismatch is the graph's sticky ERR_INVALID, naming operation
+ * and shapes. Results are owned by the graph and never NULL. */
+
+/* A parameter. Asking twice for one weight gives the same tensor. */
+Tensor *op_weight(Graph *g, Weight *w);
+
+/* Elementwise; b has the shape of a, or of a's last dimensions. */
+Tensor *op_add(Graph *g, Tensor *a, Tensor *b);
+Tensor *op_sub(Graph *g, Tensor *a, Tensor *b);
+Tensor *op_mul(Graph *g, Tensor *a, Tensor *b);
+Tensor *op_scale(Graph *g, Tensor *x, float factor);
+
+Tensor *op_relu(Graph *g, Tensor *x);
+Tensor *op_tanh(Graph *g, Tensor *x);
+Tensor *op_sigmoid(Graph *g, Tensor *x);
+Tensor *op_silu(Graph *g, Tensor *x);       // x * sigmoid(x)
+Tensor *op_gelu(Graph *g, Tensor *x);       // with erf
+Tensor *op_gelu_tanh(Graph *g, Tensor *x);  // HF's gelu_new, gelu_pytorch_tanh
+Tensor *op_gelu_quick(Graph *g, Tensor *x); // x * sigmoid(1.702 x)
+
+/* Over the last dimension. */
+Tensor *op_softmax(Graph *g, Tensor *x);
+Tensor *op_rms_norm(Graph *g, Tensor *x, Tensor *weight, float eps);
+Tensor *op_layer_norm(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, float eps);
+
+/* x [...,I], weight [O,I], bias [O] or NULL; returns [...,O]. */
+Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias);
+/* The same for weights stored [I,O], as GPT-2's Conv1D has them. Plain types only. */
+Tensor *op_linear_transposed(Graph *g, Tensor *x, Tensor *weight, Tensor *bias);
+/* Rows of weight [V,E] by ids [...] (i32); returns [...,E]. */
+Tensor *op_embed(Graph *g, Tensor *weight, Tensor *ids);
+/* Rows of x, seen as [N,E], by rows [R] (i32); returns [R,E]: how the last position of each
+ * sequence is taken before the output layer. */
+Tensor *op_take_rows(Graph *g, Tensor *x, Tensor *rows);
+
+/* Rotary position embedding of the first 2 * pairs values of each head; dimension i turns with
+ * i + pairs ("half split", as HF's Llama) by position * inv_freq[i].
+ * x [B,H,T,D], positions [B,T] (i32). Source: Su 2021, arXiv:2104.09864. */
+typedef struct Rope {
+    const float *inv_freq; // copied; scaling rules (llama3, linear, yarn) are already in it
+    int64_t pairs;         // at most D / 2
+    float scale;           // of cos and sin; 0 means 1
+    bool neighbours;       // pair 2i with 2i + 1 instead (GPT-J, original Llama checkpoints)
+} Rope;
+Tensor *op_rope(Graph *g, Tensor *x, Tensor *positions, const Rope *rope);
+
+/* Views: no copy is made, and kernels that need contiguous rows copy by themselves. */
+Tensor *op_split_heads(Graph *g, Tensor *x, int64_t heads); // [B,T,H*D] -> [B,H,T,D]
+Tensor *op_merge_heads(Graph *g, Tensor *x);                // [B,H,T,D] -> [B,T,H*D]
+/* parts equal pieces of the last dimension, into out. */
+void op_split(Graph *g, Tensor *x, int parts, Tensor **out);
+/* The range [from, to) of one axis; negative axes count from the end. */
+Tensor *op_slice(Graph *g, Tensor *x, int axis, int64_t from, int64_t to);
+Tensor *op_reshape(Graph *g, Tensor *x, Shape shape); // the same values in row-major order
+Tensor *op_permute(Graph *g, Tensor *x,
+                   const int *axes); // dimension i of the result is axes[i] of x
+Tensor *op_contiguous(Graph *g, Tensor *x);
+
+/* Attends each query to keys; scores are never written out, sums are f32.
+ * q [B,H,T,D], k and v [B,K,T,D], H a multiple of K; returns [B,H,T,D].
+ * cached: k and v are first put behind what the graph's cache holds of each row's sequence (see
+ * kv_cache_begin), and the queries see those keys too. Rows are then the B * T tokens in order,
+ * divided among sequences by the spans: ragged steps are B = 1 with several spans.
+ * Source: Vaswani 2017, arXiv:1706.03762; Ainslie 2023, arXiv:2305.13245; Dao 2022,
+ * arXiv:2205.14135. */
+typedef struct Attend {
+    float scale;    // of the scores; 0 means 1 / sqrt(D)
+    bool causal;    // a query sees keys at or before its own position
+    int64_t window; // and of these the last `window` only; 0: all
+    bool cached;
+    int layer; // of the cache
+} Attend;
+Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *params);
+
+/* The key/value cache of one model: `sequences` independent sequences, each of at most `capacity`
+ * positions, for every layer. Memory is touched only as it fills. */
+typedef struct KvSpec {
+    int layers;
+    int64_t kv_heads, head_dim;
+    int64_t capacity; // positions a sequence
+    int sequences;    // 0 means 1
+} KvSpec;
+
+KvCache *kv_cache_new(const KvSpec *spec, Error *err);
+void kv_cache_free(KvCache *c);
+AUTO_FREE(KvCache, kv_cache_free)
+const KvSpec *kv_cache_spec(const KvCache *c);
+int64_t kv_cache_length(const KvCache *c, int sequence);
+/* Forgets what lies at or behind `length`. */
+void kv_cache_truncate(KvCache *c, int sequence, int64_t length);
+
+/* `rows` consecutive rows of a step belong to this sequence. */
+typedef struct KvSpan {
+    int sequence;
+    int64_t rows;
+} KvSpan;
+/* Says whose rows the next run carries, in order; a sequence may appear once. Their positions are
+ * the sequence's length onwards. ERR_LIMIT if one would pass the capacity. */
+bool kv_cache_begin(KvCache *c, const KvSpan *spans, size_t n, Error *err);
+/* Behind a run that succeeded: the new rows count. Without it, they are forgotten. */
+void kv_cache_commit(KvCache *c);
