@@ -334,6 +334,11 @@ static void test_json_is_scanned_without_building_it(void **state)
     assert_false(json_scan_key(&s, &scratch, &key));
     assert_ok(json_scan_ok(&s, &err));
 
+    json_t *big = json_parse(S("{\"n\": 1000000000000000019884624838656, \"m\": [512]}"), "doc", &err);
+    assert_true(json_num(big, "n", 0) == 1e30);
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(big, "m"), 0)), 512);
+    json_decref(big);
+
     s = json_scan_of(S("{\"a\": [1"), "doc");
     json_scan_object(&s);
     assert_true(json_scan_key(&s, &scratch, &key));

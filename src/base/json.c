@@ -5,10 +5,44 @@
 
 #include <math.h>
 
+static bool is_whole(const json_t *value)
+{
+    double number = json_real_value(value);
+    return json_is_real(value) && fabs(number) < 0x1p53 && floor(number) == number;
+}
+
+/* Makes whole numbers of a value that was read with reals only integers again. */
+static void restore_integers(json_t *value)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    json_object_foreach(value, key, member)
+    {
+        if (is_whole(member))
+            json_object_set_new(value, key, json_integer((json_int_t)json_real_value(member)));
+        else
+            restore_integers(member);
+    }
+    json_array_foreach(value, i, member)
+    {
+        if (is_whole(member))
+            json_array_set_new(value, i, json_integer((json_int_t)json_real_value(member)));
+        else
+            restore_integers(member);
+    }
+}
+
 static json_t *parse(Str text, size_t flags, const char *name, Error *err)
 {
     json_error_t where;
     json_t *value = json_loadb(text.ptr ? text.ptr : "", text.len, flags, &where);
+    // Python writes "no limit" as the integer 1e30 in full, which fits no integer of ours.
+    if (!value && json_error_code(&where) == json_error_numeric_overflow) {
+        value =
+            json_loadb(text.ptr ? text.ptr : "", text.len, flags | JSON_DECODE_INT_AS_REAL, &where);
+        restore_integers(value);
+    }
     if (!value)
         return fail(err,
                     json_error_code(&where) == json_error_stack_overflow ? ERR_LIMIT : ERR_INVALID,
