@@ -28,7 +28,7 @@ void tokenizer_free(Tokenizer *t);
 AUTO_FREE(Tokenizer, tokenizer_free)
 
 /* The longest text that is encoded, in bytes. */
-#define TOKENIZER_MAX_TEXT ((size_t)1 << 30)
+#define TOKENIZER_MAX_TEXT ((size_t)256 << 20)
 
 /* Bytes [start, end) of the text that a token stands for. Tokens that split a character share its
  * span; tokens that the post-processor adds have {0, 0}. Where the text was not valid UTF-8 the
@@ -53,8 +53,9 @@ void encoding_done(Encoding *e);
  * around a text. Special tokens written in the text are recognised in either case. ERR_LIMIT past
  * TOKENIZER_MAX_TEXT, ERR_INVALID when the vocabulary lacks a needed unknown token. */
 bool tokenizer_encode(const Tokenizer *t, Str text, bool add_special, Encoding *e, Error *err);
-/* Turns the spans of an encoding of `text` from bytes into code points, as Python counts. */
-void encoding_count_chars(Encoding *e, Str text);
+/* Turns the spans from bytes into code points, as Python counts; once. The text that was encoded
+ * must still be there. */
+void encoding_count_chars(Encoding *e);
 
 /* Appends the text of n ids to out; with skip_special those of special tokens are left out, ids
  * outside the vocabulary always are. Bytes that are not UTF-8 become U+FFFD. */

@@ -1,0 +1,372 @@
+/* bpe.c: byte-pair encoding. A word begins as one symbol a character (a byte, on the byte level);
+ * then, again and again, the neighbours whose pair has the lowest rank are joined, leftmost first.
+ *
+ * Most words of a text are whole tokens. Whether a token's own text encodes to just that token is
+ * remembered in `whole` the first time it is seen, so that the common word costs one look-up and
+ * the vocabulary itself is the cache. Short words scan for the lowest rank; long ones (a text that
+ * is not split into words is one) use a heap, which keeps the worst case at n log n.
+ *
+ * Source: Sennrich 2016, arXiv:1508.07909; byte fallback and unknown symbols as in `tokenizers`. */
+#include "text/tokenizer_internal.h"
+
+enum { SHORT_WORD = 48, NO_RANK = UINT32_MAX };
+
+typedef struct Merge {
+    uint64_t pair; // left id << 32 | right id; all ones: an empty slot
+    uint32_t rank;
+    int32_t whole;
+} Merge;
+
+enum { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
+
+struct Bpe {
+    Merge *slots;
+    uint64_t mask;
+    size_t used;
+    BpeOptions options;
+    Buf scratch; // two halves put together, while loading
+    int32_t unk;
+    int32_t bytes[256];    // symbol of a byte, on the byte level
+    int32_t fallback[256]; // id of "<0xAB>"
+    bool can_fall_back;    // all 256 are there; else each word looks
+    bool plain;            // no prefix and no suffix
+    uint8_t *whole;        // by id; touched by relaxed atomic operations only
+};
+
+static inline uint64_t pair_hash(uint64_t pair)
+{
+    uint64_t h = pair * 0x9E3779B97F4A7C15u;
+    return h ^ h >> 32;
+}
+
+static inline const Merge *merge_find(const Bpe *b, int32_t left, int32_t right)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    for (uint64_t i = pair_hash(pair) & b->mask;; i = (i + 1) & b->mask) {
+        if (b->slots[i].pair == pair)
+            return &b->slots[i];
+        if (b->slots[i].pair == UINT64_MAX)
+            return NULL;
+    }
+}
+
+static void slots_make(Bpe *b, size_t size)
+{
+    b->slots = xmalloc(size * sizeof *b->slots);
+    memset(b->slots, 0xFF, size * sizeof *b->slots);
+    b->mask = size - 1;
+}
+
+static void slot_put(Bpe *b, Merge m)
+{
+    uint64_t i = pair_hash(m.pair) & b->mask;
+    while (b->slots[i].pair != UINT64_MAX && b->slots[i].pair != m.pair)
+        i = (i + 1) & b->mask;
+    b->used += b->slots[i].pair == UINT64_MAX;
+    b->slots[i] = m; // a pair that is listed twice takes its last rank, as in `tokenizers`
+}
+
+static void grow(Bpe *b)
+{
+    Merge *old = b->slots;
+    size_t n = b->mask + 1;
+    slots_make(b, n * 2);
+    b->used = 0;
+    for (size_t i = 0; i < n; i++)
+        if (old[i].pair != UINT64_MAX)
+            slot_put(b, old[i]);
+    free(old);
+}
+
+void bpe_start(Tokenizer *t, const BpeOptions *options, size_t merges)
+{
+    Bpe *b = t->bpe = xcalloc(1, sizeof *b);
+    b->options = *options;
+    buf_init(&b->scratch, 0);
+    b->plain = options->prefix.len == 0 && options->suffix.len == 0;
+    b->unk = vocab_find(&t->vocab, options->unk_token);
+    size_t size = 1024;
+    while (size < merges * 2)
+        size *= 2;
+    slots_make(b, size);
+    b->whole = xcalloc((size_t)t->vocab.n + 1, sizeof *b->whole);
+    b->can_fall_back = true;
+    for (int i = 0; i < 256; i++) {
+        char byte = (char)i, code[8];
+        snprintf(code, sizeof code, "<0x%02X>", i);
+        b->bytes[i] = vocab_find(&t->vocab, (Str){&byte, 1});
+        b->fallback[i] = vocab_find(&t->vocab, str_of(code));
+        b->can_fall_back &= b->fallback[i] >= 0;
+    }
+    t->model = &model_bpe;
+}
+
+void bpe_free(Bpe *b)
+{
+    if (!b)
+        return;
+    free(b->slots);
+    buf_done(&b->scratch);
+    free(b->whole);
+    free(b);
+}
+
+void bpe_merge_ids(Tokenizer *t, int32_t left, int32_t right, int32_t whole, uint32_t rank)
+{
+    Bpe *b = t->bpe;
+    if (b->used * 2 > b->mask)
+        grow(b);
+    slot_put(b, (Merge){(uint64_t)(uint32_t)left << 32 | (uint32_t)right, rank, whole});
+}
+
+/* Appends the key of a spelling: on the byte level its raw bytes. */
+static bool add_key(const Tokenizer *t, Str spelling, Buf *out)
+{
+    if (t->byte_level)
+        return bytes_of_spelling(spelling, out);
+    buf_add(out, spelling);
+    return true;
+}
+
+bool bpe_merge(Tokenizer *t, Str left, Str right, uint32_t rank)
+{
+    Buf *both = &t->bpe->scratch;
+    size_t prefix = t->bpe->options.prefix.len;
+    buf_reset(both);
+    if (!add_key(t, left, both))
+        return false;
+    size_t middle = both->len;
+    if (!add_key(t, right, both) || both->len < middle + prefix)
+        return false;
+    int32_t a = vocab_find(&t->vocab, (Str){both->ptr, middle});
+    int32_t b = vocab_find(&t->vocab, (Str){both->ptr + middle, both->len - middle});
+    if (prefix) // "un" + "##do" is "undo"
+        memmove(both->ptr + middle, both->ptr + middle + prefix, both->len - middle - prefix);
+    int32_t whole = vocab_find(&t->vocab, (Str){both->ptr, both->len - prefix});
+    if (a < 0 || b < 0 || whole < 0)
+        return false;
+    bpe_merge_ids(t, a, b, whole, rank);
+    return true;
+}
+
+/* ---- Encoding ---- */
+
+static void push_symbol(Workspace *w, size_t *n, int32_t id, size_t len)
+{
+    if (*n == w->symbols_cap) {
+        w->symbols_cap = w->symbols_cap ? w->symbols_cap * 2 : 128;
+        w->symbols = xrealloc(w->symbols, w->symbols_cap * sizeof *w->symbols);
+    }
+    w->symbols[(*n)++] = (Symbol){.id = id, .len = (uint32_t)len};
+}
+
+static int32_t symbol_id(const Tokenizer *t, Workspace *w, Str unit, bool first, bool last)
+{
+    const Bpe *b = t->bpe;
+    if (b->plain)
+        return t->byte_level ? b->bytes[(uint8_t)unit.ptr[0]] : vocab_find(&t->vocab, unit);
+    buf_reset(&w->word);
+    if (!first)
+        buf_add(&w->word, b->options.prefix);
+    buf_add(&w->word, unit);
+    if (last)
+        buf_add(&w->word, b->options.suffix);
+    return vocab_find(&t->vocab, buf_str(&w->word));
+}
+
+static bool fall_back(const Bpe *b, Workspace *w, size_t *n, Str unit)
+{
+    for (size_t i = 0; i < unit.len && !b->can_fall_back; i++)
+        if (b->fallback[(uint8_t)unit.ptr[i]] < 0)
+            return false;
+    for (size_t i = 0; i < unit.len; i++)
+        push_symbol(w, n, b->fallback[(uint8_t)unit.ptr[i]], 1);
+    return true;
+}
+
+/* Puts the word's symbols into w->symbols. What the vocabulary lacks becomes bytes, else the
+ * unknown token, else nothing. */
+static bool first_symbols(const Tokenizer *t, Workspace *w, Str word, size_t *n, Error *err)
+{
+    const Bpe *b = t->bpe;
+    size_t unknown = 0; // bytes of an unknown symbol that waits: more may be fused to it
+    *n = 0;
+    for (size_t pos = 0; pos < word.len;) {
+        size_t size = t->byte_level ? 1 : char_size(word.ptr[pos]);
+        Str unit = str_slice(word, pos, pos + size);
+        int32_t id = symbol_id(t, w, unit, pos == 0, pos + size == word.len);
+        pos += size;
+        if (id >= 0) {
+            if (unknown)
+                push_symbol(w, n, b->unk, unknown);
+            unknown = 0;
+            push_symbol(w, n, id, size);
+        } else if (b->options.byte_fallback && fall_back(b, w, n, unit)) {
+            continue;
+        } else if (b->options.unk_token.len) {
+            if (b->unk < 0)
+                return fail(err, ERR_INVALID, "unk_token '%.*s' is not in the vocabulary",
+                            STR(b->options.unk_token));
+            if (unknown && !b->options.fuse_unk) {
+                push_symbol(w, n, b->unk, unknown);
+                unknown = 0;
+            }
+            unknown += size;
+        }
+    }
+    if (unknown)
+        push_symbol(w, n, b->unk, unknown);
+    return true;
+}
+
+static inline uint32_t pair_rank(const Bpe *b, int32_t left, int32_t right, int32_t *whole)
+{
+    const Merge *m = merge_find(b, left, right);
+    if (!m)
+        return NO_RANK;
+    *whole = m->whole;
+    return m->rank;
+}
+
+/* Joins in place; returns how many symbols are left. */
+static size_t merge_short(const Bpe *b, Symbol *symbols, size_t n)
+{
+    uint32_t ranks[SHORT_WORD];
+    int32_t wholes[SHORT_WORD];
+    for (size_t i = 0; i + 1 < n; i++)
+        ranks[i] = pair_rank(b, symbols[i].id, symbols[i + 1].id, &wholes[i]);
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (ranks[i] < ranks[best])
+                best = i;
+        if (ranks[best] == NO_RANK)
+            break;
+        symbols[best].id = wholes[best];
+        symbols[best].len += symbols[best + 1].len;
+        n--;
+        for (size_t i = best + 1; i < n; i++) {
+            symbols[i] = symbols[i + 1];
+            ranks[i - 1] = ranks[i];
+            wholes[i - 1] = wholes[i];
+        }
+        for (size_t i = best ? best - 1 : 0; i <= best && i + 1 < n; i++)
+            ranks[i] = pair_rank(b, symbols[i].id, symbols[i + 1].id, &wholes[i]);
+    }
+    return n;
+}
+
+static void heap_push(Workspace *w, uint64_t item)
+{
+    if (w->heap_n == w->heap_cap) {
+        w->heap_cap = w->heap_cap ? w->heap_cap * 2 : 256;
+        w->heap = xrealloc(w->heap, w->heap_cap * sizeof *w->heap);
+    }
+    size_t i = w->heap_n++;
+    for (; i > 0 && w->heap[(i - 1) / 2] > item; i = (i - 1) / 2)
+        w->heap[i] = w->heap[(i - 1) / 2];
+    w->heap[i] = item;
+}
+
+static uint64_t heap_pop(Workspace *w)
+{
+    uint64_t top = w->heap[0], item = w->heap[--w->heap_n];
+    size_t i = 0;
+    for (size_t child; (child = i * 2 + 1) < w->heap_n; i = child) {
+        child += child + 1 < w->heap_n && w->heap[child + 1] < w->heap[child];
+        if (w->heap[child] >= item)
+            break;
+        w->heap[i] = w->heap[child];
+    }
+    w->heap[i] = item;
+    return top;
+}
+
+/* An item is rank << 32 | position: the lowest rank comes first, then the leftmost. */
+static void offer(const Bpe *b, Workspace *w, int32_t at)
+{
+    int32_t whole, next = at >= 0 ? w->symbols[at].next : -1;
+    if (next < 0)
+        return;
+    uint32_t rank = pair_rank(b, w->symbols[at].id, w->symbols[next].id, &whole);
+    if (rank != NO_RANK)
+        heap_push(w, (uint64_t)rank << 32 | (uint32_t)at);
+}
+
+static size_t merge_long(const Bpe *b, Workspace *w, size_t n)
+{
+    Symbol *s = w->symbols;
+    for (size_t i = 0; i < n; i++) {
+        s[i].prev = (int32_t)i - 1;
+        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
+    }
+    w->heap_n = 0;
+    for (size_t i = 0; i < n; i++)
+        offer(b, w, (int32_t)i);
+    while (w->heap_n) {
+        uint64_t item = heap_pop(w);
+        int32_t at = (int32_t)(uint32_t)item, next = s[at].next, whole;
+        if (s[at].len == 0 || next < 0 ||
+            pair_rank(b, s[at].id, s[next].id, &whole) != (uint32_t)(item >> 32))
+            continue; // one of the two was joined to something else meanwhile
+        s[at].id = whole;
+        s[at].len += s[next].len;
+        s[at].next = s[next].next;
+        s[next].len = 0;
+        if (s[at].next >= 0)
+            s[s[at].next].prev = at;
+        offer(b, w, s[at].prev);
+        offer(b, w, at);
+    }
+    size_t kept = 0;
+    for (int32_t i = 0; i >= 0; i = s[i].next)
+        s[kept++] = (Symbol){.id = s[i].id, .len = s[i].len, .next = s[i].next};
+    return kept;
+}
+
+static bool bpe_encode(const Tokenizer *t, Workspace *w, const Piece *p, Error *err)
+{
+    const Bpe *b = t->bpe;
+    Str word = {p->text, p->len};
+    int32_t token = b->plain || b->options.ignore_merges ? vocab_find(&t->vocab, word) : -1;
+    if (token >= 0) {
+        bool is_whole = b->options.ignore_merges ||
+                        __atomic_load_n(&b->whole[token], __ATOMIC_RELAXED) == WHOLE_YES;
+        if (is_whole) {
+            emit(w, p, token, 0, p->len);
+            return true;
+        }
+    }
+    size_t n;
+    if (!first_symbols(t, w, word, &n, err))
+        return fail_while(err, "model");
+    if (n > 1)
+        n = n <= SHORT_WORD ? merge_short(b, w->symbols, n) : merge_long(b, w, n);
+    if (token >= 0)
+        __atomic_store_n(&b->whole[token],
+                         n == 1 && w->symbols[0].id == token ? WHOLE_YES : WHOLE_NO,
+                         __ATOMIC_RELAXED);
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        emit(w, p, w->symbols[i].id, at, MIN(at + w->symbols[i].len, p->len));
+        at += w->symbols[i].len;
+    }
+    return true;
+}
+
+/* Merges come after this, straight from the text of the file; see tokenizer_json.c. */
+static bool bpe_read(Tokenizer *t, const json_t *model, Error *err)
+{
+    BpeOptions options = {
+        .unk_token = arena_str(t->arena, json_str(model, "unk_token")),
+        .prefix = arena_str(t->arena, json_str(model, "continuing_subword_prefix")),
+        .suffix = arena_str(t->arena, json_str(model, "end_of_word_suffix")),
+        .byte_fallback = json_flag(model, "byte_fallback", false),
+        .fuse_unk = json_flag(model, "fuse_unk", false),
+        .ignore_merges = json_flag(model, "ignore_merges", false),
+    };
+    bpe_start(t, &options, (size_t)t->vocab.n);
+    return true;
+}
+
+const ModelKind model_bpe = {"BPE", bpe_read, bpe_encode};
