@@ -51,6 +51,8 @@ bool session_feed(Session *s, const int32_t *ids, size_t n, const atomic_bool *c
 const float *session_logits(const Session *s); // [vocab], borrowed until the next feed
 const int32_t *session_ids(const Session *s);  // session_length of them, borrowed until then
 size_t session_length(const Session *s);
+size_t session_capacity(const Session *s);
+const LanguageModel *session_model(const Session *s);
 /* Forgets all tokens behind the first n. */
 void session_rewind(Session *s, size_t n);
 

@@ -7,7 +7,7 @@
 #include <math.h>
 
 typedef struct Config {
-    Rope rope;
+    RopeConfig rope;
 } Config;
 
 static const Field rope_fields[] = {ROPE_FIELDS(Config, rope)};

@@ -5,12 +5,12 @@
 
 static const float TAU = 6.283185307179586f;
 
-static bool keep(Rope *r, Error *err)
+static bool keep(RopeConfig *r, Error *err)
 {
     return true;
 }
 
-static bool scale_linear(Rope *r, Error *err)
+static bool scale_linear(RopeConfig *r, Error *err)
 {
     for (int64_t i = 0; i < r->pairs; i++)
         r->freqs[i] /= r->factor;
@@ -18,7 +18,7 @@ static bool scale_linear(Rope *r, Error *err)
 }
 
 /* Slow pairs are stretched by the factor, fast ones are kept, those between are mixed. */
-static bool scale_llama3(Rope *r, Error *err)
+static bool scale_llama3(RopeConfig *r, Error *err)
 {
     float low = r->low_freq_factor, high = r->high_freq_factor;
     if (!(high > low && low > 0))
@@ -37,7 +37,7 @@ static bool scale_llama3(Rope *r, Error *err)
 }
 
 /* The pair that turns `turns` times within the original length, as a real number. */
-static float yarn_pair(const Rope *r, float turns)
+static float yarn_pair(const RopeConfig *r, float turns)
 {
     return (float)(2 * r->pairs) * logf((float)r->original / (turns * TAU)) / (2 * logf(r->theta));
 }
@@ -47,7 +47,7 @@ static float yarn_mscale(float factor, float mscale)
     return factor <= 1 ? 1 : 0.1f * mscale * logf(factor) + 1;
 }
 
-static bool scale_yarn(Rope *r, Error *err)
+static bool scale_yarn(RopeConfig *r, Error *err)
 {
     float low = yarn_pair(r, r->beta_fast), high = yarn_pair(r, r->beta_slow);
     if (r->truncate) {
@@ -74,13 +74,13 @@ static bool scale_yarn(Rope *r, Error *err)
 /* Dynamic scaling starts behind max_position_embeddings, where our sessions end. */
 static const struct {
     const char *name;
-    bool (*scale)(Rope *r, Error *err);
+    bool (*scale)(RopeConfig *r, Error *err);
 } kinds[] = {
     {"default", keep},        {"none", keep},           {"dynamic", keep},
     {"linear", scale_linear}, {"llama3", scale_llama3}, {"yarn", scale_yarn},
 };
 
-bool rope_prepare(Rope *r, int64_t head_dim, Error *err)
+bool rope_prepare(RopeConfig *r, int64_t head_dim, Error *err)
 {
     if (head_dim < 2 || head_dim % 2 != 0 || head_dim / 2 > ROPE_MAX_PAIRS)
         return fail(err, ERR_INVALID,

@@ -10,7 +10,7 @@
 
 enum { ROPE_MAX_PAIRS = 512 };
 
-typedef struct Rope {
+typedef struct RopeConfig {
     const char *kind;
     float theta, factor, low_freq_factor, high_freq_factor;
     float attention_factor, beta_fast, beta_slow, mscale, mscale_all_dim;
@@ -20,9 +20,9 @@ typedef struct Rope {
     int64_t pairs;
     float freqs[ROPE_MAX_PAIRS]; // radians a position
     float scale;                 // of sine and cosine
-} Rope;
+} RopeConfig;
 
-/* Rows for the Field table of a configuration with a Rope in it. */
+/* Rows for the Field table of a configuration with a RopeConfig in it. */
 #define ROPE_FIELDS(type, member)                                                                  \
     OPT_TEXT(type, member.kind, ROPE_KEYS("rope_type") "|rope_scaling.type", "default"),           \
         OPT_RANGE(type, member.theta, FLOAT, "rope_parameters.rope_theta|rope_theta", 1e4, 1,      \
@@ -46,4 +46,4 @@ typedef struct Rope {
 
 /* Computes the frequencies of heads of head_dim values. ERR_UNSUPPORTED names a kind we do not
  * have, ERR_INVALID a head size that is odd or too large. */
-bool rope_prepare(Rope *r, int64_t head_dim, Error *err);
+bool rope_prepare(RopeConfig *r, int64_t head_dim, Error *err);

@@ -1,0 +1,44 @@
+/* The table of architectures, and models opened from files.
+ *
+ * To add an architecture: write one file with one `const Architecture`, and name it in registry.c.
+ * docs/how-to/add-a-model.md walks through it.
+ * Threads: a Model is immutable once opened, and may be shared. */
+#pragma once
+
+#include "nn/nn.h"
+
+/* Ending with NULL. */
+extern const Architecture *const architectures[];
+
+/* The architecture that a configuration asks for: by "architectures", else by "model_type".
+ * ERR_UNSUPPORTED says which it is and lists those we have. */
+const Architecture *architecture_find(const json_t *config, Error *err);
+
+typedef struct Model {
+    Arena *arena;
+    const Architecture *architecture;
+    json_t *config_json;
+    void *config; // the architecture's own struct
+    Weights *weights;
+    KvSpec kv;     // of a cache for one sequence; capacity: as many positions as the model takes
+    int64_t vocab; // width of the logits
+} Model;
+
+/* path is what checkpoint_open takes; dtype is weight_policy_parse's, NULL for "auto". Every
+ * parameter is checked and made ready here, so that a model that opens also runs. */
+Model *model_open(const char *path, const char *dtype, Error *err);
+void model_free(Model *m);
+AUTO_FREE(Model, model_free)
+
+/* A graph of one step for T tokens of one sequence with the logits of the last, in its own words.
+ */
+typedef struct StepGraph {
+    Graph *graph;
+    Tensor *tokens, *positions, *wanted; // inputs: [1,T], [1,T], [1]
+    Tensor *logits;                      // output: [1,V]
+    KvSpec kv;                           // what its cache must hold, capacity aside
+    int64_t n;                           // T
+} StepGraph;
+
+bool step_graph_build(StepGraph *out, const Model *m, int64_t n, Error *err);
+void step_graph_done(StepGraph *s);

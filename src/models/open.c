@@ -1,0 +1,118 @@
+/* open.c: from files to a model that runs; see models.h. */
+#include "models/models.h"
+
+/* What all decoders' configurations say, under one name or another. */
+typedef struct Common {
+    int64_t positions, hidden, heads, head_dim;
+} Common;
+
+static const Field common_fields[] = {
+    OPT_RANGE(Common, positions, INT, "max_position_embeddings|n_positions|n_ctx", 2048, 1,
+              1 << 30),
+    DIM_OR_0(Common, hidden, "hidden_size|n_embd"),
+    DIM_OR_0(Common, heads, "num_attention_heads|n_head"),
+    DIM_OR_0(Common, head_dim, "head_dim"),
+};
+
+static bool read_config(Model *m, Common *common, Error *err)
+{
+    const Architecture *a = m->architecture;
+    m->config = arena_alloc(m->arena, a->config_size);
+    bool ok =
+        fields_read(m->config, a->fields, a->n_fields, m->config_json, m->arena, err) &&
+        (!a->prepare || a->prepare(m->config, err)) &&
+        fields_read(common, common_fields, COUNT(common_fields), m->config_json, m->arena, err);
+    return ok || fail_while(err, "configuration");
+}
+
+static Weights *open_weights(const Model *m, const Common *common, Checkpoint *c,
+                             const WeightPolicy *policy, Error *err)
+{
+    const StoredNames names = {
+        .prefix = m->architecture->prefix,
+        .gguf = m->architecture->gguf_names,
+        .ignorable = m->architecture->ignorable,
+        .head_dim = common->head_dim ? common->head_dim
+                    : common->heads  ? common->hidden / common->heads
+                                     : 0,
+    };
+    return weights_new(c, &names, policy, err);
+}
+
+bool step_graph_build(StepGraph *out, const Model *m, int64_t n, Error *err)
+{
+    AUTO(graph_free) Graph *g = graph_new();
+    Step step = {.tokens = graph_input(g, DTYPE_I32, SHAPE(1, n)),
+                 .positions = graph_input(g, DTYPE_I32, SHAPE(1, n)),
+                 .wanted = graph_input(g, DTYPE_I32, SHAPE(1))};
+    Tensor *logits = m->architecture->decoder(g, nn_root(g, m->weights), m->config, &step);
+    logits = graph_output(g, logits);
+    if (!graph_ok(g, err))
+        return false;
+    *out = (StepGraph){.tokens = step.tokens,
+                       .positions = step.positions,
+                       .wanted = step.wanted,
+                       .logits = logits,
+                       .kv = step.kv,
+                       .n = n,
+                       .graph = TAKE(g)};
+    return true;
+}
+
+void step_graph_done(StepGraph *s)
+{
+    graph_free(s->graph);
+    *s = (StepGraph){0};
+}
+
+/* Building one step asks for every parameter, which makes and checks them, and shows what a cache
+ * must hold. */
+static bool make_parameters(Model *m, int64_t positions, Error *err)
+{
+    StepGraph step = {0};
+    if (!step_graph_build(&step, m, 1, err))
+        return false;
+    m->kv = step.kv;
+    m->kv.capacity = positions;
+    m->vocab = tensor_dim(step.logits, -1);
+    step_graph_done(&step);
+    return weights_seal(m->weights, err);
+}
+
+static bool open_with(Model *m, Checkpoint *c, const char *dtype, Error *err)
+{
+    WeightPolicy policy;
+    Common common;
+    AUTO(checkpoint_free) Checkpoint *owned = c;
+    m->config_json = checkpoint_config(c, err);
+    if (!m->config_json)
+        return false;
+    m->architecture = architecture_find(m->config_json, err);
+    if (!m->architecture || !read_config(m, &common, err) ||
+        !weight_policy_parse(&policy, dtype ? dtype : "auto", err))
+        return false;
+    m->weights = open_weights(m, &common, TAKE(owned), &policy, err);
+    return m->weights && make_parameters(m, common.positions, err);
+}
+
+Model *model_open(const char *path, const char *dtype, Error *err)
+{
+    Checkpoint *c = checkpoint_open(path, err);
+    if (!c)
+        return NULL;
+    AUTO(model_free) Model *m = xcalloc(1, sizeof *m);
+    m->arena = arena_new(0);
+    if (!open_with(m, c, dtype, err))
+        return fail_while(err, "open model '%s'", path);
+    return TAKE(m);
+}
+
+void model_free(Model *m)
+{
+    if (!m)
+        return;
+    weights_free(m->weights);
+    json_decref(m->config_json);
+    arena_free(m->arena);
+    free(m);
+}

@@ -1,0 +1,209 @@
+/* weights.c: see weights.h. */
+#include "nn/weights.h"
+
+#include "base/map.h"
+
+typedef struct Made {
+    Weight *weight;
+    bool turned;
+} Made;
+
+struct Weights {
+    Arena *arena;
+    Checkpoint *checkpoint;
+    Stored *stored;
+    WeightPolicy policy;
+    Map made;      // "use name" -> Made
+    Map floats;    // name -> float[n]
+    size_t mapped; // bytes that are used where they lie in the file
+    bool sealed;
+};
+
+bool weight_policy_parse(WeightPolicy *p, const char *name, Error *err)
+{
+    static const DType types[] = {DTYPE_F32,  DTYPE_BF16, DTYPE_F16,  DTYPE_Q8_0,
+                                  DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1};
+    *p = (WeightPolicy){0};
+    if (strcmp(name, "auto") == 0)
+        return true;
+    for (size_t i = 0; i < COUNT(types); i++)
+        if (strcmp(dtype_name(types[i]), name) == 0) {
+            *p = (WeightPolicy){.convert = true,
+                                .as = types[i],
+                                .precision =
+                                    types[i] == DTYPE_BF16 ? PRECISION_BF16 : PRECISION_F32};
+            return true;
+        }
+    return fail(err, ERR_UNSUPPORTED,
+                "dtype '%.40s'; there are auto, f32, bf16, f16, q8_0, q4_0, q4_1, q5_0 and q5_1",
+                name);
+}
+
+Weights *weights_new(Checkpoint *c, const StoredNames *names, const WeightPolicy *policy,
+                     Error *err)
+{
+    AUTO(weights_free) Weights *w = xcalloc(1, sizeof *w);
+    w->arena = arena_new(0);
+    w->checkpoint = c;
+    w->policy = *policy;
+    w->stored = stored_new(c, names, err);
+    return w->stored ? TAKE(w) : NULL;
+}
+
+void weights_free(Weights *w)
+{
+    if (!w)
+        return;
+    map_done(&w->made);
+    map_done(&w->floats);
+    arena_free(w->arena);
+    stored_free(w->stored);
+    checkpoint_free(w->checkpoint);
+    free(w);
+}
+
+const Checkpoint *weights_checkpoint(const Weights *w)
+{
+    return w->checkpoint;
+}
+
+bool weights_have(const Weights *w, const char *name)
+{
+    return stored_has(w->stored, name);
+}
+
+bool weights_seal(Weights *w, Error *err)
+{
+    w->sealed = true;
+    return stored_all_used(w->stored, err);
+}
+
+size_t weights_memory(const Weights *w)
+{
+    size_t bytes = w->mapped;
+    for (size_t i = 0; i < w->made.n; i++)
+        bytes += weight_packed_bytes(((const Made *)w->made.entries[i].value)->weight);
+    return bytes;
+}
+
+static Shape turn(Shape s)
+{
+    return s.rank == 2 ? SHAPE(s.dims[1], s.dims[0]) : s;
+}
+
+static bool check_shape(const StoredTensor *t, Shape shape, Error *err)
+{
+    bool same = t->rank == shape.rank;
+    for (int i = 0; same && i < shape.rank; i++)
+        same = t->dims[i] == shape.dims[i];
+    if (same)
+        return true;
+    char file[SHAPE_TEXT], model[SHAPE_TEXT];
+    return fail(err, ERR_INVALID, "tensor '%s': model wants %s, file has %s", t->name,
+                shape_format(&shape, model), dims_format(t->dims, t->rank, file, sizeof file));
+}
+
+/* [in,out] as rows of a block type, which run along `in`: a column at a time. */
+static const void *quantize_columns(Weights *w, const StoredTensor *t, DType as, Error *err)
+{
+    int64_t in = t->dims[0], out = t->dims[1];
+    size_t row_size, whole;
+    if (!dtype_size(as, in, &row_size, err) || !dtype_size(t->type, 1, &whole, err))
+        return NULL;
+    char *blocks = arena_try(w->arena, (size_t)out, row_size, err);
+    AUTO(arena_free) Arena *scratch = arena_new(0);
+    float *column = NEW_ARRAY(scratch, float, (size_t)in);
+    for (int64_t o = 0; blocks && o < out; o++) {
+        for (int64_t i = 0; i < in; i++)
+            dtype_to_f32(t->type, (const char *)t->data + (size_t)(i * out + o) * whole, &column[i],
+                         1);
+        if (!dtype_from_f32(as, column, blocks + (size_t)o * row_size, in, err))
+            return NULL;
+    }
+    return blocks;
+}
+
+/* What the policy makes of a matrix with rows of `in` values. */
+static void apply_policy(const Weights *w, WeightSpec *spec, int64_t in)
+{
+    spec->precision = w->policy.precision;
+    spec->as = in % dtype_info(w->policy.as)->block == 0 ? w->policy.as : DTYPE_F32;
+    spec->convert = w->policy.convert && spec->as != spec->type;
+}
+
+static Weight *make(Weights *w, const StoredTensor *t, WeightUse use, Shape shape, Made *made,
+                    Error *err)
+{
+    WeightSpec spec = {.name = t->name, .type = t->type, .shape = shape, .data = t->data};
+    switch (use) {
+    case USE_MATRIX:
+        apply_policy(w, &spec, shape.dims[1]);
+        break;
+    case USE_TRANSPOSED_MATRIX:
+        apply_policy(w, &spec, shape.dims[made->turned ? 1 : 0]);
+        if (made->turned || !spec.convert || !dtype_is_block(spec.as))
+            break;
+        // Blocks run along a row of [out,in], so the matrix must be turned for them.
+        spec.data = quantize_columns(w, t, spec.as, err);
+        if (!spec.data)
+            return NULL;
+        spec.type = spec.as;
+        spec.shape = turn(shape);
+        spec.convert = false;
+        made->turned = true;
+        break;
+    case USE_TABLE:
+        break;
+    case USE_VECTOR:
+        spec.convert = t->type != DTYPE_F32;
+        spec.as = DTYPE_F32;
+        break;
+    }
+    if (spec.data == t->data && !spec.convert)
+        w->mapped += t->size;
+    return weight_new(w->arena, &spec, err);
+}
+
+static Made *find_new(Weights *w, const char *name, WeightUse use, Shape shape, Error *err)
+{
+    Made *made = NEW(w->arena, Made);
+    const StoredTensor *t = stored_find(w->stored, name, &made->turned, err);
+    Shape in_file = made->turned ? turn(shape) : shape;
+    if (!t || !check_shape(t, in_file, err))
+        return NULL;
+    made->weight = make(w, t, use, in_file, made, err);
+    return made->weight ? made : NULL;
+}
+
+Weight *weights_find(Weights *w, const char *name, WeightUse use, Shape shape, bool *turned,
+                     Error *err)
+{
+    char key[600];
+    snprintf(key, sizeof key, "%d %s", (int)use, name);
+    Made *made = map_find(&w->made, str_of(key));
+    if (!made) {
+        CHECK(!w->sealed); // a decoder asks for the same parameters every time
+        made = find_new(w, name, use, shape, err);
+        if (!made)
+            return NULL;
+        map_put(&w->made, arena_str(w->arena, str_of(key)), made);
+    }
+    *turned = made->turned;
+    return made->weight;
+}
+
+const float *weights_floats(Weights *w, const char *name, int64_t n, Error *err)
+{
+    float *values = map_find(&w->floats, str_of(name));
+    bool turned;
+    if (!values) {
+        CHECK(!w->sealed);
+        const StoredTensor *t = stored_find(w->stored, name, &turned, err);
+        if (!t || !check_shape(t, SHAPE(n), err))
+            return NULL;
+        values = NEW_ARRAY(w->arena, float, (size_t)n);
+        dtype_to_f32(t->type, t->data, values, n);
+        map_put(&w->floats, arena_str(w->arena, str_of(name)), values);
+    }
+    return values;
+}

@@ -1,0 +1,48 @@
+/* The parameters of one loaded model, in the form that the kernels read.
+ *
+ * Each is made when a layer first asks for it, and then shared by all graphs. The policy says in
+ * which type matrices are kept; vectors (norms, biases) are f32, embedding tables stay as stored.
+ * Threads: weights_find and weights_matrix write while the model's first graph is built; after
+ * weights_seal a Weights is immutable and shared. */
+#pragma once
+
+#include "nn/stored.h"
+#include "tensor/tensor.h"
+
+typedef struct Weights Weights;
+
+typedef struct WeightPolicy {
+    bool convert;        // else matrices stay in the file's type
+    DType as;            // a matrix whose rows are no whole blocks of it becomes f32
+    Precision precision; // of the products
+} WeightPolicy;
+
+/* "auto" (as stored), "f32", "bf16", "f16", "q8_0", "q4_0", ...; ERR_UNSUPPORTED lists them. */
+bool weight_policy_parse(WeightPolicy *p, const char *name, Error *err);
+
+/* c is consumed, also on failure. */
+Weights *weights_new(Checkpoint *c, const StoredNames *names, const WeightPolicy *policy,
+                     Error *err);
+void weights_free(Weights *w);
+AUTO_FREE(Weights, weights_free)
+
+typedef enum WeightUse {
+    USE_MATRIX,            // [out,in] of a linear layer
+    USE_TRANSPOSED_MATRIX, // [in,out] of one
+    USE_TABLE,             // [n,width] of an embedding
+    USE_VECTOR,            // a norm's or a bias's
+} WeightUse;
+
+/* The parameter of this name and shape (for USE_TRANSPOSED_MATRIX: [in,out]). *turned tells that
+ * the matrix is [out,in] although [in,out] was asked for. ERR_NOT_FOUND or ERR_INVALID name it,
+ * with what the model wants and what the file has. */
+Weight *weights_find(Weights *w, const char *name, WeightUse use, Shape shape, bool *turned,
+                     Error *err);
+/* A vector that is small and read while building: n f32 values, borrowed. */
+const float *weights_floats(Weights *w, const char *name, int64_t n, Error *err);
+bool weights_have(const Weights *w, const char *name);
+/* All parameters have been asked for: ERR_INVALID if the file has others. */
+bool weights_seal(Weights *w, Error *err);
+/* Bytes in memory: packed copies and the maps that are read in place. */
+size_t weights_memory(const Weights *w);
+const Checkpoint *weights_checkpoint(const Weights *w);
