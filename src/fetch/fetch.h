@@ -10,9 +10,11 @@
  *         blobs/ETAG                 content, named by its sha256 (LFS) or git blob sha1
  *         refs/main                  the commit that a branch or tag was last seen at
  *         snapshots/COMMIT/path      links into blobs/
+ *     HF_HUB_CACHE/.locks/models--org--name/ETAG.lock     held while a blob is fetched
  *
- * A repository is named `org/name` or `org/name@revision`; the revision is a branch, a tag or a
- * commit, "main" if absent. Threads: all functions may be called from any. */
+ * A repository is named `org/name` or `org/name@revision`, also with its kind in front:
+ * `datasets/org/name`. The revision is a branch, a tag or a commit, "main" if absent.
+ * Threads: all functions may be called from any. */
 #pragma once
 
 #include "base/json.h"
@@ -21,12 +23,15 @@
 typedef enum FetchKind { FETCH_MODEL, FETCH_DATASET, FETCH_SPACE } FetchKind;
 /* From "model", "models" and so on; false if it is none. */
 bool fetch_kind_parse(Str name, FetchKind *kind);
+/* "model" */
+const char *fetch_kind_name(FetchKind kind);
 
 typedef struct FetchOptions {
     FetchKind kind;
     const char *revision;       // NULL: what stands behind '@', else "main"
     const char *token;          // NULL: the environment's; "": nobody
     const char *cache;          // NULL: the environment's
+    const char *folder;         // put the files here by their names, not into the cache
     const char *const *include; // patterns with * and ?, ending with NULL: only these files
     const char *const *exclude; // but none of these
     int workers;                // files at a time; 0: 4
@@ -39,7 +44,7 @@ typedef struct FetchOptions {
  * ERR_NO_REVISION, ERR_UNAUTHENTICATED, ERR_UNAVAILABLE when there is neither hub nor snapshot.
  * options may be NULL. */
 char *fetch_snapshot(Arena *a, const char *id, const FetchOptions *options, Error *err);
-/* The same for one file; returns its path in the cache. ERR_NO_ENTRY if there is no such file. */
+/* The same for one file; returns its path. ERR_NO_ENTRY if there is no such file. */
 char *fetch_file(Arena *a, const char *id, const char *path, const FetchOptions *options,
                  Error *err);
 
@@ -48,3 +53,53 @@ char *fetch_file(Arena *a, const char *id, const char *path, const FetchOptions 
  * else one .gguf. Returns a folder or the path of a .gguf, to be handed to model loading. A name
  * that exists as a path is never asked of the hub. */
 char *fetch_model(Arena *a, const char *model, Error *err);
+
+typedef struct UploadOptions {
+    FetchKind kind;
+    const char *revision; // a branch; NULL: "main"
+    const char *token;
+    const char *message, *description; // NULL: one that says what is uploaded
+    const char *const *include, *const *exclude;
+    const char *const *remove; // patterns of files that the same commit deletes
+    bool private_;             // if the repository is made
+    bool quiet;
+} UploadOptions;
+
+typedef struct UploadResult {
+    const char *url, *commit; // of the commit, or of the repository where nothing had changed
+    int files, removed;       // how many the commit changed
+} UploadResult;
+
+/* Commits a file or a folder, below or as `path` of the repository ("" or ".": its root), which is
+ * made if it is not there. What the hub has already is not sent again; large files go by LFS. */
+bool fetch_upload(Arena *a, const char *id, const char *local, const char *path,
+                  const UploadOptions *options, UploadResult *result, Error *err);
+
+/* The page of the new repository. exist_ok: one that is there already is fine. sdk: a Space's, else
+ * NULL. */
+char *fetch_repo_create(Arena *a, const char *id, const UploadOptions *options, const char *sdk,
+                        bool exist_ok, Error *err);
+bool fetch_repo_delete(const char *id, FetchKind kind, const char *token, Error *err);
+/* An array of repositories as the hub lists them. owner NULL: ours. */
+json_t *fetch_repo_list(FetchKind kind, const char *owner, const char *search, int64_t limit,
+                        const char *token, Error *err);
+
+/* What the hub knows of the token's owner. */
+json_t *fetch_whoami(const char *token, Error *err);
+/* Keeps a token for later calls, after asking the hub whether it is good. */
+json_t *fetch_login(const char *token, Error *err);
+/* Forgets it; ERR_NOT_FOUND if there is none. */
+bool fetch_logout(Error *err);
+/* Where the hub is: HF_ENDPOINT. */
+const char *fetch_endpoint(Arena *a);
+
+typedef struct CachedRepo {
+    FetchKind kind;
+    const char *id, *path;
+    int64_t size; // of its blobs
+    int64_t used_ns, changed_ns;
+    const char *refs; // "main, v1"
+    int snapshots;
+} CachedRepo;
+/* What is in the cache, by name; cache NULL: the environment's. A missing one is empty. */
+bool fetch_cache_list(Arena *a, const char *cache, CachedRepo **repos, size_t *n, Error *err);

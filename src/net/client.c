@@ -62,7 +62,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
     long status = 0;
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     if (t->call->take && status >= 200 && status < 300)
-        return t->call->take(t->call->context, piece, &t->error) ? piece.len : 0;
+        return t->call->take(t->call->context, (int)status, piece, &t->error) ? piece.len : 0;
     buf_add(&t->body, piece);
     return buf_ok(&t->body, &t->error) ? piece.len : 0;
 }

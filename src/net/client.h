@@ -30,9 +30,10 @@ typedef struct ClientCall {
     int fd;                       // with send_size > 0 the body is this part of a file instead,
     int64_t send_from, send_size; //   read with pread
 
-    /* Takes the body of a 2xx answer piece by piece as it comes; false stops the call with that
-     * error. NULL: it is collected in the answer, as the bodies of all other answers are. */
-    bool (*take)(void *context, Str bytes, Error *err);
+    /* Takes the body of a 2xx answer piece by piece as it comes (206: the part asked for by a Range
+     * header); false stops the call with that error. NULL: it is collected in the answer, as the
+     * bodies of all other answers are. */
+    bool (*take)(void *context, int status, Str bytes, Error *err);
     /* Hears how many more bytes of send_size have gone out. */
     void (*sent)(void *context, int64_t bytes);
     void *context;

@@ -123,8 +123,9 @@ static void test_redirects_keep_the_method_and_lose_the_token_elsewhere(void **s
     script_stop(&there);
 }
 
-static bool take(void *context, Str bytes, Error *err)
+static bool take(void *context, int status, Str bytes, Error *err)
 {
+    assert_int_equal(status, 200);
     buf_add(context, bytes);
     return buf_ok(context, err);
 }

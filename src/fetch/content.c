@@ -1,0 +1,187 @@
+/* content.c: one file's content, resumed where it was cut off and checked before it gets its name.
+ */
+#include "fetch/fetch_internal.h"
+
+#include "base/digest.h"
+#include "base/encode.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { PIECE = 1 << 20, TRIES = 5 };
+
+typedef struct Download {
+    const FetchJob *job;
+    int fd;
+    int64_t done; // bytes in the file, all of them in the digest
+    bool begun;   // the answer to the current request has
+    Digest *digest;
+} Download;
+
+/* A git blob's hash begins with its kind and size. */
+static void digest_restart(Download *d)
+{
+    digest_free(d->digest);
+    if (d->job->file->lfs) {
+        d->digest = digest_sha256_new();
+        return;
+    }
+    d->digest = digest_sha1_new();
+    char head[32];
+    int n = snprintf(head, sizeof head, "blob %lld", (long long)d->job->file->size);
+    digest_add(d->digest, head, (size_t)n + 1);
+}
+
+static void count(const Download *d, int64_t bytes)
+{
+    if (d->job->counted)
+        d->job->counted(d->job->context, bytes);
+}
+
+/* What an earlier attempt left counts if it is not too long. */
+static bool take_up(Download *d, Error *err)
+{
+    digest_restart(d);
+    struct stat info;
+    if (fstat(d->fd, &info) != 0)
+        return fail_io(err, "%s", d->job->target);
+    if (d->job->force || info.st_size > d->job->file->size) {
+        if (ftruncate(d->fd, 0) != 0)
+            return fail_io(err, "%s", d->job->target);
+        return true;
+    }
+    char *piece = xmalloc(PIECE);
+    bool ok = true;
+    while (ok && d->done < info.st_size) {
+        size_t n = (size_t)MIN((int64_t)PIECE, info.st_size - d->done);
+        ok = fd_read_at(d->fd, piece, n, d->done, err);
+        if (ok) {
+            digest_add(d->digest, piece, n);
+            d->done += (int64_t)n;
+            count(d, (int64_t)n);
+        }
+    }
+    free(piece);
+    return ok;
+}
+
+static bool take(void *context, int status, Str bytes, Error *err)
+{
+    Download *d = context;
+    // Asked for a part, answered with the whole: begin again.
+    if (!d->begun && status != 206 && d->done > 0) {
+        count(d, -d->done);
+        d->done = 0;
+        digest_restart(d);
+        if (ftruncate(d->fd, 0) != 0)
+            return fail_io(err, "%s", d->job->target);
+    }
+    d->begun = true;
+    if (d->done + (int64_t)bytes.len > d->job->file->size)
+        return fail(err, ERR_CORRUPT, "%s: more came than the %lld bytes it should have",
+                    d->job->file->path, (long long)d->job->file->size);
+    for (size_t from = 0; from < bytes.len;) {
+        ssize_t n = pwrite(d->fd, bytes.ptr + from, bytes.len - from, d->done + (int64_t)from);
+        if (n < 0 && errno != EINTR)
+            return fail_io(err, "%s", d->job->target);
+        from += n > 0 ? (size_t)n : 0;
+    }
+    digest_add(d->digest, bytes.ptr, bytes.len);
+    d->done += (int64_t)bytes.len;
+    count(d, (int64_t)bytes.len);
+    return true;
+}
+
+/* The rest of the file by one request. */
+static bool receive(Client *c, Arena *a, Download *d, Error *err)
+{
+    const FetchJob *job = d->job;
+    const char *range = arena_printf(a, "Range: bytes=%lld-", (long long)d->done);
+    ClientAnswer answer;
+    ClientCall call = {
+        .url = arena_printf(a, "%s/%s%s/resolve/%s/%s", job->env->endpoint,
+                            fetch_kind(job->name->kind)->prefix, job->name->id, job->commit,
+                            url_path(a, job->file->path)),
+        .token = job->env->token,
+        .headers = (const char *const[]){"Accept-Encoding: identity", d->done ? range : NULL, NULL},
+        .take = take,
+        .context = d,
+        .cancelled = job->cancelled,
+    };
+    d->begun = false;
+    return hub_call(c, a, call, &answer, err);
+}
+
+static bool check(Download *d, Error *err)
+{
+    uint8_t sum[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+    digest_finish(d->digest, sum);
+    hex_encode(sum, d->job->file->lfs ? SHA256_SIZE : SHA1_SIZE, hex);
+    if (strcmp(hex, d->job->file->etag) == 0)
+        return true;
+    return fail(err, ERR_CORRUPT, "%s: what came has the hash %s, it should be %s; try again",
+                d->job->file->path, hex, d->job->file->etag);
+}
+
+/* Goes on after a connection broke, as long as each attempt brings something. */
+static bool download(Client *c, Arena *a, Download *d, const char *partial, Error *err)
+{
+    if (!take_up(d, err))
+        return false;
+    for (int tries = 1; d->done < d->job->file->size; tries++) {
+        int64_t before = d->done;
+        Error failure = {0};
+        if (receive(c, a, d, &failure))
+            continue;
+        bool transient = failure.code == ERR_UNAVAILABLE || failure.code == ERR_TIMEOUT;
+        if (transient && d->done > before && tries < TRIES)
+            continue;
+        if (failure.code == ERR_CORRUPT)
+            unlink(partial);
+        if (err)
+            *err = failure;
+        return false;
+    }
+    if (!check(d, err)) {
+        unlink(partial);
+        return false;
+    }
+    if (fsync(d->fd) != 0)
+        return fail_io(err, "%s", partial);
+    return true;
+}
+
+static bool make_folder_of(Arena *a, const char *path, Error *err)
+{
+    Str folder = str_slice(str_of(path), 0, str_rfind_char(str_of(path), '/'));
+    return file_make_folders(arena_cstr(a, folder), 0755, err);
+}
+
+bool fetch_content(Client *c, Arena *a, const FetchJob *job, Error *err)
+{
+    const char *partial = arena_printf(a, "%s.incomplete", job->target);
+    if (!make_folder_of(a, job->target, err) || (job->lock && !make_folder_of(a, job->lock, err)))
+        return false;
+    // Two processes that want the same file: the second waits, then finds it there.
+    AUTO_FD int lock = job->lock ? open(job->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
+    if (job->lock && (lock < 0 || flock(lock, LOCK_EX) != 0))
+        return fail_io(err, "lock %s", job->lock);
+    if (!job->force && file_exists(job->target)) {
+        if (job->counted)
+            job->counted(job->context, job->file->size);
+        return true;
+    }
+    AUTO_FD int fd = open(partial, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return fail_io(err, "%s", partial);
+    Download d = {.job = job, .fd = fd};
+    bool ok = download(c, a, &d, partial, err);
+    digest_free(d.digest);
+    if (ok && rename(partial, job->target) != 0)
+        return fail_io(err, "%s", job->target);
+    return ok;
+}
