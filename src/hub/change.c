@@ -6,7 +6,7 @@
 
 enum {
     MAX_OPS = 100000,
-    MAX_REGULAR = 32 << 20, // one file's bytes inside a commit
+    MAX_REGULAR = 16 << 20, // one file's bytes inside a commit
     LFS_ABOVE = 10 << 20,   // larger ones are told to go by LFS
     MAX_TITLE = 1000,
     MAX_RULES = 1 << 20,

@@ -1,0 +1,263 @@
+/* api.c: the tables of the API, who asks, errors, and helpers of all handlers; see api.h. */
+#include "api/api_internal.h"
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/log.h"
+
+const char api_cors_expose[] =
+    "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,"
+    "Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash,Content-Disposition";
+
+/* Each file's routes: add a row to add a file. */
+static const struct {
+    const char *name;
+    const Route *routes;
+    const size_t *n;
+} files[] = {
+    {"accounts", account_routes, &account_routes_n},
+    {"repos", repo_routes, &repo_routes_n},
+    {"info", info_routes, &info_routes_n},
+    {"tree", tree_routes, &tree_routes_n},
+    {"refs", ref_routes, &ref_routes_n},
+    {"upload", upload_routes, &upload_routes_n},
+    {"resolve", resolve_routes, &resolve_routes_n},
+};
+
+const RouteTable **api_tables(Api *api)
+{
+    static RouteTable tables[COUNT(files)];
+    static const RouteTable *list[COUNT(files) + 1];
+    for (size_t i = 0; i < COUNT(files); i++) {
+        tables[i] = (RouteTable){.name = files[i].name,
+                                 .routes = files[i].routes,
+                                 .n = *files[i].n,
+                                 .context = api,
+                                 .admit = api_admit,
+                                 .cors_expose = api_cors_expose};
+        list[i] = &tables[i];
+    }
+    return list;
+}
+
+/* ---- Who asks ---- */
+
+static const Viewer nobody;
+
+const Viewer *api_viewer(const Request *r)
+{
+    const Viewer *viewer = request_data(r);
+    return viewer ? viewer : &nobody;
+}
+
+static bool is_safe_method(const Request *r)
+{
+    return str_eq(request_method(r), S("GET")) || str_eq(request_method(r), S("HEAD"));
+}
+
+bool api_admit(Request *r)
+{
+    if (request_route(r)->access == API_NO_VIEWER)
+        return true;
+    Arena *a = request_arena(r);
+    Hub *hub = api_of(r)->hub;
+    Viewer *viewer = NEW(a, Viewer);
+    Error err = {0};
+    Str header = request_header(r, "Authorization"), cookie = request_cookie(r, SESSION_COOKIE);
+    bool known = header.len ? viewer_of_authorization(hub, a, header, viewer, &err)
+                            : viewer_of_session(hub, a, cookie, viewer, &err);
+    if (!known) {
+        reply_error(r, &err);
+        return false;
+    }
+    request_set_data(r, viewer);
+    if (!is_safe_method(r) && !csrf_ok(viewer, request_header(r, CSRF_HEADER))) {
+        reply_failure(r, 403, "This needs the page's " CSRF_HEADER " header");
+        return false;
+    }
+    if (request_route(r)->access == API_LOGGED_IN && viewer->by == BY_NOBODY) {
+        reply_failure(r, 401, "Invalid username or password.");
+        return false;
+    }
+    return true;
+}
+
+/* ---- Errors ---- */
+
+static const struct {
+    ErrorCode code;
+    const char *name; // X-Error-Code: what the clients' exceptions are chosen by
+} error_names[] = {
+    {ERR_NO_REPO, "RepoNotFound"},
+    {ERR_NO_REVISION, "RevisionNotFound"},
+    {ERR_NO_ENTRY, "EntryNotFound"},
+    {ERR_GATED, "GatedRepo"},
+};
+
+void api_error(Request *r, int status, const char *text, const Error *err)
+{
+    for (size_t i = 0; err && i < COUNT(error_names); i++)
+        if (err->code == error_names[i].code)
+            reply_header(r, "X-Error-Code", str_of(error_names[i].name));
+    // Nobody is told "log in" rather than "there is none", as huggingface.co does; git then asks
+    // for a name and a token.
+    if (err && (err->code == ERR_NO_REPO || err->code == ERR_GATED) && request_route(r) &&
+        api_viewer(r)->by == BY_NOBODY)
+        status = 401;
+    if (err && status >= 500 && status != 503) {
+        // What went wrong inside is for the log; the answer says how to find it there.
+        Str id = request_id(r);
+        log_error("request", "id=%.*s path=%.*s error=\"%s\"", STR(id), STR(request_path(r)),
+                  err->text);
+        text = "Internal error; the server's log has it under this request's id";
+    }
+    reply_header(r, "X-Error-Message", str_of(text));
+    json_t *body = json_pack("{s:o}", "error", json_from_str(str_of(text)));
+    reply_json(r, status, body);
+    json_decref(body);
+}
+
+void api_unprocessable(Request *r, Error *err)
+{
+    if (err->code == ERR_INVALID)
+        reply_failure(r, 422, err->text);
+    else
+        reply_error(r, err);
+}
+
+/* ---- Repositories ---- */
+
+bool api_kind(Request *r, RepoKind *kind)
+{
+    Str named = request_param(r, "kind");
+    if (named.len) {
+        // In paths the plural alone is right.
+        if (str_ends(named, S("s")) && repo_kind_parse(named, kind))
+            return true;
+        reply_failure(r, 404, "Sorry, we can't find the page you are looking for.");
+        return false;
+    }
+    *kind = REPO_MODEL;
+    for (int i = 0; i < REPO_KINDS; i++) {
+        Str first = str_of(request_route(r)->pattern + 1), plural;
+        if (str_starts(first, S("api/")))
+            first = str_slice(first, 4, first.len);
+        plural = str_of(repo_kind_info((RepoKind)i)->plural);
+        if (str_eq(str_slice(first, 0, str_find_char(first, '/', 0)), plural))
+            *kind = (RepoKind)i;
+    }
+    return true;
+}
+
+/* The target with "/old/name" replaced by the repository's present one; relative, because clients
+ * follow HEAD's redirects only within the host. */
+static void redirect_moved(Request *r, Str id, const Repo *repo)
+{
+    Arena *a = request_arena(r);
+    Str target = request_target(r);
+    Str old = str_of(arena_printf(a, "/%.*s", STR(id)));
+    size_t at = str_find(target, old, 0);
+    if (at == SIZE_MAX) // spelled with escapes
+        return reply_failure(r, 404, "Repository not found");
+    Str rest = str_slice(target, at + old.len, target.len);
+    reply_redirect(r, 307,
+                   str_of(arena_printf(a, "%.*s/%.*s%.*s", STR(str_slice(target, 0, at)),
+                                       STR(repo->full), STR(rest))));
+}
+
+bool api_repo(Request *r, Access need, Repo *out)
+{
+    RepoKind kind;
+    if (!api_kind(r, &kind))
+        return false;
+    Arena *a = request_arena(r);
+    Str owner = request_param(r, "owner"), name = request_param(r, "name");
+    Str id = owner.len ? str_of(arena_printf(a, "%.*s/%.*s", STR(owner), STR(name))) : name;
+    Error err = {0};
+    Repo repo;
+    if (!repo_find(api_of(r)->hub, a, api_viewer(r), kind, id, need, &repo, &err)) {
+        reply_error(r, &err);
+        return false;
+    }
+    if (repo.moved) {
+        redirect_moved(r, id, &repo);
+        return false;
+    }
+    *out = repo;
+    return true;
+}
+
+const char *api_url(Request *r)
+{
+    const char *url = api_of(r)->url;
+    return url ? url : arena_cstr(request_arena(r), request_origin(r));
+}
+
+const char *api_repo_url(Request *r, const Repo *repo)
+{
+    return arena_printf(request_arena(r), "%s/%s%.*s", api_url(r),
+                        repo_kind_info(repo->kind)->prefix, STR(repo->full));
+}
+
+/* ---- JSON and parameters ---- */
+
+json_t *api_date(int64_t wall)
+{
+    char text[ISO8601_SIZE];
+    iso8601_format(wall, text);
+    return json_string(text);
+}
+
+void api_set_str(json_t *object, const char *key, Str value)
+{
+    if (value.len)
+        json_object_set_new(object, key, json_from_str(value));
+}
+
+void api_reply(Request *r, json_t *value)
+{
+    reply_json(r, 200, value);
+    json_decref(value);
+}
+
+bool api_flag(Request *r, const char *name)
+{
+    Str value = request_query_get(r, name);
+    return str_eq(value, S("true")) || str_eq(value, S("1")) || str_eq(value, S("True"));
+}
+
+bool api_limit(Request *r, int64_t most, int64_t otherwise, int64_t *out)
+{
+    Str text = request_query_get(r, "limit");
+    *out = otherwise;
+    if (!text.len)
+        return true;
+    if (!str_to_int(text, 1, INT64_MAX, out)) {
+        reply_failure(r, 400, "limit: a whole number from 1");
+        return false;
+    }
+    *out = MIN(*out, most);
+    return true;
+}
+
+void api_link_next(Request *r, const char *key, Str value)
+{
+    AUTO_BUF link;
+    buf_init(&link, 16 << 10);
+    Str path = request_path(r);
+    buf_printf(&link, "<%s%.*s?", api_url(r), STR(path));
+    const Params *query = request_query(r);
+    for (size_t i = 0; i < query->n; i++) {
+        if (str_eq(query->items[i].name, str_of(key)))
+            continue;
+        url_encode(&link, query->items[i].name, "");
+        buf_add_char(&link, '=');
+        url_encode(&link, query->items[i].value, "");
+        buf_add_char(&link, '&');
+    }
+    buf_printf(&link, "%s=", key);
+    url_encode(&link, value, "");
+    buf_add(&link, S(">; rel=\"next\""));
+    if (buf_ok(&link, NULL))
+        reply_header(r, "Link", buf_str(&link));
+}

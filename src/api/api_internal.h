@@ -1,0 +1,22 @@
+/* What the files of api/ share beside api.h: their route tables and small helpers. */
+#pragma once
+
+#include "api/api.h"
+
+extern const Route account_routes[], repo_routes[], info_routes[], tree_routes[], ref_routes[],
+    upload_routes[], resolve_routes[];
+extern const size_t account_routes_n, repo_routes_n, info_routes_n, tree_routes_n, ref_routes_n,
+    upload_routes_n, resolve_routes_n;
+
+/* reply_error, but with 422 for what is malformed: a well-formed request that cannot be done. */
+void api_unprocessable(Request *r, Error *err);
+/* 200 with this value, which is consumed. */
+void api_reply(Request *r, json_t *value);
+/* True for "true", "True" and "1". */
+bool api_flag(Request *r, const char *name);
+/* ?limit=: 1 to most; larger ones are cut. False: it has answered. */
+bool api_limit(Request *r, int64_t most, int64_t otherwise, int64_t *out);
+/* Link: <this URL with key=value>; rel="next" */
+void api_link_next(Request *r, const char *key, Str value);
+/* A repository as the info and list calls show it; see info.c. */
+json_t *entry_json(const RepoEntry *entry);

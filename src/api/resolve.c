@@ -1,0 +1,164 @@
+/* resolve.c: the bytes of files. User content must never run in the hub's origin: text is sent as
+ * plain text, all with a sandboxing policy and without sniffing. */
+#include "api/api_internal.h"
+
+#include "base/encode.h"
+#include "base/file.h"
+
+enum { MAX_INLINE = 256 << 20 };
+
+static const struct {
+    const char *suffix, *type;
+} types[] = {
+    {".png", "image/png"},       {".jpg", "image/jpeg"},
+    {".jpeg", "image/jpeg"},     {".gif", "image/gif"},
+    {".webp", "image/webp"},     {".svg", "image/svg+xml"},
+    {".bmp", "image/bmp"},       {".ico", "image/x-icon"},
+    {".mp3", "audio/mpeg"},      {".wav", "audio/wav"},
+    {".flac", "audio/flac"},     {".ogg", "audio/ogg"},
+    {".mp4", "video/mp4"},       {".webm", "video/webm"},
+    {".pdf", "application/pdf"}, {".json", "text/plain; charset=utf-8"},
+};
+
+static const char *type_of(const RepoEntry *e, Str bytes)
+{
+    for (size_t i = 0; i < COUNT(types); i++)
+        if (str_eq_nocase(path_suffix(e->path), str_of(types[i].suffix)))
+            return types[i].type;
+    if (e->is_lfs || memchr(bytes.ptr ? bytes.ptr : "", 0, MIN(bytes.len, (size_t)8192)))
+        return "application/octet-stream";
+    return "text/plain; charset=utf-8";
+}
+
+/* filename*= for all, filename= for old clients, without what would end the quotes. */
+static void disposition(Request *r, const RepoEntry *e)
+{
+    AUTO_BUF value;
+    buf_init(&value, 8192);
+    Str name = path_name(e->path);
+    buf_printf(&value, "%s; filename*=UTF-8''", api_flag(r, "download") ? "attachment" : "inline");
+    url_encode(&value, name, "");
+    buf_add(&value, S("; filename=\""));
+    for (size_t i = 0; i < name.len; i++)
+        buf_add_char(&value,
+                     name.ptr[i] == '"' || name.ptr[i] == '\\' || (unsigned char)name.ptr[i] >= 0x7F
+                         ? '_'
+                         : name.ptr[i]);
+    buf_add(&value, S("\";"));
+    if (buf_ok(&value, NULL))
+        reply_header(r, "Content-Disposition", buf_str(&value));
+}
+
+static void file_headers(Request *r, const Repo *repo, const RepoFile *file, bool raw)
+{
+    bool pinned = str_eq(request_param(r, "rev"), file->sha);
+    reply_header(r, "X-Repo-Commit", file->sha);
+    reply_header(r, "Content-Security-Policy", S("default-src 'none'; sandbox"));
+    reply_header(r, "X-Content-Type-Options", S("nosniff"));
+    reply_header(r, "Cache-Control",
+                 repo->is_private ? S("private, no-cache")
+                 : pinned         ? S("public, max-age=31536000, immutable")
+                                  : S("no-cache"));
+    if (file->entry.is_lfs && !raw) {
+        reply_headerf(r, "X-Linked-ETag", "\"%.*s\"", STR(file->entry.sha256));
+        reply_headerf(r, "X-Linked-Size", "%lld", (long long)file->entry.size);
+    }
+    disposition(r, &file->entry);
+}
+
+/* Gated files are for those who may write, and with "auto" for everybody who is logged in; what
+ * describes the repository is for all. */
+static bool gate_open(Request *r, const Repo *repo, Str path)
+{
+    if (!repo->gated.len || repo->access >= ACCESS_WRITE || str_eq(path, S("README.md")) ||
+        str_eq(path, S(".gitattributes")))
+        return true;
+    if (str_eq(repo->gated, S("auto")) && api_viewer(r)->by != BY_NOBODY)
+        return true;
+    Error err = {0};
+    (void)!fail(&err, ERR_GATED,
+                "Access to %s %.*s is restricted and you are not in the authorized list. Visit "
+                "%s to ask for access.",
+                repo_kind_info(repo->kind)->name, STR(repo->full), api_repo_url(r, repo));
+    reply_error(r, &err);
+    return false;
+}
+
+/* One download a repository and visit: clients say so, and of others the file that begins one. */
+static bool is_counted(Request *r, Str path)
+{
+    static const char *const starts[] = {"config.json", "adapter_config.json", "model_index.json",
+                                         "params.json", NULL};
+    Str said = request_header(r, "X-HF-Download-Counter");
+    Str range = request_header(r, "Range");
+    if (request_is_head(r) || (range.len && !str_starts(range, S("bytes=0-"))))
+        return false;
+    if (said.len)
+        return str_eq(said, S("1"));
+    for (const char *const *name = starts; *name; name++)
+        if (str_eq(path, str_of(*name)))
+            return true;
+    return str_ends(path, S(".gguf"));
+}
+
+static void send_blob(Request *r, const Repo *repo, const RepoFile *file)
+{
+    Error err = {0};
+    FileReply reply = {.size = file->entry.size, .type = type_of(&file->entry, (Str){0})};
+    reply.etag = str_of(arena_printf(request_arena(r), "\"%.*s\"", STR(file->entry.sha256)));
+    if (!repo_file_open(api_of(r)->hub, repo, file, &reply.fd, &reply.offset, &err))
+        return reply_error(r, &err);
+    reply_file(r, &reply);
+}
+
+static void send_file(Request *r, bool raw)
+{
+    Error err = {0};
+    Repo repo;
+    RepoFile file = {0};
+    Str path = request_param(r, "path"), bytes;
+    if (!api_repo(r, ACCESS_READ, &repo))
+        return;
+    Hub *hub = api_of(r)->hub;
+    Arena *a = request_arena(r);
+    if (!repo_file(hub, a, &repo, request_param(r, "rev"), path, &file, &err)) {
+        if (err.code == ERR_NO_ENTRY)
+            reply_header(r, "X-Repo-Commit", file.sha);
+        return reply_error(r, &err);
+    }
+    if (!gate_open(r, &repo, path))
+        return;
+    if (is_counted(r, path))
+        repo_count_download(hub, &repo);
+    if (file.entry.is_lfs && !raw) {
+        file_headers(r, &repo, &file, raw);
+        return send_blob(r, &repo, &file);
+    }
+    if (!repo_file_bytes(hub, a, &repo, &file, MAX_INLINE, &bytes, &err))
+        return reply_error(r, &err);
+    file_headers(r, &repo, &file, raw);
+    reply_content(r, bytes, raw && file.entry.is_lfs ? "text/plain" : type_of(&file.entry, bytes),
+                  str_of(arena_printf(a, "\"%.*s\"", STR(file.entry.oid))));
+}
+
+static void resolve(Request *r)
+{
+    send_file(r, false);
+}
+
+static void raw(Request *r)
+{
+    send_file(r, true);
+}
+
+const Route resolve_routes[] = {
+    {"GET", "/{owner}/{name}/resolve/{rev}/{path...}", resolve, .summary = "A file"},
+    {"GET", "/datasets/{owner}/{name}/resolve/{rev}/{path...}", resolve, .summary = "A file"},
+    {"GET", "/spaces/{owner}/{name}/resolve/{rev}/{path...}", resolve, .summary = "A file"},
+    {"GET", "/{owner}/{name}/raw/{rev}/{path...}", raw, .summary = "A file as git has it"},
+    {"GET", "/datasets/{owner}/{name}/raw/{rev}/{path...}", raw, .summary = "A file as git has it"},
+    {"GET", "/spaces/{owner}/{name}/raw/{rev}/{path...}", raw, .summary = "A file as git has it"},
+    {"GET", "/{name}/resolve/{rev}/{path...}", resolve,
+     .summary = "A file of a model without owner"},
+};
+const size_t resolve_routes_n = COUNT(resolve_routes);
