@@ -4,6 +4,13 @@
 
 #include "blobs/blobs.h"
 
+enum { PATH_SIZE = 4096 };
+
+/* Makes a file that a crash, or whoever opens the store next, clears: -1 on failure. */
+int temp_file(const char *folder, char path[PATH_SIZE], Error *err);
+/* Removes what nobody holds any more. */
+bool temp_clear(const char *folder, Error *err);
+
 typedef struct BlobDriver {
     const char *scheme; // "file" of file://...; a bare path is "file" too
     void *(*open)(const char *place, Error *err);

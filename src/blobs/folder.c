@@ -1,7 +1,6 @@
 /* folder.c: blobs as files in a folder; see blobs.h for the layout.
  *
- * Files in temp/ are locked (flock) while somebody writes them, so that a second process which
- * opens the store clears only what nobody holds. Parts of an upload are written under a shared
+ * Parts of an upload are written under a shared
  * lock and hashed under an exclusive one: no late part can change what was verified. */
 #include "blobs_internal.h"
 
@@ -17,10 +16,8 @@
 #include <unistd.h>
 
 enum {
-    PATH_SIZE = 4096,
     READ_SIZE = 1 << 20,
     FLUSH_EVERY = 32 << 20, // bytes after which the kernel is asked to start writing
-    PARTS_DAY_S = 24 * 3600,
 };
 
 typedef struct Folder {
@@ -32,36 +29,6 @@ static void blob_path(const Folder *f, const char *oid, char out[PATH_SIZE])
     snprintf(out, PATH_SIZE, "%s/sha256/%.2s/%.2s/%s", f->root, oid, oid + 2, oid);
 }
 
-/* ---- Opening, and clearing what crashes left ---- */
-
-static bool is_abandoned(int fd, const char *name)
-{
-    struct stat st;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
-        return false;
-    bool is_upload = str_starts(str_of(name), S("parts-"));
-    return !is_upload || wall_ns() / NS_PER_S - st.st_mtim.tv_sec > PARTS_DAY_S;
-}
-
-static bool clear_temp(const char *temp, Error *err)
-{
-    DIR *dir = opendir(temp);
-    if (!dir)
-        return fail_io(err, "open '%s'", temp);
-    int removed = 0;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        AUTO_FD int fd = openat(dirfd(dir), entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && is_abandoned(fd, entry->d_name))
-            removed += unlinkat(dirfd(dir), entry->d_name, 0) == 0;
-    }
-    closedir(dir);
-    if (removed)
-        log_info("blobs-cleared", "unfinished=%d", removed);
-    return true;
-}
-
 static void *folder_open(const char *place, Error *err)
 {
     char path[PATH_SIZE];
@@ -71,7 +38,7 @@ static void *folder_open(const char *place, Error *err)
     if (!file_make_folders(path, 0755, err))
         return NULL;
     snprintf(path, sizeof path, "%s/temp", place);
-    if (!file_make_folders(path, 0755, err) || !clear_temp(path, err))
+    if (!file_make_folders(path, 0755, err) || !temp_clear(path, err))
         return NULL;
     Folder *f = xcalloc(1, sizeof *f);
     f->root = xstrdup(place);
@@ -213,29 +180,13 @@ static void sink_free(void *sink)
     free(s);
 }
 
-/* A locked file in temp/. Another process may clear it between its making and its locking: then it
- * has no name any more, and we make another. */
-static int temp_file(const Folder *f, char path[PATH_SIZE], Error *err)
-{
-    for (;;) {
-        struct stat st;
-        snprintf(path, PATH_SIZE, "%s/temp/new-XXXXXX", f->root);
-        int fd = mkostemp(path, O_CLOEXEC);
-        if (fd < 0) {
-            (void)!fail_io(err, "make a file in '%s/temp'", f->root);
-            return -1;
-        }
-        if (flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0)
-            return fd;
-        close(fd);
-    }
-}
-
 static void *sink_new(void *store, int64_t size, Error *err)
 {
     Sink *s = xcalloc(1, sizeof *s);
     s->folder = store;
-    s->fd = temp_file(store, s->path, err);
+    char temp[PATH_SIZE];
+    snprintf(temp, sizeof temp, "%s/temp", s->folder->root);
+    s->fd = temp_file(temp, s->path, err);
     if (s->fd < 0) {
         free(s);
         return NULL;

@@ -1,0 +1,136 @@
+/* xet: the server's half of Xet uploads. A client cuts files into chunks, packs chunks into xorbs
+ * and sends those, then sends shards that say which chunks of which xorbs make which file.
+ *
+ * Everything is verified before it counts: of a xorb every chunk's hash and the root, of a file
+ * every term's range hash, the file hash, and the sha256 that the Hub knows it by. A file of an
+ * accepted shard is decoded at once into the sha256 blob store and from then on is a blob like any
+ * other: downloads never come back here. Xorbs and shards are kept for four weeks, because clients
+ * remember for three what they sent and refer to it; this takes the space of what was uploaded
+ * lately a second time.
+ *
+ * Who may refer to a xorb: only who sent its bytes. A shard is accepted when each xorb it names was
+ * uploaded by the same user, or by anyone into the same repository; else a hash learnt somewhere
+ * would open somebody's private file.
+ *
+ * Layout of the folder: `xorbs/ab/HASH`, `scopes/NAME/HASH` (links to these), `shards/SHA256`,
+ * `temp/`. Hashes are written in Xet's form: four little-endian words of 64 bits, each in hex.
+ * Threads: a Xet may be shared by all; a XorbWriter belongs to one thread at a time. */
+#pragma once
+
+#include "blobs/blobs.h"
+
+#include <stdatomic.h>
+
+enum {
+    XET_HASH_SIZE = 32,
+    XET_HEX_SIZE = 65,
+    XORB_MAX_CHUNKS = 8192,
+    XORB_MAX_RAW = 66 << 20,  // bytes in all chunks; clients stop at 64 MiB
+    XORB_MAX_SIZE = 68 << 20, // as sent
+    SHARD_MAX_SIZE = 64 << 20,
+    CHUNK_MAX_RAW = 1 << 20, // clients cut at 128 KiB
+};
+
+/* ---- Hashes ---- */
+
+/* 64 lower-case hex digits in Xet's order. */
+bool xet_hash_parse(Str hex, uint8_t out[XET_HASH_SIZE]);
+void xet_hash_format(const uint8_t hash[XET_HASH_SIZE], char out[XET_HEX_SIZE]);
+void xet_chunk_hash(Str raw, uint8_t out[XET_HASH_SIZE]);
+/* The verification hash of a term: over the hashes of its chunks, one behind the other. */
+void xet_range_hash(Str chunk_hashes, uint8_t out[XET_HASH_SIZE]);
+
+/* The Merkle root over chunks that come one by one; its memory does not grow with them. */
+typedef struct XetTree XetTree;
+XetTree *xet_tree_new(void) __attribute__((returns_nonnull));
+void xet_tree_free(XetTree *t);
+AUTO_FREE(XetTree, xet_tree_free)
+void xet_tree_add(XetTree *t, const uint8_t hash[XET_HASH_SIZE], uint64_t bytes);
+/* The root is a xorb's hash; xet_file_hash makes a file's of it. No more may be added. */
+void xet_tree_root(XetTree *t, uint8_t out[XET_HASH_SIZE]);
+void xet_file_hash(const uint8_t root[XET_HASH_SIZE], uint8_t out[XET_HASH_SIZE]);
+
+/* ---- Formats ---- */
+
+/* Unpacks chunks: 8 bytes of header, then raw bytes, an LZ4 frame, or one over grouped bytes. */
+typedef struct XetDecoder XetDecoder;
+XetDecoder *xet_decoder_new(void) __attribute__((returns_nonnull));
+void xet_decoder_free(XetDecoder *d);
+AUTO_FREE(XetDecoder, xet_decoder_free)
+enum { CHUNK_HEADER_SIZE = 8 };
+typedef struct ChunkHeader {
+    uint32_t packed, raw; // bytes behind the header, and unpacked
+    uint8_t scheme;
+} ChunkHeader;
+/* ERR_INVALID, ERR_LIMIT. */
+bool chunk_header_parse(const uint8_t bytes[CHUNK_HEADER_SIZE], ChunkHeader *out, Error *err);
+/* The bytes of the chunk, borrowed until the next call. */
+bool xet_decode(XetDecoder *d, const ChunkHeader *header, Str packed, Str *raw, Error *err);
+
+/* Takes a xorb in pieces of any size and calls `chunk` for each one: as it came with its header,
+ * and unpacked. Ends where a footer begins; that is not looked at. */
+typedef struct XorbParser XorbParser;
+typedef bool XorbChunk(void *user, Str packed, Str raw, Error *err);
+XorbParser *xorb_parser_new(XorbChunk *chunk, void *user) __attribute__((returns_nonnull));
+void xorb_parser_free(XorbParser *p);
+AUTO_FREE(XorbParser, xorb_parser_free)
+bool xorb_parser_add(XorbParser *p, Str bytes, Error *err);
+bool xorb_parser_finish(XorbParser *p, Error *err); // ERR_INVALID when it ends inside a chunk
+
+typedef struct ShardFile {
+    const uint8_t *hash;   // all borrowed from the shard's bytes
+    const uint8_t *terms;  // records of 48 bytes
+    const uint8_t *checks; // likewise, NULL if the shard has none
+    const uint8_t *sha256; // in Xet's byte order, NULL if the shard has none
+    uint32_t n;            // terms
+} ShardFile;
+typedef struct ShardTerm {
+    const uint8_t *xorb;
+    const uint8_t *check; // range hash, or NULL
+    uint32_t bytes, start, end;
+} ShardTerm;
+/* The files of a shard, in the arena. ERR_INVALID names the offset. */
+bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Error *err);
+ShardTerm shard_term(const ShardFile *file, uint32_t i);
+
+/* ---- The store ---- */
+
+typedef struct Xet Xet;
+/* blobs must outlive it. */
+Xet *xet_open(const char *folder, Blobs *blobs, Error *err);
+void xet_free(Xet *x);
+AUTO_FREE(Xet, xet_free)
+
+/* Who uploads, and into what: names of at most 64 letters and digits. */
+typedef struct XetScope {
+    Str user, repo;
+} XetScope;
+
+typedef struct XorbWriter XorbWriter;
+/* hash: in Xet's form. */
+XorbWriter *xorb_writer_new(Xet *x, const XetScope *scope, Str hash, Error *err);
+bool xorb_writer_add(XorbWriter *w, Str bytes, Error *err);
+/* Verifies and publishes. *inserted is false when it was there already; it is then the uploader's
+ * as well. ERR_INVALID when a hash differs. */
+bool xorb_writer_finish(XorbWriter *w, bool *inserted, Error *err);
+void xorb_writer_free(XorbWriter *w);
+AUTO_FREE(XorbWriter, xorb_writer_free)
+
+typedef struct XetFile {
+    char hash[XET_HEX_SIZE], sha256[BLOB_HEX_SIZE];
+    int64_t size;
+} XetFile;
+typedef struct ShardParams {
+    XetScope scope;
+    Str bytes;
+    /* Called every few megabytes with bytes verified and all bytes; false stops with
+     * ERR_CANCELLED. May be NULL. */
+    bool (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} ShardParams;
+/* Verifies all files of a shard and stores each as a blob. ERR_INVALID when a xorb is missing for
+ * this scope, a range is outside of its xorb, or a hash differs. */
+bool xet_shard_accept(Xet *x, const ShardParams *p, Arena *a, XetFile **files, size_t *n,
+                      Error *err);
+/* Deletes xorbs and shards that nobody sent again for max_age_ns. */
+bool xet_sweep(Xet *x, int64_t max_age_ns, Error *err);

@@ -1,0 +1,362 @@
+/* Stories of Xet uploads, with hashes that the real hf_xet gives (hash vectors were made by
+ * hf_xet 1.8.0 over the same bytes). */
+#include "blobs/xet.h"
+
+#include "base/encode.h"
+#include "base/test.h"
+
+#include <lz4frame.h>
+
+#define HELLO "hello world\n"
+#define HELLO_SHA "a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447"
+#define HELLO_CHUNK "6899563fa6b6abb19b8ecdd9f662a6c9acfca9fd4ff9f513086ec6c5685193ab"
+#define HELLO_FILE "a302d931b8763df0bfb9926b9ff26b11c2a77d5be8dde4ce1c8bb7202a6a8681"
+#define HELLO_RANGE "d84ad4e9bba4ab4d3e7ecfb8c052e405dfa5829c57cca7e9b1160501366b3b76"
+#define ZEROS_XORB "8c15d5bfe292d5f8f3b992149581636a5c4078ce9c4349d43f1a762ba0609839"
+#define ZEROS_FILE "1e671fe124cea35586b1d1c30b9d4fc6b4e05ee60c93406986444f7c23d54056"
+#define ZEROS_RANGE "4c8a43f586d304f6006c4a323671636fbb32ffc7d146b778ed91ddca10f80fce"
+#define ZEROS_SHA "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58"
+#define ALICE ((XetScope){S("alice"), S("r1")})
+
+enum { ZERO_CHUNK = 131072, ZERO_CHUNKS = 8 };
+static const char zeros[ZERO_CHUNK];
+
+static void assert_hash(const uint8_t *hash, const char *expected)
+{
+    char hex[XET_HEX_SIZE];
+    xet_hash_format(hash, hex);
+    assert_string_equal(hex, expected);
+}
+
+static void test_hashes_are_those_of_hf_xet(void **state)
+{
+    uint8_t hash[XET_HASH_SIZE], root[XET_HASH_SIZE], hashes[ZERO_CHUNKS * XET_HASH_SIZE];
+    xet_chunk_hash(S(HELLO), hash);
+    assert_hash(hash, HELLO_CHUNK);
+    AUTO(xet_tree_free) XetTree *one = xet_tree_new();
+    xet_tree_add(one, hash, 12);
+    xet_tree_root(one, root);
+    assert_hash(root, HELLO_CHUNK);
+    xet_file_hash(root, root);
+    assert_hash(root, HELLO_FILE);
+    xet_range_hash((Str){(const char *)hash, sizeof hash}, hash);
+    assert_hash(hash, HELLO_RANGE);
+
+    AUTO(xet_tree_free) XetTree *eight = xet_tree_new();
+    xet_chunk_hash((Str){zeros, sizeof zeros}, hash);
+    assert_hash(hash, "2e39f13c248013b27e22913ba2893a654120ed0ad8eb7ecbf3f05b9d708634fc");
+    for (int i = 0; i < ZERO_CHUNKS; i++) {
+        xet_tree_add(eight, hash, sizeof zeros);
+        memcpy(hashes + i * XET_HASH_SIZE, hash, sizeof hash);
+    }
+    xet_tree_root(eight, root);
+    assert_hash(root, ZEROS_XORB);
+    xet_range_hash((Str){(const char *)hashes, sizeof hashes}, hash);
+    assert_hash(hash, ZEROS_RANGE);
+    assert_true(xet_hash_parse(S(ZEROS_XORB), hash));
+    assert_memory_equal(hash, root, sizeof hash);
+    xet_file_hash(root, root);
+    assert_hash(root, ZEROS_FILE);
+}
+
+/* ---- Making what clients send ---- */
+
+static void add_u24(Buf *out, size_t v)
+{
+    buf_add_char(out, (char)v);
+    buf_add_char(out, (char)(v >> 8));
+    buf_add_char(out, (char)(v >> 16));
+}
+
+static void add_chunk(Buf *out, int scheme, Str raw)
+{
+    AUTO_BUF grouped, packed;
+    buf_init(&grouped, 0);
+    buf_init(&packed, 0);
+    for (size_t g = 0; scheme == 2 && g < 4; g++)
+        for (size_t i = g; i < raw.len; i += 4)
+            buf_add_char(&grouped, raw.ptr[i]);
+    Str in = scheme == 2 ? buf_str(&grouped) : raw;
+    if (scheme == 0)
+        buf_add(&packed, raw);
+    else {
+        size_t room = LZ4F_compressFrameBound(in.len, NULL);
+        packed.len += LZ4F_compressFrame(buf_reserve(&packed, room), room, in.ptr, in.len, NULL);
+    }
+    buf_add_char(out, 0);
+    add_u24(out, packed.len);
+    buf_add_char(out, (char)scheme);
+    add_u24(out, raw.len);
+    buf_add(out, buf_str(&packed));
+}
+
+static void add_u32(Buf *out, uint32_t v)
+{
+    buf_add_bytes(out, &v, sizeof v);
+}
+
+static void add_hash(Buf *out, const char *hex)
+{
+    uint8_t hash[XET_HASH_SIZE];
+    assert_true(xet_hash_parse(str_of(hex), hash));
+    buf_add_bytes(out, hash, sizeof hash);
+}
+
+static void add_fill(Buf *out, int byte, size_t n)
+{
+    while (n--)
+        buf_add_char(out, (char)byte);
+}
+
+typedef struct Claim {
+    const char *file, *xorb, *range, *sha;
+    uint32_t bytes, start, end;
+} Claim;
+
+static const Claim hello = {HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 12, 0, 1};
+
+static void make_shard(Buf *out, const Claim *claims, size_t n)
+{
+    static const char tag[32] =
+        "HFRepoMetaData\0\x55\x69\x67\x45\x6A\x7B\x81\x57\x83\xA5\xBD\xD9\x5C\xCD\xD1\x4A\xA9";
+    buf_add_bytes(out, tag, sizeof tag);
+    buf_add_bytes(out, (uint64_t[]){2, 0}, 16);
+    for (size_t i = 0; i < n; i++) {
+        add_hash(out, claims[i].file);
+        add_u32(out, 0xC0000000);
+        add_u32(out, 1);
+        add_fill(out, 0, 8);
+        add_hash(out, claims[i].xorb);
+        add_u32(out, 0);
+        add_u32(out, claims[i].bytes);
+        add_u32(out, claims[i].start);
+        add_u32(out, claims[i].end);
+        add_hash(out, claims[i].range);
+        add_fill(out, 0, 16);
+        add_hash(out, claims[i].sha);
+        add_fill(out, 0, 16);
+    }
+    add_fill(out, 0xFF, 32);
+    add_fill(out, 0, 16);
+    add_fill(out, 0xFF, 32);
+    add_fill(out, 0, 16);
+}
+
+typedef struct Place {
+    Blobs *blobs;
+    Xet *xet;
+} Place;
+
+static Place place_at(const char *name)
+{
+    Error err = {0};
+    char path[600];
+    Place p;
+    snprintf(path, sizeof path, "%s/blobs", test_path(name));
+    assert_ok((p.blobs = blobs_open(path, &err)));
+    snprintf(path, sizeof path, "%s/xet", test_path(name));
+    assert_ok((p.xet = xet_open(path, p.blobs, &err)));
+    return p;
+}
+
+static void place_done(Place *p)
+{
+    xet_free(p->xet);
+    blobs_free(p->blobs);
+}
+
+/* In pieces of `step` bytes. */
+static bool send_xorb(Place *p, XetScope scope, const char *hash, Str bytes, size_t step,
+                      bool *inserted, Error *err)
+{
+    AUTO(xorb_writer_free) XorbWriter *w = xorb_writer_new(p->xet, &scope, str_of(hash), err);
+    for (size_t at = 0; w && at < bytes.len; at += step)
+        if (!xorb_writer_add(w, str_slice(bytes, at, at + step), err))
+            return NULL;
+    return w && xorb_writer_finish(w, inserted, err);
+}
+
+static bool send_shard(Place *p, XetScope scope, const Claim *claims, size_t n, Error *err)
+{
+    AUTO_BUF shard;
+    buf_init(&shard, 0);
+    make_shard(&shard, claims, n);
+    AUTO(arena_free) Arena *a = arena_new(0);
+    XetFile *files;
+    size_t count;
+    ShardParams params = {.scope = scope, .bytes = buf_str(&shard)};
+    if (!xet_shard_accept(p->xet, &params, a, &files, &count, err))
+        return NULL;
+    assert_int_equal(count, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(files[i].sha256, claims[i].sha);
+        assert_int_equal(files[i].size, claims[i].bytes);
+    }
+    return true;
+}
+
+/* ---- Stories ---- */
+
+static void test_an_upload_becomes_a_blob(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    for (int scheme = 0; scheme < 3; scheme++)
+        for (size_t step = 1; step < 200000; step = step * 7 + 1) {
+            char name[40];
+            snprintf(name, sizeof name, "upload-%d-%zu", scheme, step);
+            __attribute__((cleanup(place_done))) Place p = place_at(name);
+            AUTO_BUF xorb;
+            buf_init(&xorb, 0);
+            for (int i = 0; i < ZERO_CHUNKS; i++)
+                add_chunk(&xorb, scheme, (Str){zeros, sizeof zeros});
+            if (scheme == 1)
+                buf_add(&xorb, S("XETBLOB\x01 and whatever a client says about it"));
+            if (scheme == 0 && step == 1)
+                continue; // a megabyte byte by byte tells nothing new
+            assert_ok(send_xorb(&p, ALICE, ZEROS_XORB, buf_str(&xorb), step, &inserted, &err));
+            assert_true(inserted);
+            Claim claim = {ZEROS_FILE, ZEROS_XORB, ZEROS_RANGE, ZEROS_SHA, 1 << 20, 0, 8};
+            assert_ok(send_shard(&p, ALICE, &claim, 1, &err));
+            int64_t size;
+            assert_true(blobs_has(p.blobs, ZEROS_SHA, &size));
+            assert_int_equal(size, 1 << 20);
+        }
+}
+
+static void hello_xorb(Buf *out)
+{
+    buf_init(out, 0);
+    add_chunk(out, 1, S(HELLO));
+}
+
+static void test_grouped_bytes_come_back_in_order(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    __attribute__((cleanup(place_done))) Place p = place_at("grouped");
+    AUTO_BUF xorb;
+    buf_init(&xorb, 0);
+    add_chunk(&xorb, 2, S(HELLO));
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 5, &inserted, &err));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    assert_false(inserted);
+}
+
+static void test_nothing_false_is_accepted(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    __attribute__((cleanup(place_done))) Place p = place_at("false");
+    AUTO_BUF xorb;
+    hello_xorb(&xorb);
+    assert_fails(send_xorb(&p, ALICE, ZEROS_XORB, buf_str(&xorb), 99, &inserted, &err), ERR_INVALID,
+                 "its chunks hash to " HELLO_CHUNK);
+    Str cut = str_slice(buf_str(&xorb), 0, xorb.len - 1);
+    assert_fails(send_xorb(&p, ALICE, HELLO_CHUNK, cut, 99, &inserted, &err), ERR_INVALID,
+                 "ends inside chunk 0 at byte 0");
+    assert_fails(send_xorb(&p, ALICE, HELLO_CHUNK, (Str){0}, 99, &inserted, &err), ERR_INVALID,
+                 "no chunks");
+    assert_fails(send_xorb(&p, ALICE, "../../x", buf_str(&xorb), 99, &inserted, &err), ERR_INVALID,
+                 "hex digits");
+    assert_fails(send_shard(&p, ALICE, &hello, 1, &err), ERR_INVALID, "is missing");
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    const struct {
+        Claim claim;
+        const char *words;
+    } rows[] = {
+        {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, ZEROS_SHA, 12, 0, 1}, "hash to sha256 a948904f"},
+        {{HELLO_FILE, HELLO_CHUNK, ZEROS_RANGE, HELLO_SHA, 12, 0, 1}, "verification hash differs"},
+        {{ZEROS_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 12, 0, 1}, "make another file"},
+        {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 13, 0, 1}, "12 bytes, it says 13"},
+        {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 11, 0, 1}, "promised 11 bytes"},
+        {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 12, 0, 2}, "chunks 0 to 2 of a xorb"},
+        {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 12, 1, 1}, "chunks 1 to 1"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_fails(send_shard(&p, ALICE, &rows[i].claim, 1, &err), ERR_INVALID, rows[i].words);
+    assert_false(blobs_has(p.blobs, HELLO_SHA, NULL));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+}
+
+static void test_a_xorb_serves_only_who_sent_it(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    __attribute__((cleanup(place_done))) Place p = place_at("scopes");
+    AUTO_BUF xorb;
+    hello_xorb(&xorb);
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    XetScope other = {S("bob"), S("r2")}, same_repo = {S("bob"), S("r1")},
+             same_user = {S("alice"), S("r2")};
+    assert_fails(send_shard(&p, other, &hello, 1, &err), ERR_INVALID, "is missing");
+    assert_ok(send_shard(&p, same_repo, &hello, 1, &err));
+    assert_ok(send_shard(&p, same_user, &hello, 1, &err));
+    assert_ok(send_xorb(&p, other, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    assert_false(inserted);
+    assert_ok(send_shard(&p, other, &hello, 1, &err));
+    assert_fails(send_shard(&p, (XetScope){S("../x"), S("r")}, &hello, 1, &err), ERR_INVALID,
+                 "scope's name");
+}
+
+static void test_old_xorbs_are_swept(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    __attribute__((cleanup(place_done))) Place p = place_at("sweep");
+    AUTO_BUF xorb;
+    hello_xorb(&xorb);
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    assert_ok(xet_sweep(p.xet, INT64_C(1000000000) * 3600, &err));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    assert_ok(xet_sweep(p.xet, INT64_C(-1000000000) * 3600, &err));
+    assert_fails(send_shard(&p, ALICE, &hello, 1, &err), ERR_INVALID, "is missing");
+    assert_true(blobs_has(p.blobs, HELLO_SHA, NULL));
+}
+
+static void test_broken_formats_are_named(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    __attribute__((cleanup(place_done))) Place p = place_at("broken");
+    const struct {
+        Str bytes;
+        const char *words;
+        ErrorCode code;
+    } xorbs[] = {
+        {S("\1\1\0\0\0\1\0\0x"), "chunk version 1", ERR_INVALID},
+        {S("\0\1\0\0\7\1\0\0x"), "compression 7", ERR_INVALID},
+        {S("\0\1\0\0\0\2\0\0x"), "1 bytes, not 2", ERR_INVALID},
+        {S("\0\1\0\0\0\0\0\0x"), "empty chunk", ERR_INVALID},
+        {S("\0\1\0\0\0\1\0\xFFx"), "at most 1048576", ERR_LIMIT},
+        {S("\0\1\0\0\1\1\0\0x"), "LZ4", ERR_INVALID},
+        {S("\0\1\0\0\0\1\0\0x\0\1\0\0\5\1\0\0x"), "chunk 1 at byte 9", ERR_INVALID},
+    };
+    for (size_t i = 0; i < COUNT(xorbs); i++)
+        assert_fails(send_xorb(&p, ALICE, HELLO_CHUNK, xorbs[i].bytes, 3, &inserted, &err),
+                     xorbs[i].code, xorbs[i].words);
+    AUTO_BUF shard;
+    buf_init(&shard, 0);
+    make_shard(&shard, &hello, 1);
+    AUTO(arena_free) Arena *a = arena_new(0);
+    ShardFile *files;
+    size_t n;
+    for (size_t len = 0; len < shard.len; len++)
+        assert_fails(shard_parse(str_slice(buf_str(&shard), 0, len), a, &files, &n, &err),
+                     ERR_INVALID, "shard");
+    assert_ok(shard_parse(buf_str(&shard), a, &files, &n, &err));
+    shard.ptr[48 + 36] = 100; // terms
+    assert_fails(shard_parse(buf_str(&shard), a, &files, &n, &err), ERR_INVALID, "100 records");
+    shard.ptr[0] = 'X';
+    assert_fails(shard_parse(buf_str(&shard), a, &files, &n, &err), ERR_INVALID, "not a shard");
+}
+
+int main(void)
+{
+    atexit(test_folder_remove);
+    return RUN(test_hashes_are_those_of_hf_xet, test_an_upload_becomes_a_blob,
+               test_grouped_bytes_come_back_in_order, test_nothing_false_is_accepted,
+               test_a_xorb_serves_only_who_sent_it, test_old_xorbs_are_swept,
+               test_broken_formats_are_named);
+}
