@@ -1,9 +1,15 @@
 /* verbs.c: the table of verbs; see cli.h. */
 #include "cli/cli.h"
 
-extern const Verb verb_tokenize;
+// clang-format off
+extern const Verb verb_auth, verb_cache, verb_download, verb_repos, verb_tokenize, verb_upload;
 
 const Verb *const verbs[] = {
     &verb_tokenize,
+    &verb_download,
+    &verb_upload,
+    &verb_repos,
+    &verb_auth,
+    &verb_cache,
     NULL,
 };

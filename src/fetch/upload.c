@@ -1,0 +1,473 @@
+/* upload.c: a file or a folder as one commit: ask which way each file goes, send the large ones by
+ * LFS, then the commit itself with the small ones inside, streamed from a file; see fetch.h. */
+#include "fetch/fetch_internal.h"
+
+#include "base/digest.h"
+#include "base/encode.h"
+#include "base/file.h"
+#include "base/progress.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum {
+    MAX_FILES = 100000,
+    PREUPLOAD = 256,
+    SAMPLE = 512,
+    PIECE = 1 << 20,
+    MAX_DEPTH = 64,
+    MAX_PARTS = 10000
+};
+
+typedef struct LocalFile {
+    const char *local, *path; // on this disk, in the repository
+    int64_t size;
+    bool lfs, skip; // the hub said so
+    char oid[2 * SHA256_SIZE + 1];
+} LocalFile;
+
+typedef struct Upload {
+    Arena *a;
+    Client *client;
+    FetchEnv env;
+    RepoName name;
+    const UploadOptions *options;
+    LocalFile *files;
+    size_t n, cap;
+    const char **removed; // paths
+    size_t n_removed;
+    Progress *progress;
+} Upload;
+
+static bool add_file(Upload *u, const char *local, const char *path, int64_t size, Error *err)
+{
+    if (!path_is_wanted(path, u->options->include, u->options->exclude))
+        return true;
+    if (u->n == MAX_FILES)
+        return fail(err, ERR_LIMIT, "more than %d files", MAX_FILES);
+    if (!path_is_safe(str_of(path), err))
+        return fail_while(err, "%s", local);
+    if (u->n == u->cap) {
+        u->cap = MAX(u->cap * 2, 64);
+        LocalFile *grown = NEW_ARRAY(u->a, LocalFile, u->cap);
+        if (u->n)
+            memcpy(grown, u->files, u->n * sizeof *grown);
+        u->files = grown;
+    }
+    u->files[u->n++] = (LocalFile){.local = local, .path = path, .size = size};
+    return true;
+}
+
+/* Everything below a folder but what git and the cache keep for themselves. */
+static bool add_folder(Upload *u, const char *local, const char *path, int depth, Error *err)
+{
+    DIR *folder = opendir(local);
+    if (!folder)
+        return fail_io(err, "%s", local);
+    bool ok = depth < MAX_DEPTH || fail(err, ERR_LIMIT, "%s: too deep", local);
+    for (struct dirent *e; ok && (e = readdir(folder));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            strcmp(e->d_name, ".git") == 0 || strcmp(e->d_name, ".cache") == 0)
+            continue;
+        const char *inner = arena_printf(u->a, "%s/%s", local, e->d_name);
+        const char *name = arena_printf(u->a, "%s%s%s", path, path[0] ? "/" : "", e->d_name);
+        struct stat info;
+        if (stat(inner, &info) != 0)
+            ok = fail_io(err, "%s", inner);
+        else if (S_ISDIR(info.st_mode))
+            ok = add_folder(u, inner, name, depth + 1, err);
+        else if (S_ISREG(info.st_mode))
+            ok = add_file(u, inner, name, info.st_size, err);
+    }
+    closedir(folder);
+    return ok;
+}
+
+/* "", "." and "./x/" as they are meant. */
+static const char *plain_path(Arena *a, const char *path)
+{
+    Str s = str_of(path ? path : "");
+    while (str_starts(s, S("./")))
+        s = str_slice(s, 2, s.len);
+    while (str_ends(s, S("/")))
+        s.len--;
+    while (str_starts(s, S("/")))
+        s = str_slice(s, 1, s.len);
+    return str_eq(s, S(".")) ? "" : arena_cstr(a, s);
+}
+
+static bool collect(Upload *u, const char *local, const char *path, Error *err)
+{
+    struct stat info;
+    if (stat(local, &info) != 0)
+        return fail_io(err, "%s", local);
+    const char *at = plain_path(u->a, path);
+    if (S_ISDIR(info.st_mode))
+        return add_folder(u, local, at, 0, err);
+    Str name = path_name(str_of(local));
+    return add_file(u, arena_cstr(u->a, str_of(local)), at[0] ? at : arena_cstr(u->a, name),
+                    info.st_size, err);
+}
+
+/* sha256 for LFS, else as git names a blob. */
+static bool hash_file(LocalFile *f, Error *err)
+{
+    AUTO_FD int fd = open(f->local, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_io(err, "%s", f->local);
+    AUTO(digest_free) Digest *digest = f->lfs ? digest_sha256_new() : digest_sha1_new();
+    if (!f->lfs) {
+        char head[32];
+        digest_add(digest, head,
+                   (size_t)snprintf(head, sizeof head, "blob %lld", (long long)f->size) + 1);
+    }
+    AUTO(free) char *piece = xmalloc(PIECE);
+    for (int64_t at = 0; at < f->size;) {
+        size_t n = (size_t)MIN((int64_t)PIECE, f->size - at);
+        if (!fd_read_at(fd, piece, n, at, err))
+            return fail_while(err, "%s", f->local);
+        digest_add(digest, piece, n);
+        at += (int64_t)n;
+    }
+    uint8_t sum[SHA256_SIZE];
+    digest_finish(digest, sum);
+    hex_encode(sum, f->lfs ? SHA256_SIZE : SHA1_SIZE, f->oid);
+    return true;
+}
+
+/* ---- Which way each file goes ---- */
+
+static json_t *ask_entry(const LocalFile *f, Error *err)
+{
+    char sample[SAMPLE];
+    size_t n = (size_t)MIN((int64_t)SAMPLE, f->size);
+    AUTO_FD int fd = open(f->local, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_io(err, "%s", f->local);
+    if (!fd_read_at(fd, sample, n, 0, err))
+        return fail_while(err, "%s", f->local);
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    base64_encode(&text, (Str){sample, n});
+    return json_pack("{s:s, s:s, s:I}", "path", f->path, "sample", text.ptr ? text.ptr : "", "size",
+                     (json_int_t)f->size);
+}
+
+static LocalFile *file_named(Upload *u, size_t from, size_t to, Str path)
+{
+    for (size_t i = from; i < to; i++)
+        if (str_eq(path, str_of(u->files[i].path)))
+            return &u->files[i];
+    return NULL;
+}
+
+/* One answer: the way of a file, and whether the hub has just this content. */
+static bool take_answer(Upload *u, size_t from, size_t to, const json_t *said, Error *err)
+{
+    LocalFile *f = file_named(u, from, to, json_str(said, "path"));
+    if (!f)
+        return true;
+    f->lfs = f->size > 0 && str_eq(json_str(said, "uploadMode"), S("lfs"));
+    if (!hash_file(f, err))
+        return false;
+    f->skip =
+        json_flag(said, "shouldIgnore", false) || str_eq(json_str(said, "oid"), str_of(f->oid));
+    progress_add(u->progress, f->skip ? f->size : 0);
+    return true;
+}
+
+static bool preupload(Upload *u, size_t from, size_t to, Error *err)
+{
+    AUTO(json_decref) json_t *asked = json_object();
+    json_t *list = json_array();
+    json_object_set_new(asked, "files", list);
+    for (size_t i = from; i < to; i++) {
+        json_t *entry = ask_entry(&u->files[i], err);
+        if (!entry)
+            return false;
+        json_array_append_new(list, entry);
+    }
+    const char *url =
+        repo_api(u->a, &u->env, &u->name, "/preupload/%s", url_segment(u->a, u->name.revision));
+    AUTO(json_decref)
+    json_t *answer = hub_json(u->client, u->a, &u->env, "POST", url, asked, NULL, err);
+    if (!answer)
+        return false;
+    size_t i;
+    json_t *said;
+    json_array_foreach(json_object_get(answer, "files"), i, said)
+    {
+        if (!take_answer(u, from, to, said, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Large files: the LFS batch API ---- */
+
+static void sent(void *context, int64_t bytes)
+{
+    progress_add(context, bytes);
+}
+
+/* Sends [from, from + size) of a file to a URL that authorises itself. */
+static bool put_part(Upload *u, int fd, const char *url, int64_t from, int64_t size,
+                     ClientAnswer *answer, Error *err)
+{
+    ClientCall call = {.method = "PUT",
+                       .url = url,
+                       .fd = fd,
+                       .send_from = from,
+                       .send_size = size,
+                       .sent = sent,
+                       .context = u->progress,
+                       .headers =
+                           (const char *const[]){"Content-Type: application/octet-stream", NULL}};
+    return hub_call(u->client, u->a, call, answer, err);
+}
+
+/* `header` of the action has "chunk_size" and one URL a part, by number. */
+static bool put_parts(Upload *u, const LocalFile *f, int fd, const json_t *action, int64_t chunk,
+                      Error *err)
+{
+    const json_t *header = json_object_get(action, "header");
+    AUTO(json_decref) json_t *done = json_pack("{s:s, s:[]}", "oid", f->oid, "parts");
+    int64_t count = (f->size + chunk - 1) / chunk;
+    if (count > MAX_PARTS)
+        return fail(err, ERR_LIMIT, "%s: the hub wants it in %lld parts", f->path,
+                    (long long)count);
+    const char *key;
+    json_t *value;
+    int64_t found = 0;
+    json_object_foreach((json_t *)(uintptr_t)header, key, value)
+    {
+        int64_t number;
+        if (!str_to_int(str_of(key), 1, count, &number))
+            continue;
+        ClientAnswer answer;
+        int64_t from = (number - 1) * chunk;
+        if (!put_part(u, fd, json_string_value(value), from, MIN(chunk, f->size - from), &answer,
+                      err))
+            return false;
+        json_t *part = json_pack("{s:I}", "partNumber", (json_int_t)number);
+        json_object_set_new(part, "etag", json_from_str(client_header(&answer, "ETag")));
+        json_array_append_new(json_object_get(done, "parts"), part);
+        found++;
+    }
+    if (found != count)
+        return fail(err, ERR_INVALID, "%s: the hub named %lld of %lld parts", f->path,
+                    (long long)found, (long long)count);
+    FetchEnv nobody = u->env;
+    nobody.token = NULL; // the URL authorises itself
+    AUTO(json_decref)
+    json_t *answer =
+        hub_json(u->client, u->a, &nobody, "POST", json_text(action, "href", ""), done, NULL, err);
+    return answer != NULL;
+}
+
+static bool send_large(Upload *u, const LocalFile *f, const json_t *actions, Error *err)
+{
+    const json_t *action = json_object_get(actions, "upload");
+    const json_t *verify = json_object_get(actions, "verify");
+    if (!action) {
+        progress_add(u->progress, f->size); // the hub has it already
+        return true;
+    }
+    AUTO_FD int fd = open(f->local, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_io(err, "%s", f->local);
+    int64_t chunk = 0;
+    str_to_int(json_str(json_object_get(action, "header"), "chunk_size"), 1, INT64_MAX, &chunk);
+    ClientAnswer answer;
+    bool ok = chunk > 0 ? put_parts(u, f, fd, action, chunk, err)
+                        : put_part(u, fd, json_text(action, "href", ""), 0, f->size, &answer, err);
+    if (!ok || !verify)
+        return ok;
+    AUTO(json_decref)
+    json_t *body = json_pack("{s:s, s:I}", "oid", f->oid, "size", (json_int_t)f->size);
+    AUTO(json_decref)
+    json_t *good =
+        hub_json(u->client, u->a, &u->env, "POST", json_text(verify, "href", ""), body, NULL, err);
+    return good != NULL;
+}
+
+static bool send_large_files(Upload *u, Error *err)
+{
+    const char *url = arena_printf(u->a, "%s/%s%s.git/info/lfs/objects/batch", u->env.endpoint,
+                                   fetch_kind(u->name.kind)->prefix, u->name.id);
+    for (size_t i = 0; i < u->n; i++) {
+        const LocalFile *f = &u->files[i];
+        if (!f->lfs || f->skip)
+            continue;
+        AUTO(json_decref)
+        json_t *asked = json_pack("{s:s, s:[s,s], s:s, s:[{s:s, s:I}]}", "operation", "upload",
+                                  "transfers", "basic", "multipart", "hash_algo", "sha256",
+                                  "objects", "oid", f->oid, "size", (json_int_t)f->size);
+        AUTO(json_decref)
+        json_t *answer = hub_json(u->client, u->a, &u->env, "POST", url, asked, NULL, err);
+        if (!answer)
+            return fail_while(err, "%s", f->path);
+        const json_t *object = json_array_get(json_object_get(answer, "objects"), 0);
+        const json_t *error = json_object_get(object, "error");
+        if (!object || error)
+            return fail(err, ERR_INVALID, "%s: %s", f->path,
+                        json_text(error, "message", "the hub's LFS answer names no object"));
+        if (!send_large(u, f, json_object_get(object, "actions"), err))
+            return fail_while(err, "%s", f->path);
+    }
+    return true;
+}
+
+/* ---- The commit ---- */
+
+static bool write_line(int fd, json_t *line, Error *err)
+{
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    json_write(&text, line);
+    buf_add_char(&text, '\n');
+    json_decref(line);
+    return fd_write_all(fd, text.ptr, text.len, err);
+}
+
+static bool write_small(int fd, const LocalFile *f, Error *err)
+{
+    AUTO_BUF bytes, text;
+    buf_init(&bytes, 1 << 30);
+    buf_init(&text, 0);
+    if (!file_read(f->local, &bytes, err))
+        return false;
+    base64_encode(&text, buf_str(&bytes));
+    return write_line(fd,
+                      json_pack("{s:s, s:{s:s, s:s, s:s}}", "key", "file", "value", "path", f->path,
+                                "content", text.ptr ? text.ptr : "", "encoding", "base64"),
+                      err);
+}
+
+/* One JSON object a line into `fd`. */
+static bool write_commit(const Upload *u, const char *message, int fd, Error *err)
+{
+    const char *description = u->options->description;
+    bool ok = write_line(fd,
+                         json_pack("{s:s, s:{s:s, s:s}}", "key", "header", "value", "summary",
+                                   message, "description", description ? description : ""),
+                         err);
+    for (size_t i = 0; ok && i < u->n_removed; i++)
+        ok = write_line(
+            fd, json_pack("{s:s, s:{s:s}}", "key", "deletedFile", "value", "path", u->removed[i]),
+            err);
+    for (size_t i = 0; ok && i < u->n; i++) {
+        const LocalFile *f = &u->files[i];
+        if (f->skip)
+            continue;
+        if (f->lfs)
+            ok = write_line(fd,
+                            json_pack("{s:s, s:{s:s, s:s, s:s, s:I}}", "key", "lfsFile", "value",
+                                      "path", f->path, "algo", "sha256", "oid", f->oid, "size",
+                                      (json_int_t)f->size),
+                            err);
+        else
+            ok = write_small(fd, f, err);
+        if (!f->lfs)
+            progress_add(u->progress, f->size);
+    }
+    return ok;
+}
+
+static json_t *send_commit(Upload *u, const char *message, Error *err)
+{
+    FILE *body = tmpfile();
+    if (!body)
+        return fail_io(err, "a temporary file for the commit");
+    struct stat info;
+    json_t *answer = NULL;
+    ClientAnswer reply;
+    if (write_commit(u, message, fileno(body), err) &&
+        (fstat(fileno(body), &info) == 0 || fail_io(err, "a temporary file"))) {
+        ClientCall call = {
+            .method = "POST",
+            .url = repo_api(u->a, &u->env, &u->name, "/commit/%s",
+                            url_segment(u->a, u->name.revision)),
+            .token = u->env.token,
+            .fd = fileno(body),
+            .send_size = info.st_size,
+            .headers = (const char *const[]){"Content-Type: application/x-ndjson", NULL},
+            .idle_seconds = 600, // a large commit takes its time
+        };
+        if (hub_call(u->client, u->a, call, &reply, err))
+            answer = json_parse(reply.body, "commit", err);
+    }
+    fclose(body);
+    return answer;
+}
+
+/* The files of the revision that match options->remove and are not uploaded anew. */
+static bool find_removed(Upload *u, Error *err)
+{
+    if (!u->options->remove)
+        return true;
+    RemoteFile *files;
+    size_t n;
+    if (!hub_tree(u->client, u->a, &u->env, &u->name, u->name.revision, &files, &n, err))
+        return false;
+    u->removed = NEW_ARRAY(u->a, const char *, MAX(n, 1));
+    for (size_t i = 0; i < n; i++)
+        if (path_matches(files[i].path, u->options->remove) &&
+            strcmp(files[i].path, ".gitattributes") != 0 &&
+            !file_named(u, 0, u->n, str_of(files[i].path)))
+            u->removed[u->n_removed++] = files[i].path;
+    return true;
+}
+
+static bool upload(Upload *u, UploadResult *result, Error *err)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < u->n; i++)
+        total += u->files[i].size;
+    AUTO(progress_free) Progress *progress = progress_new(u->name.id, total, u->options->quiet);
+    u->progress = progress;
+    for (size_t i = 0; i < u->n; i += PREUPLOAD)
+        if (!preupload(u, i, MIN(i + PREUPLOAD, u->n), err))
+            return false;
+    if (!find_removed(u, err) || !send_large_files(u, err))
+        return false;
+    for (size_t i = 0; i < u->n; i++)
+        result->files += !u->files[i].skip;
+    result->removed = (int)u->n_removed;
+    if (result->files == 0 && result->removed == 0)
+        return true;
+    const char *message = u->options->message;
+    if (!message && u->n == 1)
+        message = arena_printf(u->a, "Upload %s with hug", u->files[0].path);
+    AUTO(json_decref)
+    json_t *answer = send_commit(u, message ? message : "Upload folder using hug", err);
+    if (!answer)
+        return false;
+    result->commit = arena_cstr(u->a, json_str(answer, "commitOid"));
+    result->url = arena_cstr(u->a, json_str(answer, "commitUrl"));
+    return true;
+}
+
+bool fetch_upload(Arena *a, const char *id, const char *local, const char *path,
+                  const UploadOptions *options, UploadResult *result, Error *err)
+{
+    Upload u = {.a = a, .options = options, .env = fetch_env(a, options->token, NULL)};
+    *result = (UploadResult){0};
+    if (!repo_name_parse(&u.name, a, id, options->kind, options->revision, err))
+        return false;
+    if (!u.env.token)
+        return fail(err, ERR_UNAUTHENTICATED,
+                    "not logged in: set HF_TOKEN, or run `hug auth login`");
+    if (!collect(&u, local, path, err))
+        return fail_while(err, "upload to %s", id);
+    if (u.n == 0 && !options->remove)
+        return fail(err, ERR_NOT_FOUND, "%s: there is nothing to upload", local);
+    result->url = fetch_repo_create(a, id, options, NULL, true, err);
+    AUTO(client_free) Client *client = client_new();
+    u.client = client;
+    if (!result->url || !upload(&u, result, err))
+        return fail_while(err, "upload to %s", id);
+    return true;
+}
