@@ -198,6 +198,12 @@ bool user_set_password(Hub *hub, Str name, Str password, Error *err)
            sql_sessions_of_remove(c, account.id, err) && conn_commit(c, err);
 }
 
+bool account_list(Hub *hub, Arena *a, Account **out, size_t *n, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_account_list(c, a, out, n, err);
+}
+
 bool account_count(Hub *hub, int64_t *n, Error *err)
 {
     AUTO(conn_end) Conn *c = db_read(hub->db, err);

@@ -86,6 +86,11 @@ const char *hub_data(const Hub *hub)
     return hub->data;
 }
 
+bool hub_allows_signup(const Hub *hub)
+{
+    return !hub->no_signup;
+}
+
 static bool sessions_clean(Hub *hub, Error *err)
 {
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
@@ -99,18 +104,21 @@ Hub *hub_open(const HubOptions *options, Error *err)
     AUTO(hub_close) Hub *hub = xcalloc(1, sizeof *hub);
     hub->data = xstrdup(options->data);
     hub->no_signup = options->no_signup;
-    if (!file_make_folders(arena_printf(a, "%s/repos", hub->data), 0700, err))
+    bool needs_folder = !options->db || !options->accounts_only;
+    if (needs_folder && !file_make_folders(arena_printf(a, "%s/repos", hub->data), 0700, err))
         return fail_while(err, "open hub '%s'", hub->data);
     const char *url = options->db ? options->db : arena_printf(a, "sqlite:%s/hub.db", hub->data);
-    const char *blobs = options->blobs ? options->blobs : arena_printf(a, "%s/blobs", hub->data);
     hub->infos = infos_new();
     hub->throttle = throttle_new();
     hub->db = db_open(url, err);
     if (!hub->db || !sql_migrate(hub->db, err) || !sql_secret(hub->db, hub->secret, err) ||
         !sessions_clean(hub, err))
         return fail_while(err, "open hub '%s'", hub->data);
+    if (options->accounts_only)
+        return TAKE(hub);
     hub->downloads = downloads_new(hub->db);
-    hub->blobs = blobs_open(blobs, err);
+    hub->blobs =
+        blobs_open(options->blobs ? options->blobs : arena_printf(a, "%s/blobs", hub->data), err);
     if (!hub->blobs)
         return fail_while(err, "open hub '%s'", hub->data);
     return TAKE(hub);

@@ -21,10 +21,11 @@ struct Db;
 struct Blobs;
 
 typedef struct HubOptions {
-    const char *data;  // the folder that holds everything; made if absent
-    const char *db;    // sqlite:PATH or postgres://...; NULL is sqlite:DATA/hub.db
-    const char *blobs; // where content lies; NULL is DATA/blobs
-    bool no_signup;    // accounts are made by `hug admin user add` only
+    const char *data;   // the folder that holds everything; made if absent
+    const char *db;     // sqlite:PATH or postgres://...; NULL is sqlite:DATA/hub.db
+    const char *blobs;  // where content lies; NULL is DATA/blobs
+    bool accounts_only; // no repositories, no blobs: beside a hub that serves
+    bool no_signup;     // accounts are made by `hug admin user add` only
 } HubOptions;
 
 Hub *hub_open(const HubOptions *options, Error *err);
@@ -33,6 +34,7 @@ AUTO_FREE(Hub, hub_close)
 struct Db *hub_db(const Hub *hub);
 struct Blobs *hub_blobs(const Hub *hub);
 const char *hub_data(const Hub *hub);
+bool hub_allows_signup(const Hub *hub);
 /* A key of this hub for signing URLs and tokens: HMAC of the hub's secret over `purpose`. */
 void hub_key(const Hub *hub, const char *purpose, uint8_t key[32]);
 
@@ -69,6 +71,8 @@ bool org_set_member(Hub *hub, Str org, Str user, Str role, Error *err);
 bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err);
 bool account_update(Hub *hub, Str name, Str fullname, Str email, Str about, Error *err);
 bool user_set_password(Hub *hub, Str name, Str password, Error *err);
+/* Users and organisations by name, at most 10,000; `others` is not filled. */
+bool account_list(Hub *hub, Arena *a, Account **out, size_t *n, Error *err);
 /* How many accounts there are; 0 on a fresh hub. */
 bool account_count(Hub *hub, int64_t *n, Error *err);
 /* ERR_INVALID with the reason; for one half of a repository id as well. */
@@ -118,6 +122,7 @@ typedef struct Token {
 
 /* The secret is returned this once: "hf_" and 34 letters and digits. */
 bool token_create(Hub *hub, Arena *a, Str user, Str name, Str role, Str *secret, Error *err);
+/* The newest first. */
 bool token_list(Hub *hub, Arena *a, Str user, Token **tokens, size_t *n, Error *err);
 /* ERR_NOT_FOUND unless it is one of this user's. */
 bool token_revoke(Hub *hub, Str user, Str id, Error *err);

@@ -196,6 +196,19 @@ bool sql_account_password(Conn *c, Str id, Str password, Error *err)
     return query_run(q, err);
 }
 
+bool sql_account_list(Conn *c, Arena *a, Account **out, size_t *n, Error *err)
+{
+    enum { MOST = 10000 };
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT " ACCOUNT_COLUMNS "FROM accounts ORDER BY key LIMIT 10000");
+    Account *list = NEW_ARRAY(a, Account, MOST);
+    *n = 0;
+    while (*n < MOST && query_next(q))
+        account_row(q, a, &list[(*n)++], NULL);
+    *out = list;
+    return query_ok(q, err);
+}
+
 bool sql_account_count(Conn *c, int64_t *n, Error *err)
 {
     AUTO(query_end) Query *q = query_open(c, "SELECT count(*) FROM accounts");
