@@ -23,6 +23,7 @@ static int print_help(const char *name)
         AUTO_BUF options;
         buf_init(&options, 0);
         options_help(verb->options, verb->n_options, &options);
+        settings_help(verb->settings, verb->n_settings, &options);
         if (options.len > 0)
             printf("\n%s", options.ptr);
         return 0;

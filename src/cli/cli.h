@@ -5,6 +5,7 @@
  * something is wrong, exit status 0, 1 (it did not work) or 2 (a misused command). */
 #pragma once
 
+#include "base/settings.h"
 #include "cli/options.h"
 
 typedef struct Verb {
@@ -17,6 +18,8 @@ typedef struct Verb {
     bool (*run)(int n, char **args, Error *err);
     const Option *options; // for the help; see cli/options.h
     size_t n_options;
+    const Setting *settings; // likewise, for verbs that also take a file; see base/settings.h
+    size_t n_settings;
 } Verb;
 
 /* All verbs, ending with NULL. */

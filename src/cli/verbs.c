@@ -1,17 +1,23 @@
-/* verbs.c: the table of verbs; see cli.h. */
+/* verbs.c: the table of verbs, in the order of the help; see cli.h. */
 #include "cli/cli.h"
 
-// clang-format off
-extern const Verb verb_admin;
-extern const Verb verb_auth, verb_cache, verb_download, verb_repos, verb_tokenize, verb_upload;
+#define VERBS(X)                                                                                   \
+    X(verb_serve)                                                                                  \
+    X(verb_admin)                                                                                  \
+    X(verb_tokenize)                                                                               \
+    X(verb_download)                                                                               \
+    X(verb_upload)                                                                                 \
+    X(verb_repos)                                                                                  \
+    X(verb_auth)                                                                                   \
+    X(verb_cache)
+
+#define X(verb) extern const Verb verb;
+VERBS(X)
+#undef X
 
 const Verb *const verbs[] = {
-    &verb_admin,
-    &verb_tokenize,
-    &verb_download,
-    &verb_upload,
-    &verb_repos,
-    &verb_auth,
-    &verb_cache,
-    NULL,
+#define X(verb) &verb,
+    VERBS(X)
+#undef X
+        NULL,
 };

@@ -1,0 +1,201 @@
+/* verb_serve.c: `hug serve`: the hub, its pages, its API and the models it runs, in one process.
+ *
+ * Start: settings, data folder, listening socket, and it is up; the first start of all makes an
+ * administrator. Models are loaded when they are asked for. SIGTERM and SIGINT end it: requests
+ * finish for a while, then they are cancelled. */
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "serve/serve.h"
+
+#include <signal.h>
+
+#define ADMIN "hug" // whom the first start makes; "admin" is a path of the pages
+
+typedef struct Options {
+    const char *data, *listen, *db, *blobs, *url, *log;
+    bool no_signup, quiet;
+    int64_t workers, model_memory, max_connections, stop_seconds;
+} Options;
+
+static const Setting settings[] = {
+    SETTING(Options, data, TEXT, "data", "data", "DIR", "everything the hub keeps lies here"),
+    SETTING(Options, listen, TEXT, "listen", "127.0.0.1:7860", "ADDRESS:PORT",
+            "where to listen; port 0 is any free one"),
+    SETTING(Options, db, TEXT, "db", NULL, "URL",
+            "the database: sqlite:PATH; DIR/hub.db if absent"),
+    SETTING(Options, blobs, TEXT, "blobs", NULL, "URL", "where content lies; DIR/blobs if absent"),
+    SETTING(Options, url, TEXT, "url", NULL, "URL",
+            "how the world sees the hub, for links behind a proxy"),
+    SETTING(Options, no_signup, FLAG, "no-signup", NULL, NULL,
+            "accounts are made by `hug admin user add` only"),
+    SETTING(Options, model_memory, BYTES, "model-memory", "0", "SIZE",
+            "for loaded models; half of the machine's if absent"),
+    {.name = "workers",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, workers),
+     .otherwise = "64",
+     .value = "N",
+     .help = "requests that may block at once",
+     .min = 2,
+     .max = 4096},
+    {.name = "max-connections",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, max_connections),
+     .otherwise = "4096",
+     .value = "N",
+     .help = "open connections",
+     .min = 8,
+     .max = 1 << 20},
+    {.name = "stop-seconds",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, stop_seconds),
+     .otherwise = "10",
+     .value = "N",
+     .help = "how long requests may finish when the server is told to stop",
+     .max = 3600},
+    SETTING(Options, log, TEXT, "log", "info", "LEVEL", "debug, info, warn or error"),
+    SETTING(Options, quiet, FLAG, "no-request-log", NULL, NULL, "no line for each request"),
+};
+
+/* The command line says where the data are; the file there, hug.conf, stands below it. */
+static bool read_options(Options *o, char *const *args, Arena *a, Error *err)
+{
+    if (!settings_read(o, settings, COUNT(settings), &(SettingSources){.args = args}, a, err))
+        return false;
+    const char *file = arena_printf(a, "%s/hug.conf", o->data);
+    return settings_read(o, settings, COUNT(settings),
+                         &(SettingSources){.file = file, .args = args}, a, err);
+}
+
+/* Words that are easy to type: 25 of 32 letters and digits, 125 bits. */
+static void make_password(char out[30])
+{
+    static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789z";
+    uint8_t bytes[25];
+    random_bytes(bytes, sizeof bytes);
+    char *end = out;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        if (i && i % 5 == 0)
+            *end++ = '-';
+        *end++ = letters[bytes[i] % 32];
+    }
+    *end = 0;
+}
+
+/* On a hub without accounts makes one: *password is set if it must be shown. */
+static bool first_account(Hub *hub, Arena *a, const char **password, Error *err)
+{
+    int64_t n;
+    if (!account_count(hub, &n, err))
+        return false;
+    if (n > 0)
+        return true;
+    const char *given = getenv("HUG_ADMIN_PASSWORD");
+    char made[30];
+    make_password(made);
+    Account account;
+    NewUser user = {.name = S(ADMIN), .password = str_of(given ? given : made), .admin = true};
+    if (!user_create(hub, a, &user, &account, err))
+        return fail_while(err, given ? "HUG_ADMIN_PASSWORD" : "first account");
+    if (!given)
+        *password = arena_cstr(a, str_of(made));
+    return true;
+}
+
+static void say_hello(const Options *o, const Server *server, const Hub *hub, const char *password,
+                      int64_t took_ns)
+{
+    printf("hug serves   http://%s\n", server_address(server));
+    printf("data         %s\n", hub_data(hub));
+    if (password)
+        printf("log in       as " ADMIN " with the password %s (shown this once)\n", password);
+    else
+        printf("log in       with your account; `hug admin user add NAME --admin --data %s` makes "
+               "another\n",
+               o->data);
+    printf("clients      export HF_ENDPOINT=http://%s\n", server_address(server));
+    printf("ready        in %lld ms\n", (long long)(took_ns / NS_PER_MS));
+    fflush(stdout);
+}
+
+static const RouteTable **all_tables(Arena *a, Api *api)
+{
+    const RouteTable **groups[] = {api_tables(api)};
+    size_t n = 0;
+    const RouteTable **all = NEW_ARRAY(a, const RouteTable *, 256);
+    for (size_t g = 0; g < COUNT(groups); g++)
+        for (size_t i = 0; groups[g][i]; i++) {
+            CHECK(n < 255);
+            all[n++] = groups[g][i];
+        }
+    return all;
+}
+
+static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t began, Error *err)
+{
+    const char *password = NULL;
+    if (!first_account(hub, a, &password, err))
+        return false;
+    Api api = {.hub = hub, .url = o->url};
+    ServerOptions options = {.listen = o->listen,
+                             .tables = all_tables(a, &api),
+                             .workers = (int)o->workers,
+                             .max_connections = (int)o->max_connections,
+                             .on_error = api_error,
+                             .log_requests = !o->quiet};
+    Server *server = server_start(&options, err);
+    if (!server)
+        return false;
+    say_hello(o, server, hub, password, clock_ns() - began);
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    int signal_number;
+    sigwait(&ends, &signal_number);
+    log_info("stop", "signal=%d active=%lld", signal_number,
+             (long long)server_counts(server).active);
+    server_stop(server, o->stop_seconds * NS_PER_S);
+    return true;
+}
+
+static bool run(int n, char **args, Error *err)
+{
+    int64_t began = clock_ns();
+    // Before any thread starts: all inherit it, and only this one waits for them.
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Options o;
+    LogLevel level;
+    if (!read_options(&o, args + 1, a, err))
+        return false;
+    if (!log_level_parse(str_of(o.log), &level))
+        return fail(err, ERR_USAGE, "--log: wanted debug, info, warn or error, found '%s'", o.log);
+    log_set_level(level);
+    AUTO(hub_close)
+    Hub *hub = hub_open(
+        &(HubOptions){.data = o.data, .db = o.db, .blobs = o.blobs, .no_signup = o.no_signup}, err);
+    return hub && serve_until_signal(&o, hub, a, began, err);
+}
+
+const Verb verb_serve = {
+    .name = "serve",
+    .synopsis = "[--data DIR] [--listen ADDRESS:PORT] [--no-signup] ...",
+    .summary = "runs the hub: pages, git, API, inference",
+    .help =
+        "Settings may also stand in DIR/hug.conf (`listen = 0.0.0.0:80`) and in the environment\n"
+        "(HUG_LISTEN). The first start makes the account \"hug\", an administrator, and prints its "
+        "password, or\n"
+        "takes it from HUG_ADMIN_PASSWORD.",
+    .run = run,
+    .settings = settings,
+    .n_settings = COUNT(settings),
+};
