@@ -11,13 +11,13 @@ enum { MIN_PASSWORD = 8, MAX_PASSWORD = 1024, MAX_NAME = 96, MAX_FIELD = 500 };
 
 /* First segments of paths that are the hub's own: nobody may be called so. */
 static const char *const reserved[] = {
-    "about",       "admin",         "api",           "assets",    "blog",    "buckets",
-    "collections", "datasets",      "docs",          "front",     "health",  "jobs",
-    "join",        "kernels",       "login",         "logout",    "metrics", "models",
-    "new",         "oauth",         "organizations", "papers",    "pricing", "settings",
-    "signup",      "spaces",        "static",        "search",    "tasks",   "v1",
-    "v2",          "xet",           "well-known",    "telemetry", "uploads", "hub",
-    "inference",   "notifications",
+    "about",       "admin",         "api",           "assets",    "blog",         "buckets",
+    "collections", "datasets",      "docs",          "front",     "health",       "jobs",
+    "join",        "kernels",       "login",         "logout",    "metrics",      "models",
+    "new",         "oauth",         "organizations", "papers",    "pricing",      "settings",
+    "signup",      "spaces",        "static",        "search",    "tasks",        "v1",
+    "v2",          "xet",           "well-known",    "telemetry", "uploads",      "hub",
+    "inference",   "notifications", "pipeline",      "status",    "hf-inference", "framework",
 };
 
 bool name_check(Str name, Error *err)
