@@ -9,7 +9,8 @@
     X(verb_upload)                                                                                 \
     X(verb_repos)                                                                                  \
     X(verb_auth)                                                                                   \
-    X(verb_cache)
+    X(verb_cache)                                                                                  \
+    X(verb_bench)
 
 #define X(verb) extern const Verb verb;
 VERBS(X)

@@ -1,0 +1,46 @@
+/* verb_bench.c: `hug bench`: speeds, by what is measured. */
+#include "cli/bench.h"
+
+const Verb *const benches[] = {
+    NULL,
+};
+
+static const Verb *bench_find(const char *name)
+{
+    for (const Verb *const *b = benches; *b; b++)
+        if (strcmp((*b)->name, name) == 0)
+            return *b;
+    return NULL;
+}
+
+static void list(Buf *out)
+{
+    for (const Verb *const *b = benches; *b; b++) {
+        buf_printf(out, "hug bench %s %s\n  %s\n", (*b)->name, (*b)->synopsis, (*b)->summary);
+        options_help((*b)->options, (*b)->n_options, out);
+        buf_add_char(out, '\n');
+    }
+}
+
+static bool run(int n, char **args, Error *err)
+{
+    if (n < 2) {
+        AUTO_BUF text;
+        buf_init(&text, 0);
+        list(&text);
+        fwrite(text.ptr ? text.ptr : "", 1, text.len, stdout);
+        return true;
+    }
+    const Verb *bench = bench_find(args[1]);
+    if (!bench)
+        return fail(err, ERR_USAGE, "nothing is called '%s'; `hug bench` lists what there is",
+                    args[1]);
+    return bench->run(n - 1, args + 1, err) || fail_while(err, "%s", bench->name);
+}
+
+const Verb verb_bench = {
+    .name = "bench",
+    .synopsis = "WHAT ... [--json]",
+    .summary = "measure speeds; without WHAT: what can be measured",
+    .run = run,
+};
