@@ -107,7 +107,7 @@ static void thanks(Request *r)
 
 static void no_harnesses(Request *r)
 {
-    api_reply(r, json_array());
+    api_reply(r, json_object());
 }
 
 const Route account_routes[] = {

@@ -43,7 +43,7 @@ static bool branch_ref(Arena *a, GitRepo *git, Str branch, Str *ref, Error *err)
     if ((str_starts(*ref, S("refs/heads/")) || str_starts(*ref, S("refs/pr/"))) &&
         git_ref_check(*ref, NULL) && git_ref_read(git, ref->ptr, commit, &seen))
         return true;
-    if (seen.code == ERR_NONE || seen.code == ERR_NOT_FOUND)
+    if (seen.code == ERR_NONE || seen.code == ERR_NO_REVISION)
         return fail(err, ERR_NO_REVISION, "Invalid rev id: %.*s", STR(branch));
     *(err ? err : &seen) = seen;
     return false;
@@ -189,9 +189,7 @@ bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
     char commit[GIT_HEX_SIZE];
     Error seen = {0};
     if (!git_repo_commit(c->git, &params, commit, &seen)) {
-        if (seen.code == ERR_NOT_FOUND)
-            seen.code = ERR_NO_ENTRY;
-        else if (seen.code == ERR_STALE)
+        if (seen.code == ERR_STALE)
             return fail(err, ERR_STALE,
                         "The branch was updated since you opened this page. "
                         "Please refresh and try again.");
@@ -218,7 +216,7 @@ static bool looks_binary(Str sample)
 static bool rules_text(GitRepo *git, const char *commit, const char *path, Buf *out, Error *err)
 {
     Error seen = {0};
-    if (git_repo_read(git, commit, str_of(path), out, &seen) || seen.code == ERR_NOT_FOUND)
+    if (git_repo_read(git, commit, str_of(path), out, &seen) || seen.code == ERR_NO_ENTRY)
         return true;
     *(err ? err : &seen) = seen;
     return false;

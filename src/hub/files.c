@@ -29,7 +29,7 @@ bool git_revision(GitRepo *git, Str rev, char commit[GIT_HEX_SIZE], Error *err)
     Error seen = {0};
     if (git_repo_resolve(git, rev, commit, &seen))
         return true;
-    if (seen.code == ERR_NOT_FOUND || seen.code == ERR_INVALID)
+    if (seen.code == ERR_NO_REVISION || seen.code == ERR_INVALID)
         return fail(err, ERR_NO_REVISION, "Invalid rev id: %.*s", STR(rev));
     *(err ? err : &seen) = seen;
     return false;

@@ -93,15 +93,6 @@ static bool ref_name(Arena *a, const char *folder, Str name, const char **ref, E
     return git_ref_check(full, err);
 }
 
-static bool ref_gone(Str name, const Error *seen, Error *err)
-{
-    if (seen->code == ERR_NOT_FOUND)
-        return fail(err, ERR_NO_REVISION, "Invalid rev id: %.*s", STR(name));
-    if (err)
-        *err = *seen;
-    return false;
-}
-
 bool branch_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, Str start,
                    bool from_nothing, bool overwrite, Error *err)
 {
@@ -133,10 +124,7 @@ bool branch_delete(Hub *hub, const Repo *repo, Str name, Error *err)
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
-    Error seen = {0};
-    if (!git || !ref_name(a, "refs/heads/", name, &ref, err))
-        return false;
-    return git_ref_delete(git, ref, &seen) || ref_gone(name, &seen, err);
+    return git && ref_name(a, "refs/heads/", name, &ref, err) && git_ref_delete(git, ref, err);
 }
 
 bool tag_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, Str rev, Str message,
@@ -157,10 +145,7 @@ bool tag_delete(Hub *hub, const Repo *repo, Str name, Error *err)
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
-    Error seen = {0};
-    if (!git || !ref_name(a, "refs/tags/", name, &ref, err))
-        return false;
-    return git_ref_delete(git, ref, &seen) || ref_gone(name, &seen, err);
+    return git && ref_name(a, "refs/tags/", name, &ref, err) && git_ref_delete(git, ref, err);
 }
 
 bool branch_squash(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch, Str message,
@@ -170,7 +155,6 @@ bool branch_squash(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch,
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
     char commit[GIT_HEX_SIZE];
-    Error seen = {0};
     if (!git)
         return false;
     if (str_starts(branch, S("refs/pr/")))
@@ -179,7 +163,6 @@ bool branch_squash(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch,
         return false;
     Str text =
         message.len ? message : str_of(arena_printf(a, "Super-squash branch '%.*s'", STR(branch)));
-    if (!git_repo_squash(git, ref, text, person_of(a, viewer), commit, &seen))
-        return ref_gone(branch, &seen, err);
-    return repo_index(hub, repo, err);
+    return git_repo_squash(git, ref, text, person_of(a, viewer), commit, err) &&
+           repo_index(hub, repo, err);
 }
