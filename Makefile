@@ -24,12 +24,14 @@ setup:
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(OPTIONS) >/dev/null
 
 run: all
+	@tools/setup run
 	@tools/run $(BUILD)/hug
 
 test: all
 	@tools/test $(BUILD)
 
 bench: all
+	@tools/setup bench
 	@bench/run $(BUILD)/hug
 
 fuzz: setup
