@@ -203,6 +203,18 @@ bool git_repo_is_ancestor(GitRepo *r, const char *ancestor, const char *commit, 
 bool git_repo_last_commits(GitRepo *r, const char *commit, const GitEntries *entries, Arena *a,
                            GitCommit **out, Error *err);
 
+/* ---- Pushes ---- */
+
+/* As git_repo_open, and finds objects in one more folder: where the git program keeps what is being
+ * pushed until the push is accepted. */
+GitRepo *git_repo_open_with(const char *path, const char *objects, Error *err);
+/* Calls each for every file that the commits behind `sha` (a commit or an annotated tag) add or
+ * change and that no ref reaches yet; the entry is borrowed. Stops with the error that `each`
+ * gives. ERR_INVALID when sha is no commit. */
+bool git_repo_new_files(GitRepo *r, const char *sha,
+                        bool (*each)(void *user, const GitEntry *entry, Error *err), void *user,
+                        Error *err);
+
 /* ---- Differences ---- */
 
 typedef struct GitDiffLine {

@@ -51,6 +51,9 @@ git_tree *tree_of(GitRepo *r, const char *commit_hex, Error *err);
 /* The entry at a path, owned; NULL and ERR_NO_ENTRY when absent. Not for the root. */
 git_tree_entry *tree_entry_at(git_tree *root, Str path, Error *err);
 
+/* Sizes, and the git-lfs pointer that a small blob may be; the path is kept as it is. */
+bool entry_fill(git_odb *odb, const git_tree_entry *entry, Str path, GitEntry *out, Error *err);
+
 /* A ref under its lock file: read it, decide, then move it or drop it. */
 typedef struct RefLock {
     GitRepo *repo;

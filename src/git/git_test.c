@@ -533,6 +533,47 @@ static void test_diffs_show_lines_renames_and_binaries(void **state)
     assert_fails(git_repo_diff_text(r, one, two, &small, &err), ERR_LIMIT, "10 bytes");
 }
 
+/* ---- Pushes ---- */
+
+static bool note_path(void *user, const GitEntry *entry, Error *err)
+{
+    if (str_eq(entry->path, S("refused")))
+        return fail(err, ERR_INVALID, "no");
+    buf_printf(user, "%.*s ", STR(entry->path));
+    return true;
+}
+
+static void test_new_files_are_those_no_ref_reaches(void **state)
+{
+    Error err = {0};
+    char head[GIT_HEX_SIZE], out[GIT_HEX_SIZE];
+    AUTO(git_repo_free) GitRepo *r = fresh_repo("news");
+    commit_file(r, "old", "1", head);
+    GitOp ops[] = {put(r, "a/b", "2"), put(r, "a/c", "3"), put(r, "z", "1")};
+    GitCommitParams p = {.ref = "refs/heads/x",
+                         .base = head,
+                         .message = S("m"),
+                         .author = ME,
+                         .ops = ops,
+                         .n_ops = 3};
+    assert_ok(git_repo_commit(r, &p, out, &err));
+    AUTO_BUF seen;
+    buf_init(&seen, 0);
+    assert_ok(git_repo_new_files(r, out, note_path, &seen, &err));
+    assert_int_equal(seen.len, 0);
+    assert_ok(git_ref_delete(r, "refs/heads/x", &err));
+    assert_ok(git_repo_new_files(r, out, note_path, &seen, &err));
+    assert_str(buf_str(&seen), "a/b a/c z ");
+    assert_fails(git_repo_new_files(r, ops[0].oid, note_path, &seen, &err), ERR_INVALID,
+                 "not a commit");
+    GitOp bad = put(r, "refused", "x");
+    p.ops = &bad;
+    p.n_ops = 1;
+    assert_ok(git_repo_commit(r, &p, out, &err));
+    assert_ok(git_ref_delete(r, "refs/heads/x", &err));
+    assert_fails(git_repo_new_files(r, out, note_path, &seen, &err), ERR_INVALID, "no");
+}
+
 /* ---- Repositories ---- */
 
 static void test_repositories_move_and_go(void **state)
@@ -566,5 +607,6 @@ int main(void)
                test_refs_are_made_once_and_listed, test_squash_leaves_one_commit,
                test_lists_in_pages_that_add_up, test_lfs_pointers_show_the_real_size,
                test_blobs_go_in_and_out, test_each_path_knows_its_last_commit,
-               test_diffs_show_lines_renames_and_binaries, test_repositories_move_and_go);
+               test_diffs_show_lines_renames_and_binaries, test_new_files_are_those_no_ref_reaches,
+               test_repositories_move_and_go);
 }

@@ -123,8 +123,7 @@ static bool fill_blob(git_odb *odb, const git_oid *oid, GitEntry *out, Error *er
     return true;
 }
 
-static bool fill_entry(git_odb *odb, const git_tree_entry *entry, Str path, GitEntry *out,
-                       Error *err)
+bool entry_fill(git_odb *odb, const git_tree_entry *entry, Str path, GitEntry *out, Error *err)
 {
     *out = (GitEntry){.path = path, .mode = git_tree_entry_filemode(entry)};
     oid_to_hex(git_tree_entry_id(entry), out->oid);
@@ -153,7 +152,7 @@ static bool list_add(Lister *l, const git_tree_entry *entry, Str path, Error *er
             memcpy(grown, out->items, out->n * sizeof *grown);
         out->items = grown;
     }
-    return fill_entry(l->odb, entry, path, &out->items[out->n], err) && ++out->n;
+    return entry_fill(l->odb, entry, path, &out->items[out->n], err) && ++out->n;
 }
 
 static bool list_tree(Lister *l, git_tree *tree, Str folder, Str after, int depth, Error *err);
@@ -263,7 +262,7 @@ bool git_repo_entry(GitRepo *r, const char *commit, Str path, Arena *a, GitEntry
     int status = git_repository_odb(&odb, r->git);
     if (status < 0)
         return fail_git(err, status, "open objects");
-    return fill_entry(odb, entry, arena_str(a, path), out, err);
+    return entry_fill(odb, entry, arena_str(a, path), out, err);
 }
 
 /* ---- Blobs ---- */

@@ -81,6 +81,11 @@ Blobs *hub_blobs(const Hub *hub)
     return hub->blobs;
 }
 
+Xet *hub_xet(const Hub *hub)
+{
+    return hub->xet;
+}
+
 const char *hub_data(const Hub *hub)
 {
     return hub->data;
@@ -121,6 +126,9 @@ Hub *hub_open(const HubOptions *options, Error *err)
         blobs_open(options->blobs ? options->blobs : arena_printf(a, "%s/blobs", hub->data), err);
     if (!hub->blobs)
         return fail_while(err, "open hub '%s'", hub->data);
+    hub->xet = xet_open(arena_printf(a, "%s/xet", hub->data), hub->blobs, err);
+    if (!hub->xet)
+        return fail_while(err, "open hub '%s'", hub->data);
     return TAKE(hub);
 }
 
@@ -131,6 +139,7 @@ void hub_close(Hub *hub)
     downloads_free(hub->downloads);
     infos_free(hub->infos);
     throttle_free(hub->throttle);
+    xet_free(hub->xet);
     blobs_free(hub->blobs);
     db_close(hub->db);
     explicit_bzero(hub->secret, sizeof hub->secret);

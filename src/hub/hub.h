@@ -19,6 +19,7 @@
 typedef struct Hub Hub;
 struct Db;
 struct Blobs;
+struct Xet;
 
 typedef struct HubOptions {
     const char *data;   // the folder that holds everything; made if absent
@@ -33,6 +34,7 @@ void hub_close(Hub *hub);
 AUTO_FREE(Hub, hub_close)
 struct Db *hub_db(const Hub *hub);
 struct Blobs *hub_blobs(const Hub *hub);
+struct Xet *hub_xet(const Hub *hub);
 const char *hub_data(const Hub *hub);
 bool hub_allows_signup(const Hub *hub);
 /* A key of this hub for signing URLs and tokens: HMAC of the hub's secret over `purpose`. */

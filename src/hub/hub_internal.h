@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "blobs/blobs.h"
+#include "blobs/xet.h"
 #include "git/git.h"
 #include "hub/hub_sql.h"
 
@@ -15,6 +16,7 @@ typedef struct DownloadCounter DownloadCounter;
 struct Hub {
     Db *db;
     Blobs *blobs;
+    Xet *xet;
     char *data;
     bool no_signup;
     uint8_t secret[32];
