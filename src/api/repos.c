@@ -194,6 +194,33 @@ static void like(Request *r)
     api_reply(r, json_pack("{s:b}", "success", 1));
 }
 
+/* One line of `hf repos ls`; the share of the whole comes later. */
+static json_t *storage_line(Request *r, const Repo *repo)
+{
+    const RepoInfo *info;
+    bool known = repo_info(api_of(r)->hub, request_arena(r), repo, S(""), &info, NULL);
+    return json_pack("{s:o, s:s, s:o, s:s, s:I}", "id", json_from_str(repo->full), "type",
+                     repo_kind_info(repo->kind)->name, "updatedAt", api_date(repo->updated_ns),
+                     "visibility", repo->is_private ? "private" : "public", "storage",
+                     (json_int_t)(known ? info->bytes : 0));
+}
+
+static void add_shares(json_t *lines)
+{
+    size_t i;
+    json_t *line;
+    double all = 0;
+    json_array_foreach(lines, i, line)
+    {
+        all += json_num(line, "storage", 0);
+    }
+    json_array_foreach(lines, i, line)
+    {
+        double share = all > 0 ? 100 * json_num(line, "storage", 0) / all : 0;
+        json_object_set_new(line, "storagePercent", json_real(share));
+    }
+}
+
 /* What `hf repos ls` shows: the viewer's own, of one kind or all. */
 static void own_repos(Request *r)
 {
@@ -218,15 +245,10 @@ static void own_repos(Request *r)
             json_decref(out);
             return reply_error(r, &err);
         }
-        for (size_t i = 0; i < page.n; i++) {
-            const Repo *repo = &page.items[i].repo;
-            json_array_append_new(out,
-                                  json_pack("{s:o, s:s, s:o, s:s}", "id", json_from_str(repo->full),
-                                            "type", repo_kind_info(repo->kind)->name, "updatedAt",
-                                            api_date(repo->updated_ns), "visibility",
-                                            repo->is_private ? "private" : "public"));
-        }
+        for (size_t i = 0; i < page.n; i++)
+            json_array_append_new(out, storage_line(r, &page.items[i].repo));
     }
+    add_shares(out);
     api_reply(r, out);
 }
 

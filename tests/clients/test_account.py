@@ -8,13 +8,13 @@ from conftest import run
 
 
 def test_hf_auth_whoami(hf):
-    assert 'me' in hf('auth', 'whoami').split()[-1] or 'user=me' in hf('auth', 'whoami')
+    assert 'user: me' in hf('auth', 'whoami')
 
 
 def test_hf_auth_login_keeps_the_token(hub, hf, tmp_path):
     hf('auth', 'login', '--token', hub.token, HF_HOME=str(tmp_path), HF_TOKEN='')
     assert (tmp_path / 'token').read_text() == hub.token
-    assert 'me' in hf('auth', 'whoami', HF_HOME=str(tmp_path), HF_TOKEN='')
+    assert 'user: me' in hf('auth', 'whoami', HF_HOME=str(tmp_path), HF_TOKEN='')
 
 
 def test_whoami_has_what_libraries_read(hub, api):
