@@ -31,10 +31,13 @@ const char *finish_reason_name(FinishReason reason);
 
 /* What one run is given beside its inputs, and what it tells beside its answer. */
 typedef struct TaskCall {
-    /* Called for each token of a text task; false stops the run with ERR_CANCELLED. May be NULL.
-     * With a stop text, what may be its beginning is held back until it is clear. */
+    /* Called for each token of a text task's first sequence; false stops the run with
+     * ERR_CANCELLED. May be NULL. The texts put behind one another are the generated text; what is
+     * left when the last token is told (an unfinished character) comes with index -1, id -1. */
     bool (*on_token)(void *context, const TaskToken *token);
     void *context;
+    bool hide_stop; // a stop text and what follows it appear nowhere (as OpenAI's API wants it); a
+                    // text that may be its beginning is held back until that is clear
     const atomic_bool *cancelled; // looked at between tokens; may be NULL
     json_t *warnings;             // a list to append sentences to (unknown parameters); may be NULL
     // results
@@ -46,7 +49,6 @@ typedef struct TaskCall {
 
 typedef struct PipelineOptions {
     const char *dtype; // "f32", "bf16", ...; NULL: as the file has it
-    int threads;       // 0: all
 } PipelineOptions;
 
 typedef struct Task {
@@ -81,8 +83,9 @@ size_t pipeline_memory(const Pipeline *p);
 int64_t pipeline_max_tokens(const Pipeline *p);
 
 /* Runs the task once. inputs: a string, a list of strings, or (text-generation) a list of messages
- * {"role", "content"}; parameters: an object, or NULL; null members count as absent, unknown ones
- * become warnings. `call` may be NULL. Returns the answer, which the caller decrefs.
+ * {"role", "content"}, a list of such lists, or {"text", "past_user_inputs",
+ * "generated_responses"}; parameters: an object, or NULL; null members count as absent, unknown
+ * ones become warnings. `call` may be NULL. Returns the answer, which the caller decrefs.
  * ERR_INVALID names the parameter; ERR_CANCELLED after `cancelled` or a false on_token. */
 json_t *pipeline_run(Pipeline *p, const json_t *inputs, const json_t *parameters, TaskCall *call,
                      Error *err);
