@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "cli/model.h"
+#include "fetch/fetch.h"
 #include "text/tokenizer.h"
 
 typedef struct Options {
@@ -112,7 +112,7 @@ static bool run(int n, char **args, Error *err)
     if (n < 2 || (n > 3 && !o.decode))
         return fail(err, ERR_USAGE, "give a model and a text (quote it)");
     AUTO(arena_free) Arena *a = arena_new(0);
-    const char *path = model_path(a, args[1], err);
+    const char *path = fetch_model(a, args[1], err);
     if (!path)
         return false;
     AUTO(tokenizer_free) Tokenizer *t = tokenizer_open(path, err);

@@ -399,7 +399,7 @@ static void load(Pool *pool, Entry *e)
     e->started = true;
     if (make_room(pool, e, &err)) {
         pthread_mutex_unlock(&pool->lock);
-        PipelineOptions options = {.dtype = e->dtype, .threads = pool->options.threads};
+        PipelineOptions options = {.dtype = e->dtype};
         p = pool->driver->open(e->folder, e->wanted, &options, &err);
         pthread_mutex_lock(&pool->lock);
     }

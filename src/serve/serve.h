@@ -25,7 +25,6 @@ typedef struct Job Job;
 typedef struct PoolOptions {
     int64_t memory;    // bytes of loaded models, maps included; 0: half of the machine's
     int64_t queue;     // jobs that run or wait; more are ERR_BUSY. 0: 256
-    int threads;       // of the device; 0: all
     const char *dtype; // for models whose request does not say; NULL: as the file has it
 } PoolOptions;
 

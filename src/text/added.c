@@ -61,6 +61,7 @@ bool added_finish(Tokenizer *t, Error *err)
         if (!set_match(t, token, err))
             return false;
         t->added[i] = *token;
+        t->vocab.texts[token->id] = token->match; // as the reference names and decodes it
         uint8_t *flags = &t->vocab.flags[token->id];
         *flags |= TOKEN_KNOWN | TOKEN_ADDED | (token->special ? TOKEN_SPECIAL : 0);
     }
