@@ -1,0 +1,132 @@
+/* The kernel table: every loop that touches many numbers, by instruction set.
+ *
+ * A set is one struct of functions for one processor level; slots may be NULL. `kernels()` is the
+ * table in force: for each slot the first function of the sets that the processor can run, fastest
+ * set first, plain C last; plain C fills every slot and is the truth that tests hold the others to.
+ * A second device is another such table with its own memory, not another executor.
+ * Kernels know types and layouts, never tensors. */
+#pragma once
+
+#include "base/cpu.h"
+#include "base/dtype.h"
+
+/* Packed weights: panels of PANEL output rows, values of one input side by side (see pack.c). */
+enum {
+    PANEL = 32,
+    BLOCK = 32,              // inputs a block of a quantised panel
+    MAX_ROWS = 16,           // rows of a GEMM tile at most
+    ATTEND_KEYS = 4 * PANEL, // keys that attention scores at once
+};
+
+/* How a panel lies in memory: one layout a group of stored types. */
+#define PACKINGS(X)                                                                                \
+    X(PACK_F32)                                                                                    \
+    X(PACK_F16)                                                                                    \
+    X(PACK_BF16)                                                                                   \
+    X(PACK_Q8_0)                                                                                   \
+    X(PACK_Q4_0)                                                                                   \
+    X(PACK_Q4_1)                                                                                   \
+    X(PACK_Q5_0)                                                                                   \
+    X(PACK_Q5_1)                                                                                   \
+    X(PACK_Q4_K)                                                                                   \
+    X(PACK_Q5_K)                                                                                   \
+    X(PACK_Q6_K)
+
+typedef enum Packing {
+#define X(code) code,
+    PACKINGS(X)
+#undef X
+        PACK_COUNT
+} Packing;
+
+#define ACTIVATIONS(X)                                                                             \
+    X(ACT_NONE)                                                                                    \
+    X(ACT_RELU)                                                                                    \
+    X(ACT_TANH)                                                                                    \
+    X(ACT_SIGMOID)                                                                                 \
+    X(ACT_SILU)                                                                                    \
+    X(ACT_GELU)                                                                                    \
+    X(ACT_GELU_TANH)                                                                               \
+    X(ACT_GELU_QUICK)
+
+typedef enum Activation {
+#define X(code) code,
+    ACTIVATIONS(X)
+#undef X
+        ACT_COUNT
+} Activation;
+
+/* What a linear layer does with its products before they are stored:
+ * activate(product + bias) * factor + addend, each step if it is there. */
+typedef struct Epilogue {
+    const float *bias; // [columns]
+    Activation activation;
+    const float *factor, *addend; // like the output
+} Epilogue;
+
+/* Keys a row of attention may see in the current block of ATTEND_KEYS: [from, to). */
+typedef struct KeyRange {
+    int from, to;
+} KeyRange;
+
+typedef struct Kernels {
+    const char *name;
+    CpuLevel needs;
+    int tile_rows; // rows that the tile functions like best, at most MAX_ROWS
+
+    /* out [rows,PANEL] = a . b: a [k,rows], b a panel [k,PANEL]; rows <= tile_rows; rows of out lie
+     * `stride` apart, a multiple of PANEL. */
+    void (*tile)(int rows, int64_t k, const float *a, const float *b, float *out, int64_t stride);
+    /* The same in bf16: a [k/2,rows,2], b a PACK_BF16 panel; k even. Sums in f32. */
+    void (*tile_bf16)(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
+                      int64_t stride);
+    /* out [PANEL] = x [k] . panel; sums [k/BLOCK] are those of each block of x. */
+    void (*gemv[PACK_COUNT])(int64_t k, const float *x, const float *sums, const void *panel,
+                             float *out);
+    /* The panel's exact values as f32 [k,PANEL]. */
+    void (*unpack[PACK_COUNT])(int64_t k, const void *panel, float *out);
+    /* dst [k,rows] = the transpose of rows of src that lie `stride` apart. */
+    void (*pack_rows)(int rows, int64_t k, const float *src, int64_t stride, float *dst);
+    /* The same as pairs in bf16, rounded to nearest even: dst [ceil(k/2),rows,2]. */
+    void (*pack_rows_bf16)(int rows, int64_t k, const float *src, int64_t stride, uint16_t *dst);
+    /* c [columns] = what the epilogue makes of products [columns]; its pointers are at column 0. */
+    void (*finish)(int64_t columns, const float *products, const Epilogue *e, float *c);
+
+    void (*activate)(Activation kind, int64_t n, const float *x, float *y);
+    void (*add)(int64_t n, const float *a, const float *b, float *y);
+    void (*sub)(int64_t n, const float *a, const float *b, float *y);
+    void (*mul)(int64_t n, const float *a, const float *b, float *y);
+    void (*scale)(int64_t n, const float *x, float factor, float *y);
+    /* One row each. weight and bias may be NULL. */
+    void (*softmax)(int64_t n, const float *x, float *y);
+    void (*rms_norm)(int64_t n, const float *x, const float *weight, float eps, float *y);
+    void (*layer_norm)(int64_t n, const float *x, const float *weight, const float *bias, float eps,
+                       float *y);
+    /* y = x turned: pairs (i, i + pairs), or (2i, 2i + 1); cos and sin [pairs]. In place is fine.
+     */
+    void (*rope)(int64_t pairs, bool neighbours, const float *x, const float *cos, const float *sin,
+                 float *y);
+    /* One row of running softmax: scores [n] become exp(score * scale - new maximum) where the
+     * range says that they are seen, else 0 (others' values are never looked at); *max, -INFINITY
+     * at first, and *sum go on. Returns the factor by which what was summed before is multiplied.
+     */
+    float (*attend_row)(int n, float *scores, float scale, KeyRange seen, float *max, float *sum);
+    /* y = y * factor + x */
+    void (*rescale_add)(int64_t n, float *y, float factor, const float *x);
+} Kernels;
+
+extern const Kernels kernels_plain;
+#if defined(__x86_64__)
+extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512bf16;
+#endif
+
+/* The table in force; chosen at the first call. */
+const Kernels *kernels(void);
+/* All sets, fastest first; ends with NULL. */
+const Kernels *const *kernel_sets(void);
+/* For tests: chooses again as if the processor had this level, or what it has if that is less.
+ * Weights that were packed before stay readable: layouts do not depend on the level. */
+void kernels_choose(CpuLevel level);
+
+/* Bytes of one panel of k inputs. */
+size_t packing_bytes(Packing packing, int64_t k);

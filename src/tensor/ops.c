@@ -1,0 +1,439 @@
+/* ops.c: the operation table, its shape rules and the builders; see tensor.h. What the operations
+ * compute is in run.c, linear.c and attend.c. */
+#include "tensor/tensor_internal.h"
+
+#include <math.h>
+
+/* Shape rules: set t->shape, or record the failure. */
+
+static void mismatch(Graph *g, const Tensor *t, const Tensor *a, const Tensor *b)
+{
+    char a_text[SHAPE_TEXT], b_text[SHAPE_TEXT];
+    graph_fail(g, ERR_INVALID, "%s: %s and %s do not fit", t->op->name,
+               shape_format(&a->shape, a_text), shape_format(&b->shape, b_text));
+}
+
+/* Whether b's dimensions are the last ones of a. */
+static bool is_suffix(const Shape *a, const Shape *b)
+{
+    if (b->rank > a->rank)
+        return false;
+    for (int i = 1; i <= b->rank; i++)
+        if (a->dims[a->rank - i] != b->dims[b->rank - i])
+            return false;
+    return true;
+}
+
+static void shape_same(Graph *g, Tensor *t)
+{
+    t->shape = t->in[0]->shape;
+}
+
+static void shape_binary(Graph *g, Tensor *t)
+{
+    t->shape = t->in[0]->shape;
+    if (!is_suffix(&t->in[0]->shape, &t->in[1]->shape))
+        mismatch(g, t, t->in[0], t->in[1]);
+}
+
+static void shape_norm(Graph *g, Tensor *t)
+{
+    t->shape = t->in[0]->shape;
+    for (int i = 1; i <= 2; i++)
+        if (t->in[i] && (t->in[i]->shape.rank != 1 || t->in[i]->shape.dims[0] != tensor_width(t)))
+            mismatch(g, t, t->in[0], t->in[i]);
+}
+
+static void shape_linear(Graph *g, Tensor *t)
+{
+    const Tensor *x = t->in[0], *w = t->in[1], *bias = t->in[2];
+    bool transposed = t->params.transposed;
+    if (w->shape.rank != 2 || w->shape.dims[!transposed] != tensor_width(x)) {
+        mismatch(g, t, x, w);
+        return;
+    }
+    int64_t out = w->shape.dims[transposed];
+    if (bias && (bias->shape.rank != 1 || bias->shape.dims[0] != out))
+        mismatch(g, t, w, bias);
+    t->shape = x->shape;
+    t->shape.dims[x->shape.rank - 1] = out;
+}
+
+static void shape_embed(Graph *g, Tensor *t)
+{
+    const Tensor *w = t->in[0], *ids = t->in[1];
+    if (w->shape.rank != 2 || ids->type != DTYPE_I32 || ids->shape.rank >= SHAPE_MAX_RANK) {
+        mismatch(g, t, w, ids);
+        return;
+    }
+    t->shape = ids->shape;
+    t->shape.dims[t->shape.rank++] = w->shape.dims[1];
+}
+
+static void shape_take_rows(Graph *g, Tensor *t)
+{
+    const Tensor *x = t->in[0], *rows = t->in[1];
+    if (rows->type != DTYPE_I32 || rows->shape.rank != 1)
+        mismatch(g, t, x, rows);
+    t->shape = SHAPE(rows->shape.dims[0], tensor_width(x));
+}
+
+static void shape_rope_table(Graph *g, Tensor *t)
+{
+    const Tensor *positions = t->in[0];
+    if (positions->type != DTYPE_I32 || positions->shape.rank != 2)
+        mismatch(g, t, positions, positions);
+    t->shape = SHAPE(positions->shape.dims[0], positions->shape.dims[1], 2 * t->params.rope.pairs);
+}
+
+/* The strides of [B,H,T,D] whose memory is [B,T,H,D], so that merging heads is a view. */
+static void strides_by_token(Tensor *t)
+{
+    const int64_t *d = t->shape.dims;
+    t->strides[3] = 1;
+    t->strides[2] = d[1] * d[3];
+    t->strides[1] = d[3];
+    t->strides[0] = d[1] * d[2] * d[3];
+}
+
+static void shape_rope(Graph *g, Tensor *t)
+{
+    const Tensor *x = t->in[0], *table = t->in[1];
+    const Shape *s = &x->shape;
+    t->shape = *s;
+    if (s->rank != 4 || s->dims[0] != table->shape.dims[0] || s->dims[2] != table->shape.dims[1] ||
+        t->params.rope.pairs * 2 > s->dims[3]) {
+        mismatch(g, t, x, table);
+        return;
+    }
+    strides_by_token(t);
+}
+
+static void shape_attend(Graph *g, Tensor *t)
+{
+    const Shape *q = &t->in[0]->shape, *k = &t->in[1]->shape;
+    t->shape = *q;
+    bool fits = q->rank == 4 && k->rank == 4 && shape_eq(k, &t->in[2]->shape) &&
+                q->dims[0] == k->dims[0] && q->dims[3] == k->dims[3] &&
+                q->dims[1] % k->dims[1] == 0 &&
+                (!t->params.attend.cached || q->dims[2] == k->dims[2]);
+    if (!fits) {
+        mismatch(g, t, t->in[0], t->in[1]);
+        return;
+    }
+    if (t->params.attend.layer < 0 || t->params.attend.window < 0)
+        graph_fail(g, ERR_INVALID, "attend: layer and window are not negative");
+    strides_by_token(t);
+}
+
+const Op ops[OP_COUNT] = {
+    [OP_ADD] = {"add", shape_binary, run_binary, .in_place = true},
+    [OP_SUB] = {"sub", shape_binary, run_binary, .in_place = true},
+    [OP_MUL] = {"mul", shape_binary, run_binary, .in_place = true},
+    [OP_SCALE] = {"scale", shape_same, run_scale, .in_place = true},
+    [OP_ACTIVATE] = {"activate", shape_same, run_activate, .in_place = true},
+    [OP_SOFTMAX] = {"softmax", shape_same, run_softmax, .in_place = true},
+    [OP_RMS_NORM] = {"rms_norm", shape_norm, run_rms_norm, .in_place = true},
+    [OP_LAYER_NORM] = {"layer_norm", shape_norm, run_layer_norm, .in_place = true},
+    [OP_LINEAR] = {"linear", shape_linear, run_linear, check_linear, scratch_linear},
+    [OP_EMBED] = {"embed", shape_embed, run_embed, check_indices},
+    [OP_TAKE_ROWS] = {"take_rows", shape_take_rows, run_take_rows, check_indices},
+    [OP_ROPE_TABLE] = {"rope_table", shape_rope_table, run_rope_table},
+    [OP_ROPE] = {"rope", shape_rope, run_rope},
+    [OP_COPY] = {"copy", shape_same, run_copy},
+    [OP_ATTEND] = {"attend", shape_attend, run_attend, check_attend, scratch_attend},
+};
+
+/* Builders. */
+
+Tensor *graph_add_copy(Graph *g, Tensor *t)
+{
+    Tensor *copy = graph_node(g, &ops[OP_COPY], NULL, t, NULL, NULL, NULL);
+    copy->type = t->type;
+    return copy;
+}
+
+/* A weight, or a view of one, as an ordinary f32 operand. */
+static Tensor *readable(Graph *g, Tensor *t)
+{
+    Error err = {0};
+    Weight *w = t ? t->base->weight : NULL;
+    if (!w)
+        return t;
+    if (!weight_read(w, &err))
+        return graph_fail(g, err.code, "%s", err.text);
+    if (t->type == DTYPE_F32)
+        return t;
+    // The values are f32 whatever the file has; the parameter itself keeps its type for others.
+    Tensor *view = graph_view(g, t, &t->shape, t->strides, 0);
+    view->type = DTYPE_F32;
+    return view;
+}
+
+static Tensor *wants_f32(Graph *g, const char *name, Tensor *t)
+{
+    t = readable(g, t);
+    if (t && t->type != DTYPE_F32)
+        return graph_fail(g, ERR_INVALID, "%s: wants f32, not %s", name, dtype_name(t->type));
+    return t;
+}
+
+Tensor *op_contiguous(Graph *g, Tensor *x)
+{
+    x = readable(g, x);
+    return tensor_is_contiguous(x) ? x : graph_add_copy(g, x);
+}
+
+/* Whether t's values fill one stretch of memory, in whatever order. */
+static bool is_dense(const Tensor *t)
+{
+    int64_t extent = 1;
+    for (int i = 0; i < t->shape.rank; i++)
+        extent += (t->shape.dims[i] - 1) * t->strides[i];
+    return extent == tensor_count(t);
+}
+
+/* Elementwise results lie in memory as their input does, so that no copy is needed. */
+static Tensor *elementwise(Graph *g, OpCode code, const Params *params, Tensor *x)
+{
+    x = wants_f32(g, ops[code].name, x);
+    x = is_dense(x) ? x : op_contiguous(g, x);
+    Tensor *t = graph_node(g, &ops[code], params, x, NULL, NULL, NULL);
+    if (t != &g->nowhere)
+        memcpy(t->strides, x->strides, sizeof t->strides);
+    return t;
+}
+
+static Tensor *binary(Graph *g, OpCode code, Tensor *a, Tensor *b)
+{
+    a = wants_f32(g, ops[code].name, a);
+    b = wants_f32(g, ops[code].name, b);
+    bool alike = shape_eq(&a->shape, &b->shape) && is_dense(a) &&
+                 memcmp(a->strides, b->strides, sizeof a->strides) == 0;
+    if (!alike) {
+        a = op_contiguous(g, a);
+        b = op_contiguous(g, b);
+    }
+    Tensor *t = graph_node(g, &ops[code], NULL, a, b, NULL, NULL);
+    if (alike && t != &g->nowhere)
+        memcpy(t->strides, a->strides, sizeof t->strides);
+    return t;
+}
+
+Tensor *op_add(Graph *g, Tensor *a, Tensor *b)
+{
+    return binary(g, OP_ADD, a, b);
+}
+
+Tensor *op_sub(Graph *g, Tensor *a, Tensor *b)
+{
+    return binary(g, OP_SUB, a, b);
+}
+
+Tensor *op_mul(Graph *g, Tensor *a, Tensor *b)
+{
+    return binary(g, OP_MUL, a, b);
+}
+
+Tensor *op_scale(Graph *g, Tensor *x, float factor)
+{
+    return elementwise(g, OP_SCALE, &(Params){.factor = factor}, x);
+}
+
+#define ACTIVATION_BUILDER(name, kind)                                                             \
+    Tensor *name(Graph *g, Tensor *x)                                                              \
+    {                                                                                              \
+        return elementwise(g, OP_ACTIVATE, &(Params){.activation = (kind)}, x);                    \
+    }
+ACTIVATION_BUILDER(op_relu, ACT_RELU)
+ACTIVATION_BUILDER(op_tanh, ACT_TANH)
+ACTIVATION_BUILDER(op_sigmoid, ACT_SIGMOID)
+ACTIVATION_BUILDER(op_silu, ACT_SILU)
+ACTIVATION_BUILDER(op_gelu, ACT_GELU)
+ACTIVATION_BUILDER(op_gelu_tanh, ACT_GELU_TANH)
+ACTIVATION_BUILDER(op_gelu_quick, ACT_GELU_QUICK)
+
+/* Works on rows: keeps the memory order of x when its rows have no gaps inside. */
+static Tensor *row_wise(Graph *g, OpCode code, float eps, Tensor *x, Tensor *weight, Tensor *bias)
+{
+    const char *name = ops[code].name;
+    x = wants_f32(g, name, x);
+    weight = wants_f32(g, name, weight);
+    bias = wants_f32(g, name, bias);
+    if (x->strides[x->shape.rank - 1] != 1)
+        x = op_contiguous(g, x);
+    Tensor *t = graph_node(g, &ops[code], &(Params){.factor = eps}, x, weight, bias, NULL);
+    if (t != &g->nowhere && is_dense(x))
+        memcpy(t->strides, x->strides, sizeof t->strides);
+    return t;
+}
+
+Tensor *op_softmax(Graph *g, Tensor *x)
+{
+    return row_wise(g, OP_SOFTMAX, 0, x, NULL, NULL);
+}
+
+Tensor *op_rms_norm(Graph *g, Tensor *x, Tensor *weight, float eps)
+{
+    return row_wise(g, OP_RMS_NORM, eps, x, weight, NULL);
+}
+
+Tensor *op_layer_norm(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, float eps)
+{
+    return row_wise(g, OP_LAYER_NORM, eps, x, weight, bias);
+}
+
+static Tensor *linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, bool transposed)
+{
+    Error err = {0};
+    x = wants_f32(g, "linear", x);
+    bias = wants_f32(g, "linear", bias);
+    if (!weight->weight)
+        return graph_fail(g, ERR_UNSUPPORTED, "linear: the second factor must be a parameter");
+    int64_t stride;
+    if (!tensor_has_rows(x, &stride))
+        x = op_contiguous(g, x);
+    Tensor *t =
+        graph_node(g, &ops[OP_LINEAR], &(Params){.transposed = transposed}, x, weight, bias, NULL);
+    if (t != &g->nowhere && !weight_pack(weight->weight, transposed, &err))
+        return graph_fail(g, err.code, "%s", err.text);
+    return t;
+}
+
+Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias)
+{
+    return linear(g, x, weight, bias, false);
+}
+
+Tensor *op_linear_transposed(Graph *g, Tensor *x, Tensor *weight, Tensor *bias)
+{
+    return linear(g, x, weight, bias, true);
+}
+
+Tensor *op_embed(Graph *g, Tensor *weight, Tensor *ids)
+{
+    if (!weight->weight)
+        return graph_fail(g, ERR_UNSUPPORTED, "embed: the table must be a parameter");
+    return graph_node(g, &ops[OP_EMBED], NULL, weight, op_contiguous(g, ids), NULL, NULL);
+}
+
+Tensor *op_take_rows(Graph *g, Tensor *x, Tensor *rows)
+{
+    x = op_contiguous(g, wants_f32(g, "take_rows", x));
+    return graph_node(g, &ops[OP_TAKE_ROWS], NULL, x, op_contiguous(g, rows), NULL, NULL);
+}
+
+/* All layers turn by the same angles: one table a graph, unless the rules differ. */
+static Tensor *rope_table(Graph *g, Tensor *positions, const Rope *rope)
+{
+    size_t bytes = (size_t)rope->pairs * sizeof(float);
+    for (int i = 0; i < g->n; i++) {
+        Tensor *t = g->tensors[i];
+        const Rope *r = &t->params.rope;
+        if (tensor_is(t, OP_ROPE_TABLE) && t->in[0] == positions && r->pairs == rope->pairs &&
+            r->scale == rope->scale && memcmp(r->inv_freq, rope->inv_freq, bytes) == 0)
+            return t;
+    }
+    Params p = {.rope = *rope};
+    p.rope.inv_freq = arena_copy(g->arena, rope->inv_freq, bytes);
+    return graph_node(g, &ops[OP_ROPE_TABLE], &p, positions, NULL, NULL, NULL);
+}
+
+Tensor *op_rope(Graph *g, Tensor *x, Tensor *positions, const Rope *rope)
+{
+    if (rope->pairs < 1)
+        return graph_fail(g, ERR_INVALID, "rope: %lld pairs", (long long)rope->pairs);
+    x = wants_f32(g, "rope", x);
+    if (x->strides[x->shape.rank - 1] != 1)
+        x = op_contiguous(g, x);
+    Tensor *table = rope_table(g, op_contiguous(g, positions), rope);
+    return graph_node(g, &ops[OP_ROPE], &(Params){.rope = *rope}, x, table, NULL, NULL);
+}
+
+static Tensor *rows_inside(Graph *g, Tensor *t)
+{
+    t = wants_f32(g, "attend", t);
+    return t->strides[t->shape.rank - 1] == 1 ? t : op_contiguous(g, t);
+}
+
+Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *params)
+{
+    Params p = {.attend = *params};
+    if (p.attend.scale == 0) // NOLINT: the default, not a computed value
+        p.attend.scale = 1 / sqrtf((float)tensor_width(q));
+    return graph_node(g, &ops[OP_ATTEND], &p, rows_inside(g, q), rows_inside(g, k),
+                      rows_inside(g, v), NULL);
+}
+
+/* Views. */
+
+Tensor *op_reshape(Graph *g, Tensor *x, Shape shape)
+{
+    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+    if (!shape_is_sane(&shape) || shape_count(&shape) != tensor_count(x))
+        return graph_fail(g, ERR_INVALID, "reshape: %s into %s", shape_format(&x->shape, a),
+                          shape_format(&shape, b));
+    int64_t strides[SHAPE_MAX_RANK] = {0};
+    x = op_contiguous(g, x);
+    strides_of(&shape, strides);
+    return graph_view(g, x, &shape, strides, 0);
+}
+
+Tensor *op_permute(Graph *g, Tensor *x, const int *axes)
+{
+    Shape shape = x->shape;
+    int64_t strides[SHAPE_MAX_RANK] = {0};
+    unsigned seen = 0;
+    for (int i = 0; i < shape.rank; i++) {
+        if (axes[i] < 0 || axes[i] >= shape.rank || seen >> axes[i] & 1)
+            return graph_fail(g, ERR_INVALID, "permute: axis %d", axes[i]);
+        seen |= 1U << axes[i];
+        shape.dims[i] = x->shape.dims[axes[i]];
+        strides[i] = x->strides[axes[i]];
+    }
+    return graph_view(g, x, &shape, strides, 0);
+}
+
+Tensor *op_slice(Graph *g, Tensor *x, int axis, int64_t from, int64_t to)
+{
+    char text[SHAPE_TEXT];
+    axis = axis < 0 ? axis + x->shape.rank : axis;
+    if (axis < 0 || axis >= x->shape.rank || from < 0 || from >= to || to > x->shape.dims[axis])
+        return graph_fail(g, ERR_INVALID, "slice: axis %d from %lld to %lld of %s", axis,
+                          (long long)from, (long long)to, shape_format(&x->shape, text));
+    Shape shape = x->shape;
+    shape.dims[axis] = to - from;
+    return graph_view(g, x, &shape, x->strides, from * x->strides[axis]);
+}
+
+void op_split(Graph *g, Tensor *x, int parts, Tensor **out)
+{
+    int64_t width = tensor_width(x) / MAX(parts, 1);
+    if (parts < 1 || width * parts != tensor_width(x))
+        graph_fail(g, ERR_INVALID, "split: %lld into %d parts", (long long)tensor_width(x), parts);
+    for (int i = 0; i < parts; i++)
+        out[i] = g->error.code ? &g->nowhere : op_slice(g, x, -1, i * width, (i + 1) * width);
+}
+
+Tensor *op_split_heads(Graph *g, Tensor *x, int64_t heads)
+{
+    const Shape *s = &x->shape;
+    char text[SHAPE_TEXT];
+    if (s->rank != 3 || heads < 1 || s->dims[2] % heads != 0)
+        return graph_fail(g, ERR_INVALID, "split_heads: %s into %lld heads", shape_format(s, text),
+                          (long long)heads);
+    int64_t d = s->dims[2] / heads;
+    int64_t strides[SHAPE_MAX_RANK] = {x->strides[0], d * x->strides[2], x->strides[1],
+                                       x->strides[2]};
+    return graph_view(g, x, &SHAPE(s->dims[0], heads, s->dims[1], d), strides, 0);
+}
+
+Tensor *op_merge_heads(Graph *g, Tensor *x)
+{
+    char text[SHAPE_TEXT];
+    if (x->shape.rank != 4)
+        return graph_fail(g, ERR_INVALID, "merge_heads: %s", shape_format(&x->shape, text));
+    const int64_t *d = x->shape.dims;
+    Shape merged = SHAPE(d[0], d[2], d[1] * d[3]);
+    return op_reshape(g, op_permute(g, x, (const int[]){0, 2, 1, 3}), merged);
+}

@@ -1,0 +1,202 @@
+/* What the files of tensor/ share: graphs and tensors, the operation table, weights, caches. */
+#pragma once
+
+#include "tensor/kernels_internal.h"
+#include "tensor/tensor.h"
+
+enum { MAX_INPUTS = 4 };
+
+typedef struct Op Op;
+
+/* What an operation needs to know beside its inputs. */
+typedef struct Params {
+    float factor; // scale, eps
+    Activation activation;
+    bool transposed;
+    Rope rope;
+    Attend attend;
+} Params;
+
+/* A value of the graph: a node with memory of its own, or a view of one. */
+struct Tensor {
+    const Op *op; // NULL: input, parameter or view
+    Shape shape;
+    int64_t strides[SHAPE_MAX_RANK]; // in elements
+    DType type;
+    Tensor *in[MAX_INPUTS];
+    Params params;
+    Graph *graph;
+    Weight *weight; // of a parameter
+    Tensor *base;   // whose memory it lies in; itself unless a view
+    int64_t offset; // in elements, from base's start
+    bool input, output;
+
+    // What the plan says.
+    int index;    // place in the graph's order
+    bool needed;  // an output depends on it
+    int uses;     // how often needed operations read it or a view of it
+    Tensor *user; // one that does, directly
+    int last_use; // step behind which its memory is free
+    // A linear layer with operations fused behind it runs as the last of them, its tail, and writes
+    // that one's memory.
+    Tensor *tail, *head;
+    bool fused; // runs as part of a tail
+    Activation activation;
+    Tensor *factor, *addend;
+    size_t place; // bytes from the start of the graph's memory
+    char *data;   // of bases
+};
+
+/* One operation. Adding one means its code above, one row in ops.c and its builder there. */
+struct Op {
+    const char *name;
+    /* Sets t->shape from t->in and t->params, or records the graph's failure. */
+    void (*shape)(Graph *g, Tensor *t);
+    /* Computes t; inputs are ready. */
+    void (*run)(const Tensor *t);
+    /* Looks at run-time inputs before anything runs; NULL if nothing can be wrong. */
+    bool (*check)(const Tensor *t, Error *err);
+    /* Bytes of working memory; NULL for none. */
+    size_t (*scratch)(const Tensor *t);
+    /* Adds to the graph what computes the inputs' gradients from t's; NULL: not differentiable. */
+    void (*gradient)(Graph *g, Tensor *t, Tensor *dt);
+    bool in_place; // may write over its first input
+};
+
+/* The operation table. */
+#define OPS(X)                                                                                     \
+    X(OP_ADD)                                                                                      \
+    X(OP_SUB)                                                                                      \
+    X(OP_MUL)                                                                                      \
+    X(OP_SCALE)                                                                                    \
+    X(OP_ACTIVATE)                                                                                 \
+    X(OP_SOFTMAX)                                                                                  \
+    X(OP_RMS_NORM)                                                                                 \
+    X(OP_LAYER_NORM)                                                                               \
+    X(OP_LINEAR)                                                                                   \
+    X(OP_EMBED)                                                                                    \
+    X(OP_TAKE_ROWS)                                                                                \
+    X(OP_ROPE_TABLE)                                                                               \
+    X(OP_ROPE)                                                                                     \
+    X(OP_COPY)                                                                                     \
+    X(OP_ATTEND)
+
+typedef enum OpCode {
+#define X(code) code,
+    OPS(X)
+#undef X
+        OP_COUNT
+} OpCode;
+extern const Op ops[OP_COUNT];
+static inline bool tensor_is(const Tensor *t, OpCode code)
+{
+    return t->op == &ops[code];
+}
+
+struct Graph {
+    Arena *arena;
+    Error error;
+    Tensor **tensors; // in order of building: an order of execution
+    int n, cap;
+    Tensor nowhere; // what failed builders return
+    KvCache *cache;
+    bool planned;
+    Tensor **steps; // what runs, in order
+    int n_steps;
+    char *memory;
+    size_t memory_bytes;
+    char *scratch; // shared by the steps
+};
+
+/* A new tensor of the graph, contiguous when its shape is set. */
+Tensor *graph_add(Graph *g, const Op *op, DType type);
+/* Builds a node: op's shape rule runs, strides become contiguous unless the rule set them. */
+Tensor *graph_node(Graph *g, const Op *op, const Params *params, Tensor *a, Tensor *b, Tensor *c,
+                   Tensor *d);
+Tensor *graph_view(Graph *g, Tensor *of, const Shape *shape, const int64_t *strides,
+                   int64_t offset);
+/* A contiguous copy of t. */
+Tensor *graph_add_copy(Graph *g, Tensor *t);
+bool graph_plan(Graph *g, Error *err);
+
+/* What the rows of the table call; in run.c, linear.c and attend.c. */
+void run_binary(const Tensor *t);
+void run_scale(const Tensor *t);
+void run_activate(const Tensor *t);
+void run_softmax(const Tensor *t);
+void run_rms_norm(const Tensor *t);
+void run_layer_norm(const Tensor *t);
+void run_embed(const Tensor *t);
+void run_take_rows(const Tensor *t);
+void run_rope_table(const Tensor *t);
+void run_rope(const Tensor *t);
+void run_copy(const Tensor *t);
+bool check_indices(const Tensor *t, Error *err);
+bool check_linear(const Tensor *t, Error *err);
+void run_linear(const Tensor *t);
+size_t scratch_linear(const Tensor *t);
+bool check_attend(const Tensor *t, Error *err);
+void run_attend(const Tensor *t);
+size_t scratch_attend(const Tensor *t);
+
+bool shape_is_sane(const Shape *s);
+void strides_of(const Shape *s, int64_t strides[SHAPE_MAX_RANK]);
+bool tensor_is_contiguous(const Tensor *t);
+/* Rows of t without gaps between the values of a row, and one distance from row to row. */
+bool tensor_has_rows(const Tensor *t, int64_t *stride);
+static inline int64_t tensor_count(const Tensor *t)
+{
+    return shape_count(&t->shape);
+}
+/* Where t's values are while the graph runs. */
+void *tensor_ptr(const Tensor *t);
+static inline float *tensor_f32(const Tensor *t)
+{
+    return tensor_ptr(t);
+}
+static inline int64_t tensor_width(const Tensor *t) // of the last dimension
+{
+    return t->shape.dims[t->shape.rank - 1];
+}
+
+/* Memory for large things: zeroed, page-aligned. Dense: all of it will be used, in huge pages where
+ * the system likes. Sparse: pages are taken as they are touched. */
+typedef enum PagesKind { PAGES_DENSE, PAGES_SPARSE } PagesKind;
+void *pages_new(size_t bytes, PagesKind kind, Error *err);
+void pages_free(void *pages, size_t bytes);
+
+struct Weight {
+    WeightSpec spec;
+    Arena *arena;
+    float *values; // all of it as f32: for vectors, and where an operation wants it so
+    // Packed for linear layers; NULL until one is built.
+    void *packed;
+    size_t packed_bytes;
+    Packing packing;
+    int64_t in, out;
+    bool transposed;
+};
+
+/* Reads all values as f32 unless that is done. */
+bool weight_read(Weight *w, Error *err);
+/* Packs the weight unless it is already, as [out,in] or, transposed, [in,out]. */
+bool weight_pack(Weight *w, bool transposed, Error *err);
+static inline const void *weight_panel(const Weight *w, int64_t panel)
+{
+    return (const char *)w->packed + (size_t)panel * packing_bytes(w->packing, w->in);
+}
+
+/* One sequence of one layer: panels of PANEL positions. Keys [capacity/PANEL][D][PANEL], values
+ * [ceil(D/PANEL)][capacity][PANEL], of one key/value head. */
+typedef struct KvRoom {
+    float *keys, *values;
+    int64_t capacity; // a multiple of PANEL
+} KvRoom;
+KvRoom kv_cache_room(const KvCache *c, int layer, int sequence, int64_t head);
+/* The spans of the current step. */
+const KvSpan *kv_cache_spans(const KvCache *c, size_t *n);
+size_t kv_room_floats(int64_t capacity, int64_t head_dim);
+KvRoom kv_room_at(float *memory, int64_t capacity, int64_t head_dim);
+/* Puts the key and value of one position. */
+void kv_room_put(const KvRoom *room, int64_t head_dim, int64_t position, const float *key,
+                 const float *value);
