@@ -5,6 +5,8 @@
 #include "base/encode.h"
 #include "base/log.h"
 
+#include <errno.h>
+
 const char api_cors_expose[] =
     "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,"
     "Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash,Content-Disposition";
@@ -22,6 +24,9 @@ static const struct {
     {"refs", ref_routes, &ref_routes_n},
     {"upload", upload_routes, &upload_routes_n},
     {"resolve", resolve_routes, &resolve_routes_n},
+    {"git", git_routes, &git_routes_n},
+    {"lfs", lfs_routes, &lfs_routes_n},
+    {"xet", xet_routes, &xet_routes_n},
 };
 
 const RouteTable **api_tables(Api *api)
@@ -104,7 +109,11 @@ void api_error(Request *r, int status, const char *text, const Error *err)
     if (err && (err->code == ERR_NO_REPO || err->code == ERR_GATED) && request_route(r) &&
         api_viewer(r)->by == BY_NOBODY)
         status = 401;
-    if (err && status >= 500 && status != 503) {
+    if (err && err->code == ERR_IO && err->os_errno == ENOSPC) {
+        log_error("disk-full", "path=%.*s error=\"%s\"", STR(request_path(r)), err->text);
+        status = 507;
+        text = "The server's disk is full";
+    } else if (err && status >= 500 && status != 503) {
         // What went wrong inside is for the log; the answer says how to find it there.
         Str id = request_id(r);
         log_error("request", "id=%.*s path=%.*s error=\"%s\"", STR(id), STR(request_path(r)),
@@ -112,7 +121,16 @@ void api_error(Request *r, int status, const char *text, const Error *err)
         text = "Internal error; the server's log has it under this request's id";
     }
     reply_header(r, "X-Error-Message", str_of(text));
+    int access = request_route(r) ? request_route(r)->access : API_ANYBODY;
+    if (status == 401 && (access == API_GIT || access == API_LFS))
+        reply_header(r, "WWW-Authenticate", S("Basic realm=\"hug: your name and a token\""));
+    if (access == API_GIT) {
+        char *line = arena_printf(request_arena(r), "%s\n", text);
+        return reply_bytes(r, status, "text/plain; charset=utf-8", str_of(line));
+    }
     json_t *body = json_pack("{s:o}", "error", json_from_str(str_of(text)));
+    if (access == API_LFS)
+        json_object_set_new(body, "message", json_from_str(str_of(text)));
     reply_json(r, status, body);
     json_decref(body);
 }

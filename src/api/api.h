@@ -37,6 +37,8 @@ enum ApiAccess {
     API_ANYBODY,   // a viewer is found; nobody is welcome too
     API_LOGGED_IN, // nobody gets 401
     API_NO_VIEWER, // not even looked at: the handler knows its caller otherwise, or does not care
+    API_GIT, // as API_ANYBODY, for git: 401 asks for a name and a token, errors are plain text
+    API_LFS, // the same for git-lfs: errors are its JSON
 };
 
 /* All tables of the folder, ending with NULL, with this context. They live as long as the Api. */

@@ -4,9 +4,9 @@
 #include "api/api.h"
 
 extern const Route account_routes[], repo_routes[], info_routes[], tree_routes[], ref_routes[],
-    upload_routes[], resolve_routes[];
+    upload_routes[], resolve_routes[], git_routes[], lfs_routes[], xet_routes[];
 extern const size_t account_routes_n, repo_routes_n, info_routes_n, tree_routes_n, ref_routes_n,
-    upload_routes_n, resolve_routes_n;
+    upload_routes_n, resolve_routes_n, git_routes_n, lfs_routes_n, xet_routes_n;
 
 /* reply_error, but with 422 for what is malformed: a well-formed request that cannot be done. */
 void api_unprocessable(Request *r, Error *err);
@@ -20,3 +20,17 @@ bool api_limit(Request *r, int64_t most, int64_t otherwise, int64_t *out);
 void api_link_next(Request *r, const char *key, Str value);
 /* A repository as the info and list calls show it; see info.c. */
 json_t *entry_json(const RepoEntry *entry);
+
+/* ---- signed.c: what needs no log-in because we signed it ---- */
+
+/* A capability to call METHOD on this URL for a while: adds until= and sign= to "/path?query". The
+ * answer is absolute. */
+const char *api_sign_url(Request *r, const char *method, const char *target, int64_t seconds);
+/* True if the request's own target carries our signature and its time has not passed. */
+bool api_is_signed(Request *r);
+/* Hex of the HMAC of a message under the hub's key for a purpose. */
+const char *api_seal(Request *r, const char *purpose, const char *message);
+
+/* Gives the whole body to `add`, piece by piece. */
+bool api_body_each(Request *r, bool (*add)(void *user, Str bytes, Error *err), void *user,
+                   Error *err);

@@ -15,6 +15,7 @@
 enum {
     CHUNK = 65536,
     TICK_MS = 100,    // how often cancellation is looked at
+    GRACE_MS = 500,   // between asking to end and ending by force
     LOWEST_OURS = 64, // our ends lie above any number that a child may ask for
     MAX_FDS = 16,
 };
@@ -245,8 +246,16 @@ static int finish(Running *r, bool ok)
     pid_t done = 0;
     while (ok && (done = waitpid(r->pid, &raw, WNOHANG)) == 0 && still_wanted(r, NULL))
         usleep(1000);
+    // Asked first: a program may want to remove its locks and temporary files.
+    if (done != r->pid)
+        kill(-r->pid, SIGTERM);
+    for (int ms = 0; done != r->pid && ms < GRACE_MS; ms++) {
+        usleep(1000);
+        done = waitpid(r->pid, &raw, WNOHANG);
+    }
+    if (!ok || done != r->pid)
+        kill(-r->pid, SIGKILL); // what it started and left as well
     if (done != r->pid) {
-        kill(-r->pid, SIGKILL);
         while (waitpid(r->pid, &raw, 0) < 0 && errno == EINTR)
             ;
     }

@@ -36,8 +36,8 @@ bool git_repo_delete(const char *path, Error *err);
 /* ERR_EXISTS when something has the new name. Makes the folders above it. */
 bool git_repo_move(const char *from, const char *to, Error *err);
 
-/* Removes lock files that a killed process left behind. Moves from here do that by themselves; call
- * it before the `git` program is given the repository. */
+/* Removes lock files and half pushes that a killed process left behind. Moves from here do that by
+ * themselves; call it before the `git` program is given the repository. */
 void git_repo_break_locks(const char *path);
 
 /* ---- Revisions and refs ---- */

@@ -11,12 +11,13 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <unistd.h>
 
-enum { LOCK_WAIT_S = 10, LOCK_STALE_S = 60, LOCK_GRACE_S = 2 };
+enum { LOCK_WAIT_S = 10, LOCK_STALE_S = 60, LOCK_GRACE_S = 2, QUARANTINE_S = 24 * 3600 };
 
 /* ---- Locks ---- */
 
@@ -54,8 +55,29 @@ static int remove_stale_below(const char *path, const struct stat *st, int kind,
     return 0;
 }
 
+/* What a killed push left in quarantine: it cannot be finished. */
+static void remove_quarantine(const char *path)
+{
+    char name[4200], inner[4500];
+    struct stat st;
+    snprintf(name, sizeof name, "%s/objects", path);
+    DIR *dir = opendir(name);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (!str_starts(str_of(entry->d_name), S("tmp_objdir-")))
+            continue;
+        snprintf(inner, sizeof inner, "%s/%s", name, entry->d_name);
+        int64_t made = stat(inner, &st) == 0 ? st.st_mtim.tv_sec * NS_PER_S : wall_ns();
+        bool ours = made >= process_start - LOCK_GRACE_S * NS_PER_S;
+        if ((!ours || wall_ns() - made > QUARANTINE_S * NS_PER_S) && file_remove_tree(inner, NULL))
+            log_warn("git-quarantine", "removed=%s", inner);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 void git_repo_break_locks(const char *path)
 {
+    remove_quarantine(path);
     static const char *const names[] = {"HEAD.lock", "packed-refs.lock", "config.lock"};
     char name[4200];
     for (size_t i = 0; i < COUNT(names); i++) {

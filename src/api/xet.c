@@ -1,0 +1,244 @@
+/* xet.c: the upload half of Xet; see blobs/xet.h for what is verified and what is kept.
+ *
+ * The Hub gives out a token for one repository and one user; with it the client sends xorbs and
+ * shards to the CAS, which is under /api/xet of this server. When a shard is accepted its files are
+ * blobs that the repository owns, and the commit that follows names them by sha256. Downloads do
+ * not speak Xet here: nothing that we answer has a Xet hash in it. */
+#include "api/api_internal.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/encode.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "blobs/xet.h"
+
+enum { TOKEN_SECONDS = 3600, SWEEP_DAYS = 28 };
+
+/* ---- Tokens ----
+ * "write~model~owner/name~user~1764000000~HMAC of what stands before". */
+
+static void give_token(Request *r, const char *scope, Access need)
+{
+    Error err = {0};
+    Arena *a = request_arena(r);
+    Repo repo;
+    Str sha;
+    if (!api_repo(r, need, &repo))
+        return;
+    if (!repo_revision(api_of(r)->hub, a, &repo, request_param(r, "rev"), &sha, &err))
+        return reply_error(r, &err);
+    int64_t until = wall_ns() / NS_PER_S + TOKEN_SECONDS;
+    const char *claim =
+        arena_printf(a, "%s~%s~%.*s~%.*s~%lld", scope, repo_kind_info(repo.kind)->name,
+                     STR(repo.full), STR(api_viewer(r)->account.name), (long long)until);
+    const char *token = arena_printf(a, "%s~%s", claim, api_seal(r, "xet-token", claim));
+    const char *url = arena_printf(a, "%s/api/xet", api_url(r));
+    reply_header(r, "X-Xet-Cas-Url", str_of(url));
+    reply_header(r, "X-Xet-Access-Token", str_of(token));
+    reply_headerf(r, "X-Xet-Token-Expiration", "%lld", (long long)until);
+    reply_header(r, "Cache-Control", S("no-store"));
+    api_reply(r, json_pack("{s:s, s:s, s:I}", "casUrl", url, "accessToken", token, "exp",
+                           (json_int_t)until));
+}
+
+/* Once a day, beside everything else: what clients have forgotten is deleted. */
+static void *sweep(void *hub)
+{
+    Error err = {0};
+    pthread_detach(pthread_self());
+    if (!xet_sweep(hub_xet(hub), SWEEP_DAYS * 86400 * NS_PER_S, &err))
+        log_error("xet-sweep", "error=\"%s\"", err.text);
+    return NULL;
+}
+
+static void sweep_daily(Hub *hub)
+{
+    static _Atomic int64_t last_day;
+    int64_t today = wall_ns() / (86400 * NS_PER_S);
+    if (atomic_exchange(&last_day, today) != today)
+        thread_start("xet-sweep", sweep, hub);
+}
+
+static void write_token(Request *r)
+{
+    sweep_daily(api_of(r)->hub);
+    give_token(r, "write", ACCESS_WRITE);
+}
+
+static void read_token(Request *r)
+{
+    give_token(r, "read", ACCESS_READ);
+}
+
+typedef struct Uploader {
+    Hub *hub;
+    Repo repo;
+    Viewer viewer;
+} Uploader;
+
+static bool token_claims(Request *r, Str token, Str claims[5])
+{
+    size_t at = str_rfind_char(token, '~');
+    if (at == SIZE_MAX)
+        return false;
+    Str claim = str_slice(token, 0, at);
+    const char *seal = api_seal(r, "xet-token", arena_cstr(request_arena(r), claim));
+    if (!secret_eq(str_of(seal), str_slice(token, at + 1, token.len)))
+        return false;
+    for (int i = 0; i < 5; i++)
+        if (!str_split(&claim, '~', &claims[i]))
+            return false;
+    int64_t until;
+    return str_to_int(claims[4], 0, INT64_MAX, &until) && wall_ns() / NS_PER_S < until;
+}
+
+/* The user and repository of a write token; the right to write is looked up again each time.
+ * False: it has answered. */
+static bool uploader_of(Request *r, Uploader *out)
+{
+    Error err = {0};
+    Arena *a = request_arena(r);
+    Str header = request_header(r, "Authorization"), claims[5];
+    RepoKind kind;
+    *out = (Uploader){.hub = api_of(r)->hub};
+    if (!str_starts(header, S("Bearer ")) ||
+        !token_claims(r, str_trim(str_slice(header, 7, header.len)), claims)) {
+        reply_failure(r, 401, "The Xet token is not valid, or no longer: ask for a new one");
+        return false;
+    }
+    if (!str_eq(claims[0], S("write"))) {
+        reply_failure(r, 403, "This Xet token is for reading");
+        return false;
+    }
+    if (!repo_kind_parse(claims[1], &kind) ||
+        !viewer_of_user(out->hub, a, claims[3], &out->viewer, &err) ||
+        !repo_find(out->hub, a, &out->viewer, kind, claims[2], ACCESS_WRITE, &out->repo, &err)) {
+        reply_error(r, &err);
+        return false;
+    }
+    return true;
+}
+
+static XetScope scope_of(const Uploader *u)
+{
+    return (XetScope){.user = u->viewer.account.id, .repo = u->repo.id};
+}
+
+/* ---- Xorbs ---- */
+
+static bool add_to_xorb(void *user, Str bytes, Error *err)
+{
+    return xorb_writer_add(user, bytes, err);
+}
+
+static void post_xorb(Request *r)
+{
+    Error err = {0};
+    Uploader u;
+    bool inserted;
+    if (!uploader_of(r, &u))
+        return;
+    XetScope scope = scope_of(&u);
+    AUTO(xorb_writer_free)
+    XorbWriter *w = xorb_writer_new(hub_xet(u.hub), &scope, request_param(r, "hash"), &err);
+    if (!w || !api_body_each(r, add_to_xorb, w, &err) || !xorb_writer_finish(w, &inserted, &err))
+        return reply_error(r, &err);
+    api_reply(r, json_pack("{s:b}", "was_inserted", inserted));
+}
+
+/* ---- Shards ---- */
+
+/* The blobs are stored and verified: now the repository owns them. */
+static bool accept_shard(Request *r, const Uploader *u, ShardParams *p, Error *err)
+{
+    XetFile *files;
+    size_t n;
+    p->scope = scope_of(u);
+    if (!xet_shard_accept(hub_xet(u->hub), p, request_arena(r), &files, &n, err))
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!repo_grant_blob(u->hub, &u->repo, &u->viewer, str_of(files[i].sha256), files[i].size,
+                             err))
+            return NULL;
+    log_info("xet-shard", "repo=%.*s user=%.*s files=%zu", STR(u->repo.full),
+             STR(u->viewer.account.name), n);
+    return true;
+}
+
+static bool still_there(void *user, int64_t done, int64_t total)
+{
+    return !request_gone(user);
+}
+
+static void post_shard(Request *r)
+{
+    Error err = {0};
+    Uploader u;
+    ShardParams p = {.progress = still_there, .user = r};
+    if (!uploader_of(r, &u))
+        return;
+    if (!request_body(r, SHARD_MAX_SIZE, &p.bytes, &err) || !accept_shard(r, &u, &p, &err))
+        return reply_error(r, &err);
+    api_reply(r, json_pack("{s:i}", "result", 1));
+}
+
+/* Version 2 tells how far it is, one JSON object a line: a large file takes longer than clients
+ * wait in silence. */
+static bool write_event(Request *r, json_t *event)
+{
+    AUTO_BUF line;
+    buf_init(&line, 0);
+    json_write(&line, event);
+    json_decref(event);
+    buf_add_char(&line, '\n');
+    return reply_write(r, buf_str(&line), NULL);
+}
+
+static bool tell_progress(void *user, int64_t done, int64_t total)
+{
+    return write_event(user, json_pack("{s:s, s:I, s:I}", "type", "validating", "verified",
+                                       (json_int_t)done, "total", (json_int_t)total));
+}
+
+static void post_shard_v2(Request *r)
+{
+    Error err = {0};
+    Uploader u;
+    ShardParams p = {.progress = tell_progress, .user = r};
+    if (!uploader_of(r, &u))
+        return;
+    if (!request_body(r, SHARD_MAX_SIZE, &p.bytes, &err))
+        return reply_error(r, &err);
+    if (!reply_stream(r, 200, "application/x-ndjson"))
+        return;
+    if (!accept_shard(r, &u, &p, &err))
+        write_event(r, json_pack("{s:s, s:o}", "type", "error", "message",
+                                 json_from_str(str_of(err.text))));
+    else
+        write_event(r, json_pack("{s:s, s:i}", "type", "result", "result", 1));
+}
+
+/* We help nobody to find chunks that others have sent, and take xorbs directly. */
+static void not_here(Request *r)
+{
+    reply_failure(r, 404, "Not found");
+}
+
+const Route xet_routes[] = {
+    {"GET", "/api/{kind}/{owner}/{name}/xet-write-token/{rev}", write_token,
+     .access = API_LOGGED_IN, .summary = "Xet: a token for uploads"},
+    {"GET", "/api/{kind}/{owner}/{name}/xet-read-token/{rev}", read_token,
+     .summary = "Xet: a token for reading"},
+    {"POST", "/api/xet/v1/xorbs/default/{hash}", post_xorb, .flags = ROUTE_RAW,
+     .access = API_NO_VIEWER, .max_body = XORB_MAX_SIZE, .summary = "Xet: upload a xorb"},
+    {"POST", "/api/xet/v1/shards", post_shard, .access = API_NO_VIEWER, .max_body = SHARD_MAX_SIZE,
+     .summary = "Xet: upload a shard"},
+    {"POST", "/api/xet/v2/shards", post_shard_v2, .access = API_NO_VIEWER,
+     .max_body = SHARD_MAX_SIZE, .summary = "Xet: upload a shard, with progress"},
+    {"GET", "/api/xet/v1/chunks/{space}/{hash}", not_here, .access = API_NO_VIEWER,
+     .summary = "Xet: global deduplication (none)"},
+    {"POST", "/api/xet/v1/xorb-grants/{space}/{hash}", not_here, .access = API_NO_VIEWER,
+     .summary = "Xet: where to put a xorb (here)"},
+};
+const size_t xet_routes_n = COUNT(xet_routes);
