@@ -1,5 +1,5 @@
 /* api.c: the tables of the API, who asks, errors, and helpers of all handlers; see api.h. */
-#include "api/api_internal.h"
+#include "api/inference_internal.h"
 
 #include "base/clock.h"
 #include "base/encode.h"
@@ -9,24 +9,17 @@
 
 const char api_cors_expose[] =
     "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,"
-    "Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash,Content-Disposition";
+    "Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash,Content-Disposition,"
+    "X-Compute-Type,X-Compute-Time,X-Compute-Characters,X-Sha,X-HF-Warning";
 
-/* Each file's routes: add a row to add a file. */
 static const struct {
     const char *name;
     const Route *routes;
     const size_t *n;
 } files[] = {
-    {"accounts", account_routes, &account_routes_n},
-    {"repos", repo_routes, &repo_routes_n},
-    {"info", info_routes, &info_routes_n},
-    {"tree", tree_routes, &tree_routes_n},
-    {"refs", ref_routes, &ref_routes_n},
-    {"upload", upload_routes, &upload_routes_n},
-    {"resolve", resolve_routes, &resolve_routes_n},
-    {"git", git_routes, &git_routes_n},
-    {"lfs", lfs_routes, &lfs_routes_n},
-    {"xet", xet_routes, &xet_routes_n},
+#define X(name) {#name, name##_routes, &name##_routes_n},
+    API_FILES(X)
+#undef X
 };
 
 const RouteTable **api_tables(Api *api)
@@ -128,7 +121,7 @@ void api_error(Request *r, int status, const char *text, const Error *err)
         char *line = arena_printf(request_arena(r), "%s\n", text);
         return reply_bytes(r, status, "text/plain; charset=utf-8", str_of(line));
     }
-    json_t *body = json_pack("{s:o}", "error", json_from_str(str_of(text)));
+    json_t *body = inference_error_json(r, status, NULL, NULL, text);
     if (access == API_LFS)
         json_object_set_new(body, "message", json_from_str(str_of(text)));
     reply_json(r, status, body);

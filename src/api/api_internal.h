@@ -3,10 +3,25 @@
 
 #include "api/api.h"
 
-extern const Route account_routes[], repo_routes[], info_routes[], tree_routes[], ref_routes[],
-    upload_routes[], resolve_routes[], git_routes[], lfs_routes[], xet_routes[];
-extern const size_t account_routes_n, repo_routes_n, info_routes_n, tree_routes_n, ref_routes_n,
-    upload_routes_n, resolve_routes_n, git_routes_n, lfs_routes_n, xet_routes_n;
+/* Each has a file with NAME_routes and NAME_routes_n: add a line to add a file. */
+#define API_FILES(X)                                                                               \
+    X(account)                                                                                     \
+    X(repo)                                                                                        \
+    X(info)                                                                                        \
+    X(tree)                                                                                        \
+    X(ref)                                                                                         \
+    X(upload)                                                                                      \
+    X(resolve)                                                                                     \
+    X(git)                                                                                         \
+    X(lfs)                                                                                         \
+    X(xet)                                                                                         \
+    X(inference)                                                                                   \
+    X(openai)
+#define X(name)                                                                                    \
+    extern const Route name##_routes[];                                                            \
+    extern const size_t name##_routes_n;
+API_FILES(X)
+#undef X
 
 /* reply_error, but with 422 for what is malformed: a well-formed request that cannot be done. */
 void api_unprocessable(Request *r, Error *err);

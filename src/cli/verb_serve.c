@@ -140,7 +140,8 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     const char *password = NULL;
     if (!first_account(hub, a, &password, err))
         return false;
-    Api api = {.hub = hub, .url = o->url};
+    AUTO(pool_free) Pool *pool = pool_new(&(PoolOptions){.memory = o->model_memory});
+    Api api = {.hub = hub, .pool = pool, .url = o->url};
     ServerOptions options = {.listen = o->listen,
                              .tables = all_tables(a, &api),
                              .workers = (int)o->workers,

@@ -1,5 +1,4 @@
 /* reply.c: what a handler answers: headers, bytes, streams, events; see server.h. */
-#include "base/log.h"
 #include "net/server_internal.h"
 
 #include <unistd.h>
@@ -119,11 +118,7 @@ static void answer_failure(Request *r, int status, const char *text, const Error
 
 void reply_error(Request *r, const Error *err)
 {
-    int status = error_http_status(err->code);
-    if (status == 500) // the end of the chain: here it is logged, once
-        log_error("request", "id=%.*s path=%.*s at=%s:%d error=\"%s\"", STR(r->id), STR(r->path),
-                  err->file ? err->file : "?", err->line, err->text);
-    answer_failure(r, status, err->text, err);
+    answer_failure(r, error_http_status(err->code), err->text, err);
 }
 
 void reply_failure(Request *r, int status, const char *text)

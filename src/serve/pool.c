@@ -44,7 +44,7 @@ struct Job {
     Pool *pool;
     Entry *entry;
     json_t *inputs, *parameters;
-    bool want_tokens;
+    bool want_tokens, hide_stop;
     atomic_bool cancelled;
     atomic_int state;
     const Task *task;
@@ -215,6 +215,7 @@ static Job *job_new(Pool *pool, const JobSpec *spec)
     job->inputs = json_deep_copy(spec->inputs);
     job->parameters = spec->parameters ? json_deep_copy(spec->parameters) : NULL;
     job->want_tokens = spec->want_tokens;
+    job->hide_stop = spec->hide_stop;
     job->last = &job->first;
     pthread_mutex_init(&job->lock, NULL);
     pthread_condattr_t monotonic;
@@ -440,6 +441,7 @@ static void run_job(Pool *pool, Job *job)
     json_t *answer = NULL;
     job->call = (TaskCall){.on_token = add_event,
                            .context = job,
+                           .hide_stop = job->hide_stop,
                            .cancelled = &job->cancelled,
                            .warnings = json_array()};
     int64_t begin = clock_ns();

@@ -65,6 +65,7 @@ typedef struct JobSpec {
     ModelKey model;
     const json_t *inputs, *parameters; // as pipeline_run takes them; the job keeps copies
     bool want_tokens;                  // JOB_TOKEN events
+    bool hide_stop;                    // as TaskCall's
 } JobSpec;
 
 /* ERR_BUSY when too many jobs wait. Loading begins at once if needed. */
