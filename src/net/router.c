@@ -246,8 +246,10 @@ static bool decode_segment(Arena *a, Str raw, Str *out, Error *err)
             return false;
         *out = arena_str(a, buf_str(&text));
     }
-    if (str_eq(*out, S(".")) || str_eq(*out, S("..")))
-        return fail(err, ERR_INVALID, "path: a '%.*s' segment", STR(*out));
+    Str left = *out, piece; // "%2F" may have brought more pieces
+    while (left.len && str_split(&left, '/', &piece))
+        if (str_eq(piece, S(".")) || str_eq(piece, S("..")))
+            return fail(err, ERR_INVALID, "path: a '%.*s' segment", STR(piece));
     if (!str_is_utf8(*out) || (out->len && memchr(out->ptr, 0, out->len)))
         return fail(err, ERR_INVALID, "path: not UTF-8 text");
     return true;

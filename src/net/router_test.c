@@ -93,6 +93,7 @@ static void test_refuses_hostile_paths(void **state)
 {
     assert_string_equal(found("GET", "/static/../etc/passwd"), "error: path: a '..' segment");
     assert_string_equal(found("GET", "/static/%2e%2E/x"), "error: path: a '..' segment");
+    assert_string_equal(found("GET", "/static/a%2F..%2Fb"), "error: path: a '..' segment");
     assert_string_equal(found("GET", "/static/%zz"),
                         "error: URL: offset 0: broken percent-encoding");
     assert_string_equal(found("GET", "/static/a%00b"), "error: URL: offset 3: NUL byte");
