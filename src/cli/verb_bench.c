@@ -1,7 +1,10 @@
 /* verb_bench.c: `hug bench`: speeds, by what is measured. */
 #include "cli/bench.h"
 
+extern const Verb bench_generate;
+
 const Verb *const benches[] = {
+    &bench_generate,
     NULL,
 };
 

@@ -4,6 +4,7 @@
 #define VERBS(X)                                                                                   \
     X(verb_serve)                                                                                  \
     X(verb_admin)                                                                                  \
+    X(verb_generate)                                                                               \
     X(verb_tokenize)                                                                               \
     X(verb_download)                                                                               \
     X(verb_upload)                                                                                 \
