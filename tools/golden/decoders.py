@@ -3,6 +3,7 @@
 
     $(tools/venv) tools/golden/decoders.py [NAME...]        without names: all
 
+llama.gguf and gpt2.gguf are the same tensors as those folders', stored as that format has them.
 Each folder holds config.json, model.safetensors and golden.safetensors:
   prompts [20,40] i64 (padded with -1), tokens [20,64] i64 (greedy), logits [20,V] f32 (behind the
   prompt), margins [20,64] f32 (how far the second-best token was behind at each step); the versions
@@ -12,6 +13,7 @@ Each folder holds config.json, model.safetensors and golden.safetensors:
 import sys
 from pathlib import Path
 
+import gguf
 import numpy as np
 import torch
 import transformers
@@ -92,6 +94,42 @@ def record(model, vocab, seed):
     return dict(prompts=prompts, tokens=tokens, logits=logits, margins=margins)
 
 
+def interleave(rows, heads):
+    """The order of q's and k's rows in GGUF: within each head the halves alternate."""
+    return rows.reshape(heads, 2, -1, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def write_gguf(name, arch):
+    tensors = load_file(root / name / 'model.safetensors')
+    w = gguf.GGUFWriter(root / f'{name}.gguf', name)
+    hf = transformers.AutoConfig.from_pretrained(root / name)
+    w.add_context_length(hf.max_position_embeddings)
+    w.add_embedding_length(hf.hidden_size)
+    w.add_block_count(hf.num_hidden_layers)
+    w.add_head_count(hf.num_attention_heads)
+    if name == 'llama':
+        w.add_feed_forward_length(hf.intermediate_size)
+        w.add_head_count_kv(hf.num_key_value_heads)
+        w.add_layer_norm_rms_eps(hf.rms_norm_eps)
+        w.add_rope_freq_base(10000.0)
+    else:
+        w.add_feed_forward_length(4 * hf.hidden_size)
+        w.add_layer_norm_eps(hf.layer_norm_epsilon)
+    names = gguf.get_tensor_name_map(arch, hf.num_hidden_layers)
+    for key, value in tensors.items():
+        if 'q_proj' in key:
+            value = interleave(value, hf.num_attention_heads)
+        if 'k_proj' in key:
+            value = interleave(value, hf.num_key_value_heads)
+        if name == 'gpt2' and value.ndim == 2 and '.h.' in key:
+            value = value.T
+        w.add_tensor(names.get_name(key, ('.weight', '.bias')), np.ascontiguousarray(value))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 def make(name, seed):
     config_class, arguments, change = cases[name]
     model = transformers.AutoModelForCausalLM.from_config(config_class(**arguments)).float().eval()
@@ -114,3 +152,6 @@ def make(name, seed):
 
 for name in sys.argv[1:] or cases:
     next(seed for seed in range(1, 100) if make(name, seed))
+for name, arch in (('llama', gguf.MODEL_ARCH.LLAMA), ('gpt2', gguf.MODEL_ARCH.GPT2)):
+    if name in (sys.argv[1:] or cases):
+        write_gguf(name, arch)
