@@ -131,6 +131,31 @@ static void test_planned_memory_gives_what_separate_memory_gives(void **state)
     assert_memory_equal(results[0], results[1], sizeof results[0]);
 }
 
+/* Two layers that meet in a product: only one of them may end there. */
+static void test_a_gated_pair_is_fused_once(void **state)
+{
+    Error err = {0};
+    enum { T = 3, E = 20, F = 40 };
+    float results[2][T * F];
+    for (int keep_all = 0; keep_all < 2; keep_all++) {
+        source = random_of(8);
+        AUTO(arena_free) Arena *a = arena_new(0);
+        AUTO(graph_free) Graph *g = graph_new();
+        Tensor *x = input_of(g, SHAPE(1, T, E));
+        Weight *w = weight_of(a, DTYPE_F32, SHAPE(F, E), filled(a, F * E));
+        Weight *v = weight_of(a, DTYPE_F32, SHAPE(F, E), filled(a, F * E));
+        Tensor *gate = op_linear(g, x, op_weight(g, w), NULL);
+        Tensor *y = op_mul(g, op_silu(g, gate), op_linear(g, x, op_weight(g, v), NULL));
+        if (keep_all)
+            graph_output(g, gate);
+        y = graph_output(g, y);
+        assert_ok(graph_run(g, &err));
+        memcpy(results[keep_all], tensor_data(y), sizeof results[0]);
+    }
+    for (int i = 0; i < T * F; i++)
+        assert_true(fabsf(results[0][i] - results[1][i]) <= 1e-6f * fabsf(results[1][i]));
+}
+
 static void test_a_graph_remembers_its_first_failure(void **state)
 {
     Error err = {0};
@@ -380,15 +405,15 @@ int main(void)
     for (int level = CPU_PLAIN; level <= (int)cpu_detect(); level++) {
         kernels_choose((CpuLevel)level);
         printf("kernels: %s\n", kernels()->name);
-        failed +=
-            RUN(test_linear_layers_multiply_and_fuse_what_follows,
-                test_a_transposed_weight_gives_the_same_layer,
-                test_planned_memory_gives_what_separate_memory_gives,
-                test_a_graph_remembers_its_first_failure, test_indices_are_checked_before_the_run,
-                test_weights_without_data_can_be_listed_but_not_run,
-                test_attention_agrees_with_the_formula, test_attention_may_look_at_everything,
-                test_a_cache_continues_each_sequence, test_a_cache_that_does_not_fit_is_refused,
-                test_rotation_turns_pairs_by_position, test_cancelling_leaves_the_cache_as_it_was);
+        failed += RUN(
+            test_linear_layers_multiply_and_fuse_what_follows,
+            test_a_transposed_weight_gives_the_same_layer,
+            test_planned_memory_gives_what_separate_memory_gives, test_a_gated_pair_is_fused_once,
+            test_a_graph_remembers_its_first_failure, test_indices_are_checked_before_the_run,
+            test_weights_without_data_can_be_listed_but_not_run,
+            test_attention_agrees_with_the_formula, test_attention_may_look_at_everything,
+            test_a_cache_continues_each_sequence, test_a_cache_that_does_not_fit_is_refused,
+            test_rotation_turns_pairs_by_position, test_cancelling_leaves_the_cache_as_it_was);
     }
     return failed;
 }
