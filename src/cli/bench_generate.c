@@ -2,7 +2,7 @@
 #include "cli/bench.h"
 
 #include "base/clock.h"
-#include "cli/model.h"
+#include "fetch/fetch.h"
 #include "generate/generate.h"
 
 #include <sys/resource.h>
@@ -85,7 +85,7 @@ static bool run(int n, char **args, Error *err)
         return fail(err, ERR_UNSUPPORTED, "--batch %lld: one sequence at a time so far",
                     (long long)o.batch);
     AUTO(arena_free) Arena *a = arena_new(0);
-    const char *path = model_path(a, args[1], err);
+    const char *path = fetch_model(a, args[1], err);
     Figures f = {.prefill_ns = INT64_MAX, .decode_ns = INT64_MAX};
     if (!path || !measure(path, &o, a, &f, err))
         return false;

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
-#include "cli/model.h"
+#include "fetch/fetch.h"
 #include "generate/generate.h"
 
 #include <signal.h>
@@ -236,7 +236,7 @@ static bool run_job(Job *j, Error *err)
 
 static bool load(Job *j, const char *model, const char *prompt, Error *err)
 {
-    j->path = model_path(j->arena, model, err);
+    j->path = fetch_model(j->arena, model, err);
     if (!j->path || !read_prompt(j, prompt, err))
         return false;
     int64_t began = clock_ns();
