@@ -5,6 +5,8 @@
     X(verb_serve)                                                                                  \
     X(verb_admin)                                                                                  \
     X(verb_generate)                                                                               \
+    X(verb_run)                                                                                    \
+    X(verb_chat)                                                                                   \
     X(verb_tokenize)                                                                               \
     X(verb_download)                                                                               \
     X(verb_upload)                                                                                 \
