@@ -4,8 +4,11 @@
 #include <pthread.h>
 
 static const Kernels *const sets[] = {
-    &kernels_plain,
-    NULL,
+#if defined(__x86_64__)
+    &kernels_avx512bf16, &kernels_avx512,
+    &kernels_avx2,
+#endif
+    &kernels_plain,      NULL,
 };
 
 const Kernels *const *kernel_sets(void)

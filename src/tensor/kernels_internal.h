@@ -80,7 +80,7 @@ typedef struct Kernels {
     /* The same in bf16: a [k/2,rows,2], b a PACK_BF16 panel; k even. Sums in f32. */
     void (*tile_bf16)(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
                       int64_t stride);
-    /* out [PANEL] = x [k] . panel; sums [k/BLOCK] are those of each block of x. */
+    /* out [PANEL] = x [k] . panel; sums [k/16] are those of each 16 values of x. */
     void (*gemv[PACK_COUNT])(int64_t k, const float *x, const float *sums, const void *panel,
                              float *out);
     /* The panel's exact values as f32 [k,PANEL]. */

@@ -47,7 +47,7 @@ static Linear linear_of(const Tensor *t)
 
 static size_t packed_floats(const Linear *l)
 {
-    return l->rows == 1 ? (size_t)(l->in / BLOCK + 1) : (size_t)(l->rows * even(l->in));
+    return l->rows == 1 ? (size_t)(l->in / 16 + 1) : (size_t)(l->rows * even(l->in));
 }
 
 static bool unpacks(const Linear *l)
@@ -92,11 +92,12 @@ static void gemv_range(void *context, int64_t from, int64_t to)
 
 static void run_gemv(Linear *l)
 {
-    for (int64_t b = 0; b < l->in / BLOCK; b++) {
+    enum { RUN = 16 };
+    for (int64_t i = 0; i < l->in / RUN; i++) {
         float sum = 0;
-        for (int i = 0; i < BLOCK; i++)
-            sum += l->x[b * BLOCK + i];
-        l->sums[b] = sum;
+        for (int j = 0; j < RUN; j++)
+            sum += l->x[i * RUN + j];
+        l->sums[i] = sum;
     }
     int64_t bytes = (int64_t)packing_bytes(l->w->packing, l->in);
     pool_ranges(l->panels, MAX(1, GEMV_BYTES / bytes), gemv_range, l);

@@ -8,12 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
-#include <errno.h>
 #include <linux/futex.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -115,36 +112,15 @@ static void *worker(void *context)
     return NULL;
 }
 
-static int wanted_threads(void)
+static void pool_start(void)
 {
-    cpu_set_t set;
-    int64_t n = 1;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        n = CPU_COUNT(&set);
+    int64_t n = thread_cpus();
     const char *text = getenv("HUG_THREADS");
     if (text && *text && !str_to_int(str_of(text), 1, MAX_THREADS, &n))
         log_warn("threads_unknown", "HUG_THREADS=%s", text);
-    return (int)MIN(n, MAX_THREADS);
-}
-
-/* Signals belong to the program's own threads. */
-static void pool_start(void)
-{
-    pool.threads = wanted_threads();
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 1; i < pool.threads; i++) {
-        pthread_t thread;
-        if (pthread_create(&thread, NULL, worker, (void *)(intptr_t)i) != 0) {
-            log_warn("threads_fewer", "wanted=%d got=%d", pool.threads, i);
-            pool.threads = i;
-            break;
-        }
-        pthread_setname_np(thread, "hug-kernel");
-        pthread_detach(thread);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pool.threads = (int)MIN(n, MAX_THREADS);
+    for (int i = 1; i < pool.threads; i++)
+        pthread_detach(thread_start("hug-kernel", worker, (void *)(intptr_t)i));
 }
 
 int pool_threads(void)

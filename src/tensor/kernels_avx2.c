@@ -1,0 +1,40 @@
+/* kernels_avx2.c: the vector kernels on AVX2 with FMA and F16C: 8 lanes, 16 registers. */
+#include <immintrin.h>
+#include <stdint.h>
+
+typedef float Vec __attribute__((vector_size(32)));
+typedef int32_t Ints __attribute__((vector_size(32)));
+typedef uint32_t Words __attribute__((vector_size(32)));
+enum { LANE = 8, TILE_ROWS = 6 };
+
+#define splat(x) _mm256_set1_ps(x)
+#define madd(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define min2(a, b) _mm256_min_ps(a, b)
+#define max2(a, b) _mm256_max_ps(a, b)
+#define load_f16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define load_u8(p)                                                                                 \
+    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#define load_i8(p)                                                                                 \
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#define nibble(words) __builtin_convertvector((Ints)((words)&15U), Vec)
+#define lane_numbers() ((Ints){0, 1, 2, 3, 4, 5, 6, 7})
+
+static inline float total(Vec v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+static inline float largest(Vec v)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+#include "tensor/kernels_vector.inc"
+#include "tensor/kernels_x86.inc"
+
+const Kernels kernels_avx2 = {
+    .name = "avx2", .needs = CPU_AVX2, .pack_rows = pack_rows, VECTOR_KERNELS};

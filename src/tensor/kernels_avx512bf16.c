@@ -1,0 +1,80 @@
+/* kernels_avx512bf16.c: products of bf16 pairs by AVX512_BF16; all else is kernels_avx512.c's,
+ * whose number of tile rows this must share. */
+#include "tensor/pack_internal.h"
+
+#include <immintrin.h>
+
+enum { TILE_ROWS = 12, LANE = 16 };
+
+static inline __attribute__((always_inline)) void
+tile_of(const int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out, int64_t stride)
+{
+    __m512 sums[TILE_ROWS][2] = {0};
+    for (int64_t i = 0; i < k / 2; i++) {
+        __m512bh b0 = (__m512bh)_mm512_loadu_si512(b + i * 2 * PANEL);
+        __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + i * 2 * PANEL + 2 * LANE);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            int32_t pair;
+            memcpy(&pair, a + (i * rows + r) * 2, sizeof pair);
+            __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+            sums[r][0] = _mm512_dpbf16_ps(sums[r][0], x, b0);
+            sums[r][1] = _mm512_dpbf16_ps(sums[r][1], x, b1);
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        _mm512_storeu_ps(out + r * stride, sums[r][0]);
+        _mm512_storeu_ps(out + r * stride + LANE, sums[r][1]);
+    }
+}
+
+static void tile_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
+                      int64_t stride)
+{
+    switch (rows) {
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        tile_of(n, k, a, b, out, stride);                                                          \
+        break;
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+        CASE(7)
+        CASE(8)
+        CASE(9)
+        CASE(10)
+        CASE(11)
+        CASE(12)
+#undef CASE
+    }
+}
+
+/* Rounds runs of each row to pairs, then turns the pairs as pack_rows turns values. */
+static void pack_rows_bf16(int rows, int64_t k, const float *src, int64_t stride, uint16_t *dst)
+{
+    enum { RUN = 64 };
+    uint16_t halves[MAX_ROWS][RUN];
+    for (int64_t i = 0; i < k; i += RUN) {
+        int n = (int)MIN(RUN, k - i);
+        memset(halves, 0, sizeof halves);
+        for (int r = 0; r < rows; r++)
+            for (int j = 0; j < n; j += LANE) {
+                __mmask16 there = (__mmask16)((1U << MIN(LANE, n - j)) - 1);
+                __m512 x = _mm512_maskz_loadu_ps(there, src + r * stride + i + j);
+                __m256bh h = _mm512_cvtneps_pbh(x);
+                memcpy(&halves[r][j], &h, sizeof h);
+            }
+        for (int j = 0; j < n; j += 2)
+            for (int r = 0; r < rows; r++)
+                memcpy(dst + ((i + j) / 2 * rows + r) * 2, &halves[r][j], 2 * sizeof *dst);
+    }
+}
+
+const Kernels kernels_avx512bf16 = {.name = "avx512bf16",
+                                    .needs = CPU_AVX512BF16,
+                                    .tile_bf16 = tile_bf16,
+                                    .pack_rows_bf16 = pack_rows_bf16};

@@ -1,0 +1,266 @@
+/* Each kernel of each set that this processor can run, against its plain twin, on awkward sizes.
+ *
+ * Unpacked weights must be equal to the last bit. Sums may be taken in another order, so they may
+ * differ by some 2^-24 of the sum of magnitudes; functions of one variable by a few units of the
+ * last place of their largest intermediate. */
+#include "base/random.h"
+#include "base/test.h"
+#include "tensor/pack_internal.h"
+
+#include <math.h>
+
+static const int sizes[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257, 768};
+enum { MOST = 768 };
+static Random source;
+static const Kernels *set; // under test
+
+static void fill(float *x, int64_t n, float scale)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (float)(random_unit(&source) * 2 - 1) * scale;
+}
+
+static void assert_near(const char *what, int64_t size, int64_t i, float seen, float plain,
+                        float allowed)
+{
+    if (!(fabsf(seen - plain) <= allowed) && !(isnan(seen) && isnan(plain)) && seen != plain)
+        fail_msg("%s.%s of %lld: value %lld is %.9g, plain %.9g", set->name, what, (long long)size,
+                 (long long)i, (double)seen, (double)plain);
+}
+
+static void assert_all_near(const char *what, int64_t n, const float *seen, const float *plain,
+                            float absolute, float relative)
+{
+    for (int64_t i = 0; i < n; i++)
+        assert_near(what, n, i, seen[i], plain[i], absolute + relative * fabsf(plain[i]));
+}
+
+static void test_tiles_multiply(void **state)
+{
+    static float a[MOST * MAX_ROWS], b[MOST * PANEL];
+    float seen[MAX_ROWS * 2 * PANEL], plain[MAX_ROWS * 2 * PANEL];
+    for (size_t s = 0; set->tile && s < COUNT(sizes); s++)
+        for (int rows = 1; rows <= set->tile_rows; rows++) {
+            fill(a, sizes[s] * rows, 1);
+            fill(b, sizes[s] * PANEL, 1);
+            memset(seen, 0, sizeof seen);
+            memset(plain, 0, sizeof plain);
+            set->tile(rows, sizes[s], a, b, seen, 2 * PANEL);
+            kernels_plain.tile(rows, sizes[s], a, b, plain, 2 * PANEL);
+            assert_all_near("tile", COUNT(seen), seen, plain, 1e-7F * (float)sizes[s], 0);
+        }
+}
+
+static void test_bf16_tiles_multiply(void **state)
+{
+    static float x[MAX_ROWS * MOST], w[MOST];
+    static uint16_t a[2][(MOST + 2) * MAX_ROWS], b[(MOST + 2) * PANEL];
+    float seen[MAX_ROWS * PANEL], plain[MAX_ROWS * PANEL];
+    for (size_t s = 0; set->tile_bf16 && s < COUNT(sizes); s++)
+        for (int rows = 1; rows <= 12 && (!set->tile_rows || rows <= set->tile_rows); rows++) {
+            int k = sizes[s], even = k + k % 2;
+            fill(x, rows * k, 1);
+            kernels_plain.pack_rows_bf16(rows, k, x, k, a[0]);
+            memcpy(a[1], a[0], sizeof a[0]);
+            if (set->pack_rows_bf16) {
+                set->pack_rows_bf16(rows, k, x, k, a[1]);
+                assert_memory_equal(a[0], a[1], (size_t)(even * rows) * sizeof **a);
+            }
+            memset(b, 0, sizeof b);
+            for (int row = 0; row < PANEL; row++) {
+                uint16_t stored[MOST];
+                fill(w, k, 1);
+                (void)dtype_from_f32(DTYPE_BF16, w, stored, k, NULL);
+                pack_row(PACK_BF16, stored, k, row, b);
+            }
+            set->tile_bf16(rows, even, a[1], b, seen, PANEL);
+            kernels_plain.tile_bf16(rows, even, a[0], b, plain, PANEL);
+            assert_all_near("tile_bf16", rows * PANEL, seen, plain, 1e-7F * (float)k, 0);
+        }
+}
+
+/* One stored row of random values; K-quants, which we do not write, from random bits with scales of
+ * a sane size. */
+static void random_stored(DType type, int64_t n, uint8_t *out)
+{
+    static float x[4 * MOST];
+    const DTypeInfo *info = dtype_info(type);
+    fill(x, n, 1);
+    if (dtype_from_f32(type, x, out, n, NULL))
+        return;
+    for (int64_t b = 0; b < n / info->block; b++, out += info->bytes) {
+        for (int i = 0; i < info->bytes; i++)
+            out[i] = (uint8_t)random_next(&source);
+        uint16_t d = f32_to_f16((float)random_unit(&source) * 0.01F);
+        memcpy(out + (type == DTYPE_Q6_K ? 208 : 0), &d, sizeof d);
+        if (type != DTYPE_Q6_K)
+            memcpy(out + 2, &d, sizeof d);
+    }
+}
+
+static void test_packed_weights_keep_their_values_and_multiply(void **state)
+{
+    static float x[MOST], sums[MOST / 16], unpacked[(MOST + 1) * PANEL], plain[MOST * PANEL];
+    static uint8_t stored[MOST * 4], panel[(MOST + 1) * PANEL * 4] __attribute__((aligned(64)));
+    for (int type = 0; type < DTYPE_COUNT; type++)
+        for (size_t s = 0; s < COUNT(sizes); s++) {
+            int64_t k = sizes[s];
+            Packing packing;
+            if (!packing_of((DType)type, &packing) || k % dtype_info((DType)type)->block != 0 ||
+                !set->gemv[packing])
+                continue;
+            memset(panel, 0, sizeof panel);
+            for (int row = 0; row < PANEL - 1; row++) { // the last row stays empty
+                random_stored((DType)type, k, stored);
+                pack_row(packing, stored, k, row, panel);
+                dtype_to_f32((DType)type, stored, x, k);
+                kernels_plain.unpack[packing](k, panel, plain);
+                for (int64_t i = 0; i < k; i++)
+                    assert_near("pack", k, i, plain[i * PANEL + row], x[i], 0);
+            }
+            if (set->unpack[packing]) {
+                set->unpack[packing](k, panel, unpacked);
+                assert_all_near(dtype_name((DType)type), k * PANEL, unpacked, plain, 0, 0);
+            }
+            fill(x, k, 1);
+            for (int64_t i = 0; i < k / 16; i++) {
+                sums[i] = 0;
+                for (int j = 0; j < 16; j++)
+                    sums[i] += x[i * 16 + j];
+            }
+            float seen[PANEL], expected[PANEL], most = 0;
+            set->gemv[packing](k, x, sums, panel, seen);
+            kernels_plain.gemv[packing](k, x, sums, panel, expected);
+            for (int64_t i = 0; i < k * PANEL; i++)
+                most = MAX(most, fabsf(plain[i]));
+            assert_all_near(dtype_name((DType)type), PANEL, seen, expected, 4e-7F * most * (float)k,
+                            0);
+        }
+}
+
+static void test_rows_are_turned(void **state)
+{
+    static float src[MAX_ROWS * (MOST + 5)], seen[MAX_ROWS * MOST], plain[MAX_ROWS * MOST];
+    fill(src, COUNT(src), 1);
+    for (size_t s = 0; set->pack_rows && s < COUNT(sizes); s++)
+        for (int rows = 1; rows <= set->tile_rows; rows++) {
+            set->pack_rows(rows, sizes[s], src, sizes[s] + 5, seen);
+            kernels_plain.pack_rows(rows, sizes[s], src, sizes[s] + 5, plain);
+            assert_memory_equal(seen, plain, (size_t)(rows * sizes[s]) * sizeof *seen);
+        }
+}
+
+static void test_activations_agree_over_the_whole_range(void **state)
+{
+    static float x[20011], seen[COUNT(x)], plain[COUNT(x)];
+    for (size_t i = 0; i < COUNT(x); i++) // denser towards zero
+        x[i] = powf(((float)i - 10005) / 10005, 5) * 120;
+    x[0] = INFINITY;
+    x[1] = -0.0F;
+    x[20010] = NAN;
+    for (int kind = 0; set->activate && kind < ACT_COUNT; kind++) {
+        set->activate((Activation)kind, COUNT(x), x, seen);
+        kernels_plain.activate((Activation)kind, COUNT(x), x, plain);
+        // gelu multiplies what is left of 1 + erf by x: its error is absolute there.
+        assert_all_near("activate", COUNT(x), seen, plain, kind == ACT_GELU ? 1e-6F : 2e-7F, 5e-7F);
+    }
+}
+
+static void test_finishing_does_each_step_that_is_there(void **state)
+{
+    float products[PANEL], bias[PANEL], factor[PANEL], addend[PANEL], seen[PANEL], plain[PANEL];
+    fill(products, PANEL, 4);
+    fill(bias, PANEL, 1);
+    fill(factor, PANEL, 1);
+    fill(addend, PANEL, 1);
+    for (int steps = 0; set->finish && steps < 8 * ACT_COUNT; steps++)
+        for (int columns = 1; columns <= PANEL; columns++) {
+            Epilogue e = {steps & 1 ? bias : NULL, (Activation)(steps / 8),
+                          steps & 2 ? factor : NULL, steps & 4 ? addend : NULL};
+            memset(seen, 0, sizeof seen);
+            memset(plain, 0, sizeof plain);
+            set->finish(columns, products, &e, seen);
+            kernels_plain.finish(columns, products, &e, plain);
+            assert_all_near("finish", PANEL, seen, plain, 1e-6F, 1e-6F);
+        }
+}
+
+static void test_elementwise_and_rows_agree(void **state)
+{
+    static float a[MOST], b[MOST], c[MOST], seen[MOST], plain[MOST];
+    for (size_t s = 0; set->add && s < COUNT(sizes); s++) {
+        int n = sizes[s];
+        fill(a, n, 10);
+        fill(b, n, 1);
+        fill(c, n, 1);
+#define BOTH(what, tolerance, call)                                                                \
+    do {                                                                                           \
+        const Kernels *k = set;                                                                    \
+        float *y = seen;                                                                           \
+        memcpy(y, a, sizeof a);                                                                    \
+        k->call;                                                                                   \
+        k = &kernels_plain;                                                                        \
+        y = plain;                                                                                 \
+        memcpy(y, a, sizeof a);                                                                    \
+        k->call;                                                                                   \
+        assert_all_near(what, n, seen, plain, tolerance, tolerance);                               \
+    } while (0)
+        BOTH("add", 0, add(n, a, b, y));
+        BOTH("sub", 0, sub(n, a, b, y));
+        BOTH("mul", 0, mul(n, a, b, y));
+        BOTH("scale", 0, scale(n, a, 0.3F, y));
+        BOTH("rescale_add", 1e-6F, rescale_add(n, y, 0.3F, b));
+        BOTH("softmax", 1e-6F, softmax(n, a, y));
+        BOTH("softmax in place", 1e-6F, softmax(n, y, y));
+        BOTH("rms_norm", 1e-6F, rms_norm(n, y, b, 1e-5F, y));
+        BOTH("rms_norm", 1e-6F, rms_norm(n, a, NULL, 1e-5F, y));
+        BOTH("layer_norm", 2e-6F, layer_norm(n, y, b, c, 1e-5F, y));
+        BOTH("layer_norm", 2e-6F, layer_norm(n, a, b, NULL, 1e-5F, y));
+        BOTH("rope", 1e-6F, rope(n / 2, false, a, b, c, y));
+        BOTH("rope of neighbours", 1e-6F, rope(n / 2, true, a, b, c, y));
+    }
+}
+
+static void test_running_softmax_never_looks_at_unseen_scores(void **state)
+{
+    float seen[ATTEND_KEYS], plain[ATTEND_KEYS];
+    for (int trial = 0; set->attend_row && trial < 500; trial++) {
+        int n = 1 + (int)random_below(&source, ATTEND_KEYS);
+        KeyRange range = {(int)random_below(&source, (uint64_t)n), 0};
+        range.to = range.from + (int)random_below(&source, (uint64_t)(n - range.from + 1));
+        fill(plain, ATTEND_KEYS, 20);
+        for (int i = 0; i < ATTEND_KEYS; i++)
+            if (i < range.from || i >= range.to)
+                plain[i] = NAN;
+        memcpy(seen, plain, sizeof seen);
+        float max[2] = {trial % 2 ? 1.5F : -INFINITY, 0}, sum[2] = {trial % 2 ? 3 : 0, 0};
+        max[1] = max[0];
+        sum[1] = sum[0];
+        float factor = set->attend_row(n, seen, 0.5F, range, &max[0], &sum[0]);
+        float wanted = kernels_plain.attend_row(n, plain, 0.5F, range, &max[1], &sum[1]);
+        assert_all_near("attend_row", n, seen, plain, 1e-7F, 1e-6F);
+        assert_all_near("attend_row's state", 2, (float[]){factor, sum[0]},
+                        (float[]){wanted, sum[1]}, 1e-7F, 1e-6F);
+        assert_true(max[0] == max[1]);
+    }
+}
+
+int main(void)
+{
+    int failed = 0;
+    source = random_of(42);
+    for (const Kernels *const *s = kernel_sets(); *s; s++) {
+        set = *s;
+        if (set->needs > cpu_detect()) {
+            printf("this processor has no %s: not tested\n", set->name);
+            continue;
+        }
+        printf("kernels: %s\n", set->name);
+        failed += RUN(test_tiles_multiply, test_bf16_tiles_multiply,
+                      test_packed_weights_keep_their_values_and_multiply, test_rows_are_turned,
+                      test_activations_agree_over_the_whole_range,
+                      test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
+                      test_running_softmax_never_looks_at_unseen_scores);
+    }
+    return failed;
+}
