@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+enum { MAX_CACHED_TEXT = 256 << 10 };
+
 GitRepo *repo_git_open(const Repo *repo, Error *err)
 {
     GitRepo *git = git_repo_open(repo->git_dir, err);
@@ -162,15 +164,50 @@ bool repo_file(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, RepoFile
     return true;
 }
 
+/* A small blob, shared by all who ask for it; its key is its oid. */
+typedef struct Text {
+    Cached cached;
+    char oid[GIT_HEX_SIZE];
+    Buf bytes;
+} Text;
+
+static void text_free(Cached *cached)
+{
+    Text *text = (Text *)cached;
+    buf_done(&text->bytes);
+    free(text);
+}
+
+static Text *text_read(Hub *hub, const Repo *repo, const RepoFile *file, size_t max, Error *err)
+{
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    if (!git)
+        return NULL;
+    Text *text = xcalloc(1, sizeof *text);
+    buf_init(&text->bytes, max);
+    memcpy(text->oid, file->entry.oid.ptr, sizeof text->oid);
+    text->cached = (Cached){.refs = 1, .key = str_of(text->oid), .free = text_free};
+    if (!git_blob_read(git, text->oid, &text->bytes, err)) {
+        cached_unref(text);
+        return NULL;
+    }
+    text->cached.bytes = sizeof *text + text->bytes.cap;
+    if (text->bytes.len <= MAX_CACHED_TEXT)
+        cache_add(hub->texts, &text->cached);
+    return text;
+}
+
 bool repo_file_bytes(Hub *hub, Arena *a, const Repo *repo, const RepoFile *file, size_t max,
                      Str *out, Error *err)
 {
-    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
-    AUTO_BUF bytes;
-    buf_init(&bytes, max);
-    if (!git || !git_blob_read(git, file->entry.oid.ptr, &bytes, err))
+    Text *text = (Text *)cache_find(hub->texts, file->entry.oid);
+    if (!text && !(text = text_read(hub, repo, file, max, err)))
         return false;
-    *out = arena_str(a, buf_str(&bytes));
+    arena_defer(a, cached_unref, text);
+    if (text->bytes.len > max)
+        return fail(err, ERR_LIMIT, "%.*s: %zu bytes, at most %zu are read", STR(file->entry.path),
+                    text->bytes.len, max);
+    *out = buf_str(&text->bytes);
     return true;
 }
 

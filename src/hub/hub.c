@@ -113,7 +113,8 @@ Hub *hub_open(const HubOptions *options, Error *err)
     if (needs_folder && !file_make_folders(arena_printf(a, "%s/repos", hub->data), 0700, err))
         return fail_while(err, "open hub '%s'", hub->data);
     const char *url = options->db ? options->db : arena_printf(a, "sqlite:%s/hub.db", hub->data);
-    hub->infos = infos_new();
+    hub->infos = cache_new((size_t)256 << 20);
+    hub->texts = cache_new((size_t)64 << 20);
     hub->throttle = throttle_new();
     hub->db = db_open(url, err);
     if (!hub->db || !sql_migrate(hub->db, err) || !sql_secret(hub->db, hub->secret, err) ||
@@ -137,7 +138,8 @@ void hub_close(Hub *hub)
     if (!hub)
         return;
     downloads_free(hub->downloads);
-    infos_free(hub->infos);
+    cache_free(hub->infos);
+    cache_free(hub->texts);
     throttle_free(hub->throttle);
     xet_free(hub->xet);
     blobs_free(hub->blobs);

@@ -291,7 +291,8 @@ typedef struct RepoFile {
 } RepoFile;
 /* ERR_NO_REVISION, ERR_NO_ENTRY (also for a folder). */
 bool repo_file(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, RepoFile *out, Error *err);
-/* The bytes as git has them (an LFS file's pointer); ERR_LIMIT when larger than max. */
+/* The bytes as git has them (an LFS file's pointer), borrowed until the arena goes; ERR_LIMIT when
+ * larger than max. */
 bool repo_file_bytes(Hub *hub, Arena *a, const Repo *repo, const RepoFile *file, size_t max,
                      Str *out, Error *err);
 /* An LFS file's content: a descriptor, the caller's to close, whose bytes begin at *offset.

@@ -5,11 +5,11 @@
 #include "blobs/blobs.h"
 #include "blobs/xet.h"
 #include "git/git.h"
+#include "hub/cache.h"
 #include "hub/hub_sql.h"
 
 #include <pthread.h>
 
-typedef struct InfoCache InfoCache;
 typedef struct Throttle Throttle;
 typedef struct DownloadCounter DownloadCounter;
 
@@ -20,7 +20,8 @@ struct Hub {
     char *data;
     bool no_signup;
     uint8_t secret[32];
-    InfoCache *infos;
+    Cache *infos; // Snapshots of commits
+    Cache *texts; // small blobs of git
     Throttle *throttle;
     DownloadCounter *downloads;
 };
@@ -57,19 +58,16 @@ void downloads_add(DownloadCounter *d, Str repo);
 
 /* ---- info.c: what is known of a commit, shared ---- */
 
-/* Everything about one commit: its entries by path, and the RepoInfo. Counted; immutable. */
+/* Everything about one commit: its entries by path, and the RepoInfo. Its key is the repository's
+ * id and the commit; neither changes, so neither does the snapshot. */
 typedef struct Snapshot {
-    int refs; // atomic
+    Cached cached;
     Arena *arena;
-    size_t bytes;
-    Str key;       // repository id and commit
     RepoTree tree; // all entries, recursive, folders too
     Map by_path;   // to RepoEntry
     RepoInfo info;
 } Snapshot;
 
-InfoCache *infos_new(void);
-void infos_free(InfoCache *c);
 /* The snapshot of a commit, kept until the arena goes. */
 const Snapshot *snapshot_get(Hub *hub, Arena *a, const Repo *repo, const char *commit, Error *err);
 /* Looks at the default branch's head and updates what lists show. */
