@@ -6,6 +6,8 @@
 #include "api/inference_internal.h"
 #include "base/clock.h"
 
+enum { MAX_NEW_TOKENS = 1000000 }; // more than any context: a mistake
+
 /* A body taken apart. */
 typedef struct Call {
     json_t *inputs; // borrowed from the body, or the request's
@@ -87,8 +89,8 @@ static bool read_call(Request *r, const Target *target, Call *call)
                    .stream = json_flag(root, "stream", false),
                    .wait_for_model = json_flag(options, "wait_for_model", false),
                    .dont_load_model = json_flag(options, "dont_load_model", false)};
-    if (!call->inputs) {
-        inference_failure(r, 422, NULL, NULL, "'inputs' is missing");
+    if (!call->inputs || (json_is_array(call->inputs) && json_array_size(call->inputs) == 0)) {
+        inference_failure(r, 422, NULL, NULL, "'inputs' is missing or empty");
         return false;
     }
     if (given && !json_is_null(given) && !json_is_object(given)) {
@@ -97,6 +99,11 @@ static bool read_call(Request *r, const Target *target, Call *call)
     }
     call->parameters = merge_parameters(target->info, given);
     arena_defer(request_arena(r), release_json, call->parameters);
+    if (json_int(call->parameters, "max_new_tokens", 1) > MAX_NEW_TOKENS) {
+        inference_failure(r, 422, NULL, NULL,
+                          "parameters: 'max_new_tokens' must be at most 1000000");
+        return false;
+    }
     if (call->stream && json_int(call->parameters, "num_return_sequences", 1) > 1) {
         inference_failure(r, 422, NULL, NULL,
                           "parameters: 'num_return_sequences' must be 1 with 'stream'");

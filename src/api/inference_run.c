@@ -200,8 +200,28 @@ static void tell_loading(Request *r, Str id, int64_t left_ns)
     reply_json(r, 503, body);
 }
 
-static void answer_error(Run *run, const Error *err)
+/* Whose fault it is that a model does not load, and which model it is. */
+static void explain_load(const Run *run, Error *err)
 {
+    const Target *t = run->target;
+    const char *kind = json_text(t->info->config, "model_type", NULL);
+    const char *architecture =
+        json_string_value(json_array_get(json_object_get(t->info->config, "architectures"), 0));
+    if (err->code == ERR_NOT_FOUND || err->code == ERR_NO_ENTRY || err->code == ERR_INVALID)
+        err->code = ERR_UNSUPPORTED; // the repository's content, not the request
+    if (kind || architecture)
+        (void)!fail_while(err, "Model %.*s (%s%s%s) cannot be loaded", STR(t->repo.full),
+                          kind ? kind : "", kind && architecture ? ", " : "",
+                          architecture ? architecture : "");
+    else
+        (void)!fail_while(err, "Model %.*s cannot be loaded", STR(t->repo.full));
+}
+
+static void answer_error(Run *run, const Error *why)
+{
+    Error copy = *why, *err = &copy;
+    if (run->job && !job_task(run->job) && err->code != ERR_CANCELLED)
+        explain_load(run, err);
     if (!run->streaming)
         return inference_error(run->r, err);
     // The status is gone: clients look for an error in the events.
