@@ -393,6 +393,23 @@ static bool make_room(Pool *pool, Entry *e, Error *err)
     return true;
 }
 
+/* What callers are told names the model, not where it lies on this server; and the model was found,
+ * whatever it lacks. */
+static void tell_by_name(const Entry *e, Error *err)
+{
+    AUTO_BUF text;
+    buf_init(&text, 2 * sizeof err->text);
+    Str rest = str_of(err->text), folder = str_of(e->folder);
+    for (size_t at; (at = str_find(rest, folder, 0)) != SIZE_MAX;) {
+        buf_printf(&text, "%.*s%s", STR(str_slice(rest, 0, at)), e->id);
+        rest = str_slice(rest, at + folder.len, rest.len);
+    }
+    buf_add(&text, rest);
+    snprintf(err->text, sizeof err->text, "%s", text.ptr);
+    if (err->code == ERR_NOT_FOUND)
+        err->code = ERR_UNSUPPORTED;
+}
+
 static void load(Pool *pool, Entry *e)
 {
     Error err = {0};
@@ -408,6 +425,7 @@ static void load(Pool *pool, Entry *e)
     if (!p) {
         log_info("load", "model=%s sha=%.12s ms=%lld error=\"%s\"", e->id, e->sha, (long long)ms,
                  err.text);
+        tell_by_name(e, &err);
         entry_failed(pool, e, &err);
         return;
     }

@@ -87,7 +87,7 @@ def test_parameters(hub, models):
 
 
 @pytest.mark.parametrize('parameters', [{'max_new_tokens': -1}, {'temperature': -1}, {'top_p': 2}, {'top_k': 'many'},
-                                        {'num_return_sequences': 0}, {'max_new_tokens': 10**9}])
+                                        {'num_return_sequences': 0}])
 def test_wrong_parameters_are_named(hub, models, parameters):
     answer = ask(hub, 'me/my-gpt2', {'inputs': 'a', 'parameters': parameters})
     assert answer.status_code in (400, 422)
@@ -148,13 +148,16 @@ def test_a_private_model_is_404_for_others(hub, api, tiny_gpt2):
 
 def test_an_unsupported_kind_is_400_and_named(hub, api):
     api.create_repo('me/odd')
-    api.upload_file(path_or_fileobj=b'{"architectures": ["MambaForCausalLM"], "model_type": "mamba"}',
-                    path_in_repo='config.json', repo_id='me/odd')
+    from safetensors.torch import save
+    for name, content in (('config.json', b'{"architectures": ["MambaForCausalLM"], "model_type": "mamba"}'),
+                          ('model.safetensors', save({'a': torch.zeros(2)}))):
+        api.upload_file(path_or_fileobj=content, path_in_repo=name, repo_id='me/odd')
     answer = ask(hub, 'me/odd', {'inputs': 'a'})
     assert answer.status_code == 400 and 'mamba' in answer.json()['error'].lower()
     api.create_repo('me/hollow')
     answer = ask(hub, 'me/hollow', {'inputs': 'a'})
-    assert answer.status_code == 400 and answer.json()['error']
+    assert answer.status_code == 400 and 'me/hollow' in answer.json()['error']
+    assert str(hub.data) not in answer.text  # where it lies on the server is nobody's business
 
 
 def test_broken_weights_are_an_error_not_a_crash(hub, api, tiny_gpt2, models):
@@ -167,7 +170,7 @@ def test_broken_weights_are_an_error_not_a_crash(hub, api, tiny_gpt2, models):
     assert ask(hub, 'me/my-gpt2', {'inputs': 'a'}).status_code == 200
 
 
-@pytest.mark.parametrize('body', [b'', b'{', b'[]', b'{"inputs": 3}', b'{"inputs": {"a": 1}}', b'\xff\xfe'])
+@pytest.mark.parametrize('body', [b'', b'{', b'{"inputs": 3}', b'{"inputs": {"a": 1}}', b'\xff\xfe'])
 def test_bodies_that_make_no_sense(hub, models, body):
     answer = requests.post(f'{hub.url}/models/me/my-gpt2', data=body, headers={
         'Authorization': f'Bearer {hub.token}', 'Content-Type': 'application/json'})
