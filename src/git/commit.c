@@ -316,7 +316,7 @@ static bool choose_parent(const RefLock *lock, const GitCommitParams *p, git_oid
 
 bool git_repo_commit(GitRepo *r, const GitCommitParams *p, char commit[GIT_HEX_SIZE], Error *err)
 {
-    AUTO_LOCK lock = {0};
+    AUTO_LOCK lock = NO_LOCK;
     git_oid parent, tree, made;
     bool has_parent;
     if (!ref_lock(&lock, r, p->ref, err) || !choose_parent(&lock, p, &parent, &has_parent, err) ||
@@ -344,10 +344,10 @@ bool git_repo_commit(GitRepo *r, const GitCommitParams *p, char commit[GIT_HEX_S
 bool git_repo_squash(GitRepo *r, const char *ref, Str message, GitPerson author,
                      char commit[GIT_HEX_SIZE], Error *err)
 {
-    AUTO_LOCK lock = {0};
+    AUTO_LOCK lock = NO_LOCK;
     git_oid made;
     char hex[GIT_HEX_SIZE];
-    if (!ref_lock(&lock, r, ref, err))
+    if (!fresh_open(r, err) || !ref_lock(&lock, r, ref, err))
         return fail_while(err, "squash '%s'", ref);
     if (!lock.exists)
         return fail(err, ERR_NO_REVISION, "Invalid rev id: %s", ref);

@@ -4,7 +4,7 @@
  * sha, refs/...) becomes one by git_repo_resolve. Paths inside a tree are UTF-8 without leading or
  * trailing slash; the root folder is the empty path.
  *
- * Durability: every object is fsynced before a ref names it, and the ref before the call returns
+ * Durability: every object is on disk before a ref names it, and the ref before the call returns
  * true. Refs move by compare-and-swap, with the same lock files that the `git` program takes, so
  * pushes and commits from here may meet on one repository.
  * Threads: a GitRepo belongs to one thread at a time; opening one is cheap (open it per request),
@@ -112,7 +112,8 @@ bool git_repo_entry(GitRepo *r, const char *commit, Str path, Arena *a, GitEntry
 bool git_blob_read(GitRepo *r, const char *oid, Buf *out, Error *err);
 /* Appends the blob at a path of a commit (of an LFS file: its pointer). ERR_NO_ENTRY. */
 bool git_repo_read(GitRepo *r, const char *commit, Str path, Buf *out, Error *err);
-/* Stores a blob and gives its oid. It stays invisible until a commit names it. */
+/* Stores a blob and gives its oid. It can be read, and named by a commit, through this GitRepo only
+ * until one of its commits is made; without one it goes when the GitRepo is freed. */
 bool git_blob_write(GitRepo *r, Str bytes, char oid[GIT_HEX_SIZE], Error *err);
 /* As git_blob_write, from `size` bytes at the front of a file; never whole in memory. */
 bool git_blob_write_fd(GitRepo *r, int fd, int64_t size, char oid[GIT_HEX_SIZE], Error *err);

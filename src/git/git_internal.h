@@ -8,7 +8,13 @@
 struct GitRepo {
     git_repository *git;
     char *path;
+    char *fresh; // folder of objects that are not durable yet; NULL before the first
 };
+
+/* Before writing an object; and before a ref names what was written. See fresh.c. */
+bool fresh_open(GitRepo *r, Error *err);
+bool fresh_settle(GitRepo *r, Error *err);
+void fresh_done(GitRepo *r);
 
 #define AUTO_GIT(type, free_function) __attribute__((cleanup(free_function##_owned))) type
 #define OWNED_GIT(type, free_function)                                                             \
@@ -54,19 +60,24 @@ git_tree_entry *tree_entry_at(git_tree *root, Str path, Error *err);
 /* Sizes, and the git-lfs pointer that a small blob may be; the path is kept as it is. */
 bool entry_fill(git_odb *odb, const git_tree_entry *entry, Str path, GitEntry *out, Error *err);
 
-/* A ref under its lock file: read it, decide, then move it or drop it. */
+/* A ref under its lock file: read it, decide, then move it. */
 typedef struct RefLock {
     GitRepo *repo;
-    git_transaction *transaction;
     const char *ref;
+    int fd; // of the lock file, -1 without one
     bool exists;
     git_oid now; // where it points, peeled to a commit, when it exists
 } RefLock;
 bool ref_lock(RefLock *lock, GitRepo *r, const char *ref, Error *err);
-/* ERR_EXISTS when another ref is in the way as a folder. */
+/* Makes all new objects durable, then the ref. ERR_EXISTS when another ref is in the way as a
+ * folder. */
 bool ref_lock_move(RefLock *lock, const git_oid *to, Error *err);
 void ref_lock_done(RefLock *lock);
 #define AUTO_LOCK __attribute__((cleanup(ref_lock_done))) RefLock
+#define NO_LOCK                                                                                    \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
 
 git_signature *signature_of(GitPerson person, Error *err);
 void commit_fill(git_commit *commit, Arena *a, GitCommit *out);

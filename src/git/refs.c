@@ -13,11 +13,18 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <unistd.h>
 
-enum { LOCK_WAIT_S = 10, LOCK_STALE_S = 60, LOCK_GRACE_S = 2, QUARANTINE_S = 24 * 3600 };
+enum {
+    PATH_SIZE = 4200,
+    LOCK_WAIT_S = 10,
+    LOCK_STALE_S = 60,
+    LOCK_GRACE_S = 2,
+    QUARANTINE_S = 24 * 3600
+};
 
 /* ---- Locks ---- */
 
@@ -123,51 +130,98 @@ static bool name_is_free(GitRepo *r, const char *ref, Error *err)
     return true;
 }
 
-bool ref_lock(RefLock *lock, GitRepo *r, const char *ref, Error *err)
+static void lock_path(const RefLock *lock, const char *ending, char out[PATH_SIZE])
 {
-    *lock = (RefLock){.repo = r, .ref = ref};
-    if (!git_ref_check(str_of(ref), err))
-        return NULL;
-    int64_t until = clock_ns() + LOCK_WAIT_S * NS_PER_S;
-    for (int tries = 0;; tries++) {
-        int status = git_transaction_new(&lock->transaction, r->git);
-        if (status == 0)
-            status = git_transaction_lock_ref(lock->transaction, ref);
-        if (status == 0)
-            return lock_read(lock, err);
-        git_transaction_free(lock->transaction);
-        lock->transaction = NULL;
-        if (status != GIT_ELOCKED)
-            return name_is_free(r, ref, err) ? fail_git(err, status, "lock '%s'", ref) : NULL;
-        if (clock_ns() > until)
-            return fail(err, ERR_BUSY, "'%s' has been locked for %d seconds", ref, LOCK_WAIT_S);
-        if (tries % 16 == 15)
-            git_repo_break_locks(r->path);
-        usleep((useconds_t)(1000 << MIN(tries, 5)));
-    }
+    snprintf(out, PATH_SIZE, "%s/%s%s", lock->repo->path, lock->ref, ending);
 }
 
-void ref_lock_done(RefLock *lock)
+/* Waits a little for whoever holds a lock, longer each time; ERR_BUSY when it is enough. */
+static bool wait_for_lock(GitRepo *r, const char *ref, int tries, int64_t until, Error *err)
 {
-    git_transaction_free(lock->transaction);
-    lock->transaction = NULL;
+    if (clock_ns() > until)
+        return fail(err, ERR_BUSY, "'%s' has been locked for %d seconds", ref, LOCK_WAIT_S);
+    if (tries % 16 == 15)
+        git_repo_break_locks(r->path);
+    usleep((useconds_t)(1000 << MIN(tries, 5)));
+    return true;
+}
+
+static int create_lock(const char *path)
+{
+    return open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+}
+
+bool ref_lock(RefLock *lock, GitRepo *r, const char *ref, Error *err)
+{
+    char path[PATH_SIZE], folder[PATH_SIZE];
+    *lock = (RefLock){.repo = r, .ref = ref, .fd = -1};
+    if (!git_ref_check(str_of(ref), err))
+        return NULL;
+    lock_path(lock, ".lock", path);
+    snprintf(folder, sizeof folder, "%.*s", STR(path_parent(str_of(path))));
+    int64_t until = clock_ns() + LOCK_WAIT_S * NS_PER_S;
+    for (int tries = 0; (lock->fd = create_lock(path)) < 0; tries++) {
+        int saved = errno;
+        // Somebody who deletes a ref may take its empty folder away: then it is made again.
+        if (saved == ENOENT && file_make_folders(folder, 0755, NULL) && tries < 100)
+            continue;
+        if (saved != EEXIST) {
+            errno = saved;
+            return name_is_free(r, ref, err) ? fail_io(err, "lock '%s'", ref) : NULL;
+        }
+        if (!wait_for_lock(r, ref, tries, until, err))
+            return NULL;
+    }
+    return lock_read(lock, err);
+}
+
+/* Deleted refs leave folders of their names behind: they give way when they are empty. */
+static int remove_empty(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    if (kind == FTW_DP)
+        rmdir(path);
+    return 0;
 }
 
 bool ref_lock_move(RefLock *lock, const git_oid *to, Error *err)
 {
+    char hex[GIT_HEX_SIZE], from[PATH_SIZE], path[PATH_SIZE];
     if (!lock->exists && !name_is_free(lock->repo, lock->ref, err))
         return NULL;
-    // The objects' own folders are synced with each object; a fan-out folder that is new only here.
-    char objects[4200];
-    snprintf(objects, sizeof objects, "%s/objects", lock->repo->path);
-    if (!file_sync_folder(objects, err))
+    oid_to_hex(to, hex);
+    hex[GIT_HEX_SIZE - 1] = '\n';
+    lock_path(lock, ".lock", from);
+    lock_path(lock, "", path);
+    if (!fresh_settle(lock->repo, err) || !fd_write_all(lock->fd, hex, sizeof hex, err))
         return NULL;
-    int status = git_transaction_set_target(lock->transaction, lock->ref, to, NULL, NULL);
-    if (status == 0)
-        status = git_transaction_commit(lock->transaction);
-    if (status < 0)
-        return fail_git(err, status, "move '%s'", lock->ref);
+    if (fsync(lock->fd) < 0)
+        return fail_io(err, "sync '%s'", lock->ref);
+    if (file_is_folder(path))
+        nftw(path, remove_empty, 16, FTW_PHYS | FTW_DEPTH);
+    if (rename(from, path) < 0)
+        return fail_io(err, "move '%s'", lock->ref);
+    close(lock->fd);
+    lock->fd = -1;
+    // The ref's folder, and those above it up to "refs", which may be new.
+    for (char *slash; (slash = strrchr(path, '/')) && slash > path + strlen(lock->repo->path);) {
+        *slash = 0;
+        if (!file_sync_folder(path, err))
+            return NULL;
+        if (lock->exists)
+            break;
+    }
     return true;
+}
+
+void ref_lock_done(RefLock *lock)
+{
+    char path[PATH_SIZE];
+    if (lock->fd < 0)
+        return;
+    lock_path(lock, ".lock", path);
+    unlink(path);
+    close(lock->fd);
+    lock->fd = -1;
 }
 
 /* ---- Names ---- */
@@ -294,7 +348,7 @@ bool git_repo_refs(GitRepo *r, const char *prefix, Arena *a, GitRefs *out, Error
 bool git_ref_create(GitRepo *r, const char *ref, const char *commit, Error *err)
 {
     git_oid to;
-    AUTO_LOCK lock = {0};
+    AUTO_LOCK lock = NO_LOCK;
     AUTO_GIT(git_commit, git_commit_free) *exists = commit_of(r, commit, err);
     if (!exists || !hex_to_oid(commit, &to, err) || !ref_lock(&lock, r, ref, err))
         return fail_while(err, "create '%s'", ref);
@@ -307,7 +361,7 @@ bool git_ref_update(GitRepo *r, const char *ref, const char *commit, const char 
                     Error *err)
 {
     git_oid to, old;
-    AUTO_LOCK lock = {0};
+    AUTO_LOCK lock = NO_LOCK;
     AUTO_GIT(git_commit, git_commit_free) *exists = commit_of(r, commit, err);
     if (!exists || !hex_to_oid(commit, &to, err) ||
         (expected && !hex_to_oid(expected, &old, err)) || !ref_lock(&lock, r, ref, err))
@@ -329,17 +383,29 @@ bool git_ref_delete(GitRepo *r, const char *ref, Error *err)
 {
     if (is_head(r, ref))
         return fail(err, ERR_CONFLICT, "Cannot delete %s", ref);
-    AUTO_LOCK lock = {0};
-    if (!ref_lock(&lock, r, ref, err))
-        return fail_while(err, "delete '%s'", ref);
-    if (!lock.exists)
-        return fail(err, ERR_NO_REVISION, "Invalid rev id: %s", ref);
-    int status = git_transaction_remove(lock.transaction, ref);
-    if (status == 0)
-        status = git_transaction_commit(lock.transaction);
-    if (status < 0)
-        return fail_git(err, status, "delete '%s'", ref);
-    return true;
+    char commit[GIT_HEX_SIZE];
+    int64_t until = clock_ns() + LOCK_WAIT_S * NS_PER_S;
+    if (!git_ref_check(str_of(ref), err))
+        return NULL;
+    // libgit2 takes the same lock, and knows how to rewrite packed-refs.
+    for (int tries = 0;; tries++) {
+        AUTO_GIT(git_transaction, git_transaction_free) *transaction = NULL;
+        if (!git_ref_read(r, ref, commit, err))
+            return NULL;
+        int status = git_transaction_new(&transaction, r->git);
+        if (status == 0)
+            status = git_transaction_lock_ref(transaction, ref);
+        if (status == 0)
+            status = git_transaction_remove(transaction, ref);
+        if (status == 0)
+            status = git_transaction_commit(transaction);
+        if (status == 0)
+            return file_sync_folder(r->path, err);
+        if (status != GIT_ELOCKED)
+            return fail_git(err, status, "delete '%s'", ref);
+        if (!wait_for_lock(r, ref, tries, until, err))
+            return NULL;
+    }
 }
 
 bool git_tag_make(GitRepo *r, const char *name, const char *commit, Str message, GitPerson tagger,
@@ -351,8 +417,8 @@ bool git_tag_make(GitRepo *r, const char *name, const char *commit, Str message,
         return git_ref_create(r, ref, commit, err);
     AUTO_GIT(git_signature, git_signature_free) *person = signature_of(tagger, err);
     AUTO_GIT(git_commit, git_commit_free) *target = commit_of(r, commit, err);
-    AUTO_LOCK lock = {0};
-    if (!person || !target || !ref_lock(&lock, r, ref, err))
+    AUTO_LOCK lock = NO_LOCK;
+    if (!person || !target || !fresh_open(r, err) || !ref_lock(&lock, r, ref, err))
         return fail_while(err, "create '%s'", ref);
     if (lock.exists)
         return fail(err, ERR_EXISTS, "Reference %s already exists", ref);

@@ -13,7 +13,6 @@
 static void library_start(void)
 {
     CHECK(git_libgit2_init() > 0);
-    git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
     // Only the repository's own configuration counts, not that of whoever runs the server; and its
     // folder may belong to another user, as volumes do.
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_SYSTEM, "");
@@ -170,6 +169,7 @@ void git_repo_free(GitRepo *r)
     if (!r)
         return;
     git_repository_free(r->git);
+    fresh_done(r);
     free(r->path);
     free(r);
 }

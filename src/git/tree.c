@@ -311,6 +311,8 @@ bool git_blob_write(GitRepo *r, Str bytes, char oid[GIT_HEX_SIZE], Error *err)
 {
     AUTO_GIT(git_odb, git_odb_free) *odb = NULL;
     git_oid id;
+    if (!fresh_open(r, err))
+        return NULL;
     int status = git_repository_odb(&odb, r->git);
     if (status == 0)
         status = git_odb_write(&id, odb, bytes.ptr ? bytes.ptr : "", bytes.len, GIT_OBJECT_BLOB);
@@ -340,6 +342,8 @@ bool git_blob_write_fd(GitRepo *r, int fd, int64_t size, char oid[GIT_HEX_SIZE],
     AUTO_GIT(git_odb, git_odb_free) *odb = NULL;
     git_odb_stream *stream = NULL;
     git_oid id;
+    if (!fresh_open(r, err))
+        return NULL;
     int status = git_repository_odb(&odb, r->git);
     if (status == 0)
         status = git_odb_open_wstream(&stream, odb, size, GIT_OBJECT_BLOB);
