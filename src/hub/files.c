@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "hub/hub_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -257,6 +258,21 @@ static bool snapshot_link(Hub *hub, Arena *a, GitRepo *git, const Repo *repo,
     if (!linked)
         return fail_io(err, "link '%s'", path);
     return true;
+}
+
+bool snapshots_remove(Hub *hub, Str repo_id, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    const char *parent = arena_printf(a, "%s/snapshots", hub->data);
+    DIR *folder = opendir(parent);
+    if (!folder)
+        return errno == ENOENT || fail_io(err, "folder '%s'", parent);
+    bool ok = true;
+    for (struct dirent *e; ok && (e = readdir(folder));)
+        if (str_starts(str_of(e->d_name), repo_id))
+            ok = file_remove_tree(arena_printf(a, "%s/%s", parent, e->d_name), err);
+    closedir(folder);
+    return ok;
 }
 
 bool repo_snapshot(Hub *hub, Arena *a, const Repo *repo, Str rev, const char **folder, Error *err)

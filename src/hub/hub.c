@@ -130,6 +130,7 @@ Hub *hub_open(const HubOptions *options, Error *err)
     hub->xet = xet_open(arena_printf(a, "%s/xet", hub->data), hub->blobs, err);
     if (!hub->xet)
         return fail_while(err, "open hub '%s'", hub->data);
+    hub->sweep = sweep_start(hub);
     return TAKE(hub);
 }
 
@@ -137,6 +138,7 @@ void hub_close(Hub *hub)
 {
     if (!hub)
         return;
+    sweep_stop(hub->sweep);
     downloads_free(hub->downloads);
     cache_free(hub->infos);
     cache_free(hub->texts);

@@ -12,6 +12,7 @@
 
 typedef struct Throttle Throttle;
 typedef struct DownloadCounter DownloadCounter;
+typedef struct Sweep Sweep;
 
 struct Hub {
     Db *db;
@@ -24,6 +25,7 @@ struct Hub {
     Cache *texts; // small blobs of git
     Throttle *throttle;
     DownloadCounter *downloads;
+    Sweep *sweep;
 };
 
 /* ---- hub.c ---- */
@@ -56,6 +58,16 @@ DownloadCounter *downloads_new(Db *db);
 void downloads_free(DownloadCounter *d);
 void downloads_add(DownloadCounter *d, Str repo);
 
+/* ---- grants.c ---- */
+
+/* Deletes those of these blobs that no repository needs any more. */
+bool blobs_release(Hub *hub, const Str *oids, size_t n, Error *err);
+
+/* ---- sweep.c: puts right what a crash left, once after the start, in a thread of its own ---- */
+
+Sweep *sweep_start(Hub *hub);
+void sweep_stop(Sweep *s);
+
 /* ---- info.c: what is known of a commit, shared ---- */
 
 /* Everything about one commit: its entries by path, and the RepoInfo. Its key is the repository's
@@ -82,6 +94,8 @@ void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s);
 
 GitRepo *repo_git_open(const Repo *repo, Error *err);
 bool git_revision(GitRepo *git, Str rev, char commit[GIT_HEX_SIZE], Error *err);
+/* Removes the engine's folders of a repository. */
+bool snapshots_remove(Hub *hub, Str repo_id, Error *err);
 /* Whom commits name. */
 GitPerson person_of(Arena *a, const Viewer *viewer);
 

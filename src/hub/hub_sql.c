@@ -52,6 +52,7 @@ static const Migration migrations[] = {
      " sha256 TEXT NOT NULL, size BIGINT NOT NULL, user_id TEXT NOT NULL,"
      " created_ns BIGINT NOT NULL, PRIMARY KEY (repo_id, sha256));"
      "CREATE INDEX repo_blobs_user ON repo_blobs(user_id, sha256);"},
+    {2, "who still needs a blob", "CREATE INDEX repo_blobs_sha256 ON repo_blobs(sha256);"},
 };
 
 bool sql_migrate(Db *db, Error *err)

@@ -44,8 +44,11 @@ bool sql_repo_rename(Conn *c, const Repo *repo, Str old_key, Str new_key, Str fu
 bool sql_repo_set(Conn *c, const Repo *repo, int64_t now, Error *err);
 /* What lists show and filter by: called when the default branch has moved. */
 bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int64_t now, Error *err);
-/* The commit that sql_repo_index saw last. */
-bool sql_repo_indexed(Conn *c, Arena *a, Str id, Str *sha, Error *err);
+/* Up to max repositories with greater ids, in order, each with the commit that sql_repo_index saw
+ * last. */
+bool sql_repos_after(Conn *c, Arena *a, Str id, Repo *out, Str *shas, size_t max, size_t *n,
+                     Error *err);
+bool sql_repo_exists(Conn *c, Str id, bool *exists, Error *err);
 bool sql_like(Conn *c, Str repo, Str user, bool like, int64_t now, Error *err);
 bool sql_liked(Conn *c, Str repo, Str user, bool *liked, Error *err);
 bool sql_downloads_add(Conn *c, Str repo, int64_t day, int64_t n, Error *err);
@@ -55,6 +58,10 @@ bool sql_blob_grant(Conn *c, Str repo, Str user, Str sha256, int64_t size, int64
 /* ERR_NOT_FOUND. With a user: granted to whatever repository by that user. */
 bool sql_blob_of_repo(Conn *c, Str repo, Str sha256, int64_t *size, Error *err);
 bool sql_blob_of_user(Conn *c, Str user, Str sha256, int64_t *size, Error *err);
+
+bool sql_blobs_of_repo(Conn *c, Arena *a, Str repo, Str **out, size_t *n, Error *err);
+/* To any repository at all. */
+bool sql_blob_is_given(Conn *c, Str sha256, bool *given, Error *err);
 
 /* viewer_id empty: nobody; sees_all: an administrator of the hub. */
 bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQuery *query,

@@ -3,8 +3,10 @@
 #include "base/map.h"
 #include "base/test.h"
 #include "blobs/blobs.h"
+#include "git/git.h"
 #include "hub/hub.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -435,6 +437,60 @@ static void test_content_is_served_only_to_repositories_that_were_given_it(void 
     assert_true(has);
 }
 
+static void test_content_goes_with_the_last_repository_that_has_it(void **state)
+{
+    Error err = {0};
+    Repo one = make("one", REPO_MODEL, false), two = make("two", REPO_MODEL, false);
+    char oid[BLOB_HEX_SIZE];
+    bool has = false;
+    assert_ok(blobs_put(hub_blobs(hub), S("shared"), oid, &err));
+    assert_ok(repo_grant_blob(hub, &one, &ada, str_of(oid), 6, &err));
+    assert_ok(repo_has_blob(hub, &two, &ada, str_of(oid), &has, NULL, &err));
+    assert_true(has);
+    assert_ok(repo_delete(hub, &one, &err));
+    assert_true(blobs_has(hub_blobs(hub), oid, NULL));
+    assert_ok(repo_delete(hub, &two, &err));
+    assert_false(blobs_has(hub_blobs(hub), oid, NULL));
+    // Who comes too late with a grant hears it.
+    Repo three = make("three", REPO_MODEL, false);
+    assert_fails(repo_grant_blob(hub, &three, &ada, str_of(oid), 6, &err), ERR_NOT_FOUND,
+                 "upload it again");
+}
+
+static void test_a_start_mends_what_a_crash_left(void **state)
+{
+    Error err = {0};
+    Repo repo = make("crash", REPO_MODEL, false);
+    // A ref that moved behind the lists' back, and a folder that never got its row.
+    AUTO(git_repo_free) GitRepo *git = git_repo_open(repo.git_dir, &err);
+    char oid[GIT_HEX_SIZE], sha[GIT_HEX_SIZE];
+    assert_ok(git_blob_write(git, S("---\nlicense: zlib\n---\n"), oid, &err));
+    GitOp op = {.kind = GITOP_PUT, .path = S("README.md")};
+    memcpy(op.oid, oid, sizeof oid);
+    GitPerson person = {.name = S("x"), .email = S("x@y")};
+    assert_ok(git_repo_commit(
+        git,
+        &(GitCommitParams){
+            .ref = "refs/heads/main", .message = S("x"), .author = person, .ops = &op, .n_ops = 1},
+        sha, &err));
+    const char *orphan = arena_printf(a, "%s/repos/ff/0123456789abcdef012345ff.git", hub_data(hub));
+    assert_ok(git_repo_create(orphan, "main", &err));
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, orphan, old, 0), 0);
+    hub_close(hub);
+    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    assert_ok(hub);
+    RepoQuery query = {
+        .kind = REPO_MODEL, .tags = (const Str[]){S("license:zlib")}, .n_tags = 1, .limit = 10};
+    RepoPage page = {0};
+    for (int i = 0; i < 500 && (page.n == 0 || file_exists(orphan)); i++) {
+        usleep(10000);
+        assert_ok(repo_list(hub, a, &nobody, &query, &page, &err));
+    }
+    assert_int_equal(page.n, 1);
+    assert_false(file_exists(orphan));
+}
+
 static void test_an_upload_is_told_how_to_travel(void **state)
 {
     Error err = {0};
@@ -609,8 +665,9 @@ int main(void)
                  test_a_commit_adds_copies_and_deletes, test_a_stale_parent_is_refused,
                  test_commits_that_race_all_land, test_hostile_paths_are_refused,
                  test_content_is_served_only_to_repositories_that_were_given_it,
-                 test_an_upload_is_told_how_to_travel, test_cards_and_files_make_tags,
-                 test_pages_of_a_list_hold_each_repository_once,
+                 test_content_goes_with_the_last_repository_that_has_it,
+                 test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
+                 test_cards_and_files_make_tags, test_pages_of_a_list_hold_each_repository_once,
                  test_likes_and_downloads_are_counted, test_branches_and_tags_come_and_go)};
     return cmocka_run_group_tests_name("hub", tests, set_up, tear_down);
 }

@@ -231,12 +231,17 @@ bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, R
 
 bool repo_delete(Hub *hub, const Repo *repo, Error *err)
 {
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Str *given;
+    size_t n;
     {
         AUTO(conn_end) Conn *c = db_write(hub->db, err);
-        if (!c || !sql_repo_remove(c, repo->id, err) || !conn_commit(c, err))
+        if (!c || !sql_blobs_of_repo(c, a, repo->id, &given, &n, err) ||
+            !sql_repo_remove(c, repo->id, err) || !conn_commit(c, err))
             return false;
     }
-    return git_repo_delete(repo->git_dir, err);
+    return git_repo_delete(repo->git_dir, err) && snapshots_remove(hub, repo->id, err) &&
+           blobs_release(hub, given, n, err);
 }
 
 bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str to, Error *err)
@@ -320,40 +325,4 @@ bool repo_tag_counts(Hub *hub, Arena *a, RepoKind kind, int64_t limit, TagCount 
 {
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
     return c && sql_tag_counts(c, a, kind, limit, out, n, err);
-}
-
-/* ---- Blobs that a repository was given ---- */
-
-bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, int64_t size,
-                     Error *err)
-{
-    AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_blob_grant(c, repo->id, viewer->account.id, sha256, size, wall_ns(), err) &&
-           conn_commit(c, err);
-}
-
-bool repo_has_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, bool *has,
-                   int64_t *size, Error *err)
-{
-    Error seen = {0};
-    bool elsewhere = false;
-    int64_t bytes = 0;
-    {
-        AUTO(conn_end) Conn *c = db_read(hub->db, err);
-        if (!c)
-            return false;
-        *has = sql_blob_of_repo(c, repo->id, sha256, &bytes, &seen);
-        if (!*has && seen.code == ERR_NOT_FOUND && viewer && viewer->by != BY_NOBODY)
-            elsewhere = sql_blob_of_user(c, viewer->account.id, sha256, &bytes, &seen);
-    }
-    if (!*has && !elsewhere && seen.code != ERR_NOT_FOUND) {
-        *(err ? err : &seen) = seen;
-        return false;
-    }
-    if (size)
-        *size = bytes;
-    if (!elsewhere)
-        return true;
-    *has = true;
-    return repo_grant_blob(hub, repo, viewer, sha256, bytes, err);
 }

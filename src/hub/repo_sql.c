@@ -170,11 +170,27 @@ bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int64_t now, Error *e
     return query_run(q, err) && tags_replace(c, id, info, err);
 }
 
-bool sql_repo_indexed(Conn *c, Arena *a, Str id, Str *sha, Error *err)
+bool sql_repos_after(Conn *c, Arena *a, Str id, Repo *out, Str *shas, size_t max, size_t *n,
+                     Error *err)
 {
-    AUTO(query_end) Query *q = query_open(c, "SELECT sha FROM repos WHERE id = $1");
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT " REPO_COLUMNS ", repos.sha FROM repos WHERE id > $1"
+                             " ORDER BY id LIMIT $2");
     bind_str(q, id);
-    *sha = query_next(q) ? row_str(q, a) : (Str){0};
+    bind_int(q, (int64_t)max);
+    *n = 0;
+    while (*n < max && query_next(q)) {
+        repo_row(q, a, &out[*n], NULL);
+        shas[(*n)++] = row_str(q, a);
+    }
+    return query_ok(q, err);
+}
+
+bool sql_repo_exists(Conn *c, Str id, bool *exists, Error *err)
+{
+    AUTO(query_end) Query *q = query_open(c, "SELECT 1 FROM repos WHERE id = $1");
+    bind_str(q, id);
+    *exists = query_next(q);
     return query_ok(q, err);
 }
 
@@ -260,6 +276,36 @@ bool sql_blob_grant(Conn *c, Str repo, Str user, Str sha256, int64_t size, int64
     bind_str(q, user);
     bind_int(q, now);
     return query_run(q, err);
+}
+
+bool sql_blobs_of_repo(Conn *c, Arena *a, Str repo, Str **out, size_t *n, Error *err)
+{
+    Str *list = NULL;
+    size_t count = 0, cap = 0;
+    AUTO(query_end) Query *q = query_open(c, "SELECT sha256 FROM repo_blobs WHERE repo_id = $1");
+    bind_str(q, repo);
+    while (query_next(q)) {
+        if (count == cap) {
+            cap = cap ? 2 * cap : 64;
+            Str *more = NEW_ARRAY(a, Str, cap);
+            if (count)
+                memcpy(more, list, count * sizeof *more);
+            list = more;
+        }
+        list[count++] = row_str(q, a);
+    }
+    *out = list;
+    *n = count;
+    return query_ok(q, err);
+}
+
+bool sql_blob_is_given(Conn *c, Str sha256, bool *given, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT 1 FROM repo_blobs WHERE sha256 = $1 LIMIT 1");
+    bind_str(q, sha256);
+    *given = query_next(q);
+    return query_ok(q, err);
 }
 
 static bool blob_size(Query *q, Str whose, Str sha256, int64_t *size, Error *err)

@@ -1,0 +1,69 @@
+/* grants.c: which repository was given which blob, and the end of blobs that nobody needs.
+ *
+ * A grant is made, and an ungranted blob is deleted, under the database's one write lock, each
+ * after a look at the other side: so a blob that somebody is just uploading again is either seen as
+ * needed or its uploader hears that it has gone, and no acknowledged upload is lost. */
+#include "base/clock.h"
+#include "hub/hub_internal.h"
+
+bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, int64_t size,
+                     Error *err)
+{
+    if (!blob_oid_check(sha256, err))
+        return false;
+    char oid[BLOB_HEX_SIZE] = "";
+    memcpy(oid, sha256.ptr, sizeof oid - 1);
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    if (!c)
+        return false;
+    if (!blobs_has(hub->blobs, oid, NULL))
+        return fail(err, ERR_NOT_FOUND, "content %s is not stored: upload it again", oid);
+    return sql_blob_grant(c, repo->id, viewer->account.id, sha256, size, wall_ns(), err) &&
+           conn_commit(c, err);
+}
+
+bool repo_has_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, bool *has,
+                   int64_t *size, Error *err)
+{
+    Error seen = {0};
+    bool here, elsewhere = false;
+    int64_t bytes = 0;
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c)
+            return false;
+        here = sql_blob_of_repo(c, repo->id, sha256, &bytes, &seen);
+        if (!here && seen.code == ERR_NOT_FOUND && viewer && viewer->by != BY_NOBODY)
+            elsewhere = sql_blob_of_user(c, viewer->account.id, sha256, &bytes, &seen);
+    }
+    if (!here && !elsewhere && seen.code != ERR_NOT_FOUND) {
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    if (elsewhere && !repo_grant_blob(hub, repo, viewer, sha256, bytes, &seen)) {
+        if (seen.code != ERR_NOT_FOUND) {
+            *(err ? err : &seen) = seen;
+            return false;
+        }
+        elsewhere = false; // it went with the repository where it was
+    }
+    *has = here || elsewhere;
+    if (size)
+        *size = bytes;
+    return true;
+}
+
+bool blobs_release(Hub *hub, const Str *oids, size_t n, Error *err)
+{
+    AUTO(conn_end) Conn *c = n ? db_write(hub->db, err) : NULL;
+    if (!c)
+        return n == 0;
+    for (size_t i = 0; i < n; i++) {
+        bool given;
+        if (!sql_blob_is_given(c, oids[i], &given, err))
+            return false;
+        if (!given && !blobs_delete(hub->blobs, oids[i].ptr, err))
+            return false;
+    }
+    return true;
+}
