@@ -3,7 +3,6 @@ import collections, os, socket, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get('HUG_CACHE') or Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'hug')
 
 Row = collections.namedtuple('Row', 'what hug peer unit less_is_better peer_name', defaults=('',))
 ROUNDS = int(os.environ.get('BENCH_ROUNDS', 5))
@@ -71,8 +70,5 @@ def venv(packages, environment=None):
 
 
 def smollm2():
-    """The weights that the demo fetches."""
-    path = CACHE / 'weights/SmolLM2-135M-Instruct.Q4_1.gguf'
-    if not path.exists():
-        raise RuntimeError('the weights are not cached yet: `make run` fetches them')
-    return path
+    """The weights that the demo shows."""
+    return Path(subprocess.run([ROOT / 'tools/weights'], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())

@@ -66,6 +66,15 @@ def test_a_gpt2_of_the_real_size(hub, api, tiny_tokenizer, tmp_path):
     assert answer.json() == [{'generated_text': greedy(tmp_path, PROMPT, 16)}]
 
 
+def test_a_gguf_of_the_real_smollm2(hub, api, smollm2):
+    """Its weights in four bits; the reference is transformers on the same weights, dequantised."""
+    api.create_repo('me/smollm2')
+    api.upload_file(path_or_fileobj=smollm2, path_in_repo=smollm2.name, repo_id='me/smollm2')
+    body = {'inputs': 'The capital of France is', 'parameters': {'max_new_tokens': 24, 'do_sample': False}}
+    assert ask(hub, 'me/smollm2', body).json() == [
+        {'generated_text': 'The capital of France is Paris.\n\nThe answer is: 2018-01-22 12:1'}]
+
+
 def test_parameters(hub, models):
     def texts(**parameters):
         answer = ask(hub, 'me/my-gpt2', {'inputs': PROMPT, 'parameters': parameters})
