@@ -272,3 +272,9 @@ def smollm2():
     if done.returncode:
         pytest.skip('SmolLM2 could not be fetched: ' + done.stderr.strip())
     return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope='session')
+def python_openai():
+    """The Python of an environment with OpenAI's client."""
+    return run(ROOT / 'tools/venv', 'tests/clients/requirements-openai.txt', HOME=REAL_HOME).strip()
