@@ -19,12 +19,15 @@ typedef struct Merge {
 
 enum { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
 
+typedef struct Batch Batch;
+static void batch_free(Batch *batch);
+
 struct Bpe {
     Merge *slots;
     uint64_t mask;
     size_t used;
     BpeOptions options;
-    Buf scratch; // two halves put together, while loading
+    Batch *batch; // while loading
     int32_t unk;
     int32_t bytes[256];    // symbol of a byte, on the byte level
     int32_t fallback[256]; // id of "<0xAB>"
@@ -82,7 +85,6 @@ void bpe_start(Tokenizer *t, const BpeOptions *options, size_t merges)
 {
     Bpe *b = t->bpe = xcalloc(1, sizeof *b);
     b->options = *options;
-    buf_init(&b->scratch, 0);
     b->plain = options->prefix.len == 0 && options->suffix.len == 0;
     b->unk = vocab_find(&t->vocab, options->unk_token);
     size_t size = 1024;
@@ -106,7 +108,7 @@ void bpe_free(Bpe *b)
     if (!b)
         return;
     free(b->slots);
-    buf_done(&b->scratch);
+    batch_free(b->batch);
     free(b->whole);
     free(b);
 }
@@ -119,6 +121,28 @@ void bpe_merge_ids(Tokenizer *t, int32_t left, int32_t right, int32_t whole, uin
     slot_put(b, (Merge){(uint64_t)(uint32_t)left << 32 | (uint32_t)right, rank, whole});
 }
 
+/* ---- Loading merges ----
+ *
+ * A merge is two random looks into tables of some megabytes, and there are hundreds of thousands.
+ * So they wait in batches, and each step of a look-up is asked of the memory for the whole batch
+ * before any of it is used. */
+
+enum { BATCH = 32 };
+
+typedef struct Waiting {
+    size_t from, middle, to; // both halves in Bpe.halves
+    uint32_t left_hash, right_hash, rank;
+    int32_t left, right;
+} Waiting;
+
+struct Batch {
+    Buf halves; // keys of the halves, one behind the other
+    Waiting items[BATCH];
+    size_t n;
+    int32_t last_whole;
+    int64_t bad; // the rank of the first merge that is not of the vocabulary; -1
+};
+
 /* Appends the key of a spelling: on the byte level its raw bytes. */
 static bool add_key(const Tokenizer *t, Str spelling, Buf *out)
 {
@@ -128,24 +152,104 @@ static bool add_key(const Tokenizer *t, Str spelling, Buf *out)
     return true;
 }
 
-bool bpe_merge(Tokenizer *t, Str left, Str right, uint32_t rank)
+/* Merges mostly come in the order of the tokens they make: the last one's, or the next. */
+static int32_t find_whole(const Tokenizer *t, Batch *batch, Str key)
 {
-    Buf *both = &t->bpe->scratch;
+    int32_t last = batch->last_whole;
+    for (int32_t id = last; id <= last + 1 && id < t->vocab.n; id++)
+        if (str_eq(t->vocab.keys[id], key))
+            return batch->last_whole = id;
+    int32_t id = vocab_find(&t->vocab, key);
+    batch->last_whole = MAX(id, 0);
+    return id;
+}
+
+static Str half(const Batch *batch, size_t from, size_t to)
+{
+    return (Str){batch->halves.ptr + from, to - from};
+}
+
+static void finish_one(Tokenizer *t, Batch *batch, const Waiting *w)
+{
     size_t prefix = t->bpe->options.prefix.len;
-    buf_reset(both);
-    if (!add_key(t, left, both))
-        return false;
-    size_t middle = both->len;
-    if (!add_key(t, right, both) || both->len < middle + prefix)
-        return false;
-    int32_t a = vocab_find(&t->vocab, (Str){both->ptr, middle});
-    int32_t b = vocab_find(&t->vocab, (Str){both->ptr + middle, both->len - middle});
-    if (prefix) // "un" + "##do" is "undo"
-        memmove(both->ptr + middle, both->ptr + middle + prefix, both->len - middle - prefix);
-    int32_t whole = vocab_find(&t->vocab, (Str){both->ptr, both->len - prefix});
-    if (a < 0 || b < 0 || whole < 0)
-        return false;
-    bpe_merge_ids(t, a, b, whole, rank);
+    int32_t whole = -1;
+    if (w->left >= 0 && w->right >= 0 && w->to - w->middle >= prefix) {
+        if (prefix) // "un" + "##do" is "undo"
+            memmove(batch->halves.ptr + w->middle, batch->halves.ptr + w->middle + prefix,
+                    w->to - w->middle - prefix);
+        whole = find_whole(t, batch, half(batch, w->from, w->to - prefix));
+    }
+    if (whole >= 0)
+        bpe_merge_ids(t, w->left, w->right, whole, w->rank);
+    else if (batch->bad < 0)
+        batch->bad = w->rank;
+}
+
+static void flush(Tokenizer *t, Batch *batch)
+{
+    const Vocab *v = &t->vocab;
+    for (size_t i = 0; i < batch->n; i++) {
+        vocab_warm_key(v, batch->items[i].left_hash);
+        vocab_warm_key(v, batch->items[i].right_hash);
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        Waiting *w = &batch->items[i];
+        w->left = vocab_find_hashed(v, half(batch, w->from, w->middle), w->left_hash);
+        w->right = vocab_find_hashed(v, half(batch, w->middle, w->to), w->right_hash);
+        uint64_t pair = (uint64_t)(uint32_t)w->left << 32 | (uint32_t)w->right;
+        __builtin_prefetch(&t->bpe->slots[pair_hash(pair) & t->bpe->mask], 1);
+    }
+    for (size_t i = 0; i < batch->n; i++)
+        finish_one(t, batch, &batch->items[i]);
+    batch->n = 0;
+    buf_reset(&batch->halves);
+}
+
+void bpe_merge(Tokenizer *t, Str left, Str right, uint32_t rank)
+{
+    Batch *batch = t->bpe->batch;
+    if (!batch) {
+        batch = t->bpe->batch = xcalloc(1, sizeof *batch);
+        buf_init(&batch->halves, 0);
+        batch->bad = -1;
+    }
+    Waiting *w = &batch->items[batch->n];
+    *w = (Waiting){.from = batch->halves.len, .rank = rank};
+    bool spelled = add_key(t, left, &batch->halves);
+    w->middle = batch->halves.len;
+    spelled = add_key(t, right, &batch->halves) && spelled;
+    w->to = batch->halves.len;
+    if (!spelled || w->middle == w->from || w->to == w->middle) {
+        batch->bad = batch->bad < 0 ? rank : batch->bad;
+        return;
+    }
+    w->left_hash = token_hash(half(batch, w->from, w->middle));
+    w->right_hash = token_hash(half(batch, w->middle, w->to));
+    vocab_warm_slot(&t->vocab, w->left_hash);
+    vocab_warm_slot(&t->vocab, w->right_hash);
+    if (++batch->n == BATCH)
+        flush(t, batch);
+}
+
+static void batch_free(Batch *batch)
+{
+    if (batch)
+        buf_done(&batch->halves);
+    free(batch);
+}
+
+bool bpe_finish(Tokenizer *t, const char *field, Error *err)
+{
+    Batch *batch = t->bpe->batch;
+    if (!batch)
+        return true;
+    flush(t, batch);
+    int64_t bad = batch->bad;
+    batch_free(batch);
+    t->bpe->batch = NULL;
+    if (bad >= 0)
+        return fail(err, ERR_INVALID, "%s: merge %lld is not of the vocabulary", field,
+                    (long long)bad);
     return true;
 }
 

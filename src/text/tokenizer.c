@@ -31,26 +31,27 @@ void tokenizer_free(Tokenizer *t)
     free(t);
 }
 
+/* Writes the bytes that a spelling stands for, which are never more than it has itself; returns
+ * how many, SIZE_MAX if it stands for none. */
+static size_t spell_out(Str text, char *out)
+{
+    size_t n = 0;
+    for (size_t pos = 0; pos < text.len;) {
+        int byte = char_to_byte(char_at(text.ptr, &pos));
+        if (byte < 0)
+            return SIZE_MAX;
+        out[n++] = (char)byte;
+    }
+    return n;
+}
+
 void vocab_add(Tokenizer *t, int32_t id, Str text)
 {
     Str copy = arena_str(t->arena, text), key = copy;
     if (t->byte_level) {
-        // Never longer than the spelling. A token that stands for no bytes is never found in a
-        // text.
-        AUTO_BUF bytes;
-        char space[128];
-        size_t n = 0;
-        bool small = text.len <= sizeof space, whole = true;
-        buf_init(&bytes, 0);
-        for (size_t pos = 0; pos < text.len && whole;) {
-            int byte = char_to_byte(char_at(text.ptr, &pos));
-            whole = byte >= 0;
-            if (small)
-                space[n++] = (char)byte;
-            else
-                buf_add_char(&bytes, (char)byte);
-        }
-        key = !whole ? (Str){0} : arena_str(t->arena, small ? (Str){space, n} : buf_str(&bytes));
+        char *bytes = arena_alloc(t->arena, text.len + 1);
+        size_t n = spell_out(text, bytes);
+        key = n == SIZE_MAX ? (Str){0} : (Str){bytes, n}; // without bytes it is in no text
     }
     vocab_put(&t->vocab, id, copy, key);
 }

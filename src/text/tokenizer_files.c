@@ -81,10 +81,9 @@ static bool read_merge_lines(Tokenizer *t, Str text, Error *err)
         size_t space = str_find_char(line, ' ', 0);
         if (space == SIZE_MAX)
             return fail(err, ERR_INVALID, "merges.txt: line %d is not two tokens", number);
-        if (!bpe_merge(t, str_slice(line, 0, space), str_slice(line, space + 1, line.len), rank++))
-            return fail(err, ERR_INVALID, "merges.txt: line %d is not of the vocabulary", number);
+        bpe_merge(t, str_slice(line, 0, space), str_slice(line, space + 1, line.len), rank++);
     }
-    return true;
+    return bpe_finish(t, "merges.txt", err);
 }
 
 static bool load_merges(Folder *f, Error *err)

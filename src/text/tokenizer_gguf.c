@@ -69,6 +69,7 @@ static int type_of(const Source *s, size_t id)
 
 static void add_tokens(Source *s)
 {
+    vocab_expect(&s->t->vocab, s->n);
     for (size_t i = 0; i < s->n; i++)
         vocab_add(s->t, (int32_t)i, s->tokens[i]);
 }
@@ -95,12 +96,13 @@ static bool load_bytes(Source *s, Error *err)
     bpe_start(s->t, &options, s->merges_n);
     for (size_t i = 0; i < s->merges_n; i++) {
         size_t space = str_find_char(s->merges[i], ' ', 1);
-        if (space == SIZE_MAX ||
-            !bpe_merge(s->t, str_slice(s->merges[i], 0, space),
-                       str_slice(s->merges[i], space + 1, SIZE_MAX), (uint32_t)i))
-            return fail(err, ERR_INVALID, "tokenizer.ggml.merges[%zu]: '%.*s'", i,
-                        (int)MIN(s->merges[i].len, 80), s->merges[i].ptr);
+        if (space == SIZE_MAX)
+            return fail(err, ERR_INVALID, "tokenizer.ggml.merges[%zu]: not two tokens", i);
+        bpe_merge(s->t, str_slice(s->merges[i], 0, space),
+                  str_slice(s->merges[i], space + 1, SIZE_MAX), (uint32_t)i);
     }
+    if (!bpe_finish(s->t, "tokenizer.ggml.merges", err))
+        return false;
     decoder_set_byte_level(s->t);
     return true;
 }

@@ -246,6 +246,20 @@ uint32_t token_hash(Str s);
  * of two equal keys stays. */
 void vocab_put(Vocab *v, int32_t id, Str text, Str key);
 int32_t vocab_find(const Vocab *v, Str key);
+int32_t vocab_find_hashed(const Vocab *v, Str key, uint32_t hash);
+/* For look-ups in batches: fetch what the next step will read, before it is read. */
+static inline void vocab_warm_slot(const Vocab *v, uint32_t hash)
+{
+    if (v->slots)
+        __builtin_prefetch(&v->slots[hash & v->mask]);
+}
+static inline void vocab_warm_key(const Vocab *v, uint32_t hash)
+{
+    if (v->slots && v->slots[hash & v->mask].id >= 0)
+        __builtin_prefetch(&v->keys[v->slots[hash & v->mask].id]);
+}
+/* Makes room for about n tokens, so that adding them does not rehash. */
+void vocab_expect(Vocab *v, size_t n);
 /* Makes ids up to id known to the arrays. */
 void vocab_reserve(Vocab *v, int32_t id);
 void vocab_done(Vocab *v);
@@ -307,8 +321,10 @@ typedef struct BpeOptions {
 } BpeOptions;
 /* Lays out a BPE over the loaded vocabulary; bpe_merge then adds the merges, in order of rank. */
 void bpe_start(Tokenizer *t, const BpeOptions *options, size_t merges);
-/* False if a half or the whole is not in the vocabulary. Halves are spelled as in the file. */
-bool bpe_merge(Tokenizer *t, Str left, Str right, uint32_t rank);
+/* Halves are spelled as in the file. What is not of the vocabulary is told by bpe_finish, which
+ * must follow the last merge. */
+void bpe_merge(Tokenizer *t, Str left, Str right, uint32_t rank);
+bool bpe_finish(Tokenizer *t, const char *field, Error *err);
 void bpe_merge_ids(Tokenizer *t, int32_t left, int32_t right, int32_t whole, uint32_t rank);
 void bpe_free(Bpe *b);
 

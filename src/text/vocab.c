@@ -65,11 +65,10 @@ static void slot_put(Vocab *v, uint32_t hash, int32_t id)
     v->slots[i] = (VocabSlot){hash, id};
 }
 
-static void grow(Vocab *v)
+static void grow(Vocab *v, uint32_t size)
 {
     VocabSlot *old = v->slots;
     uint32_t n = old ? v->mask + 1 : 0;
-    uint32_t size = MAX(n * 2, 1024);
     v->slots = xmalloc(size * sizeof *v->slots);
     v->mask = size - 1;
     for (uint32_t i = 0; i < size; i++)
@@ -80,7 +79,16 @@ static void grow(Vocab *v)
     free(old);
 }
 
-static int32_t find_hashed(const Vocab *v, Str key, uint32_t hash)
+void vocab_expect(Vocab *v, size_t n)
+{
+    uint32_t size = 1024;
+    while (size < MIN(n, MAX_TOKEN_ID) * 2)
+        size *= 2;
+    if (!v->slots || size > v->mask + 1)
+        grow(v, size);
+}
+
+int32_t vocab_find_hashed(const Vocab *v, Str key, uint32_t hash)
 {
     if (!v->slots)
         return -1;
@@ -95,7 +103,7 @@ static int32_t find_hashed(const Vocab *v, Str key, uint32_t hash)
 
 int32_t vocab_find(const Vocab *v, Str key)
 {
-    return key.len ? find_hashed(v, key, token_hash(key)) : -1;
+    return key.len ? vocab_find_hashed(v, key, token_hash(key)) : -1;
 }
 
 void vocab_put(Vocab *v, int32_t id, Str text, Str key)
@@ -107,10 +115,10 @@ void vocab_put(Vocab *v, int32_t id, Str text, Str key)
     if (key.len == 0)
         return;
     uint32_t hash = token_hash(key);
-    if (find_hashed(v, key, hash) >= 0)
+    if (vocab_find_hashed(v, key, hash) >= 0)
         return;
     if (!v->slots || v->used >= v->mask / 2)
-        grow(v);
+        grow(v, MAX((v->mask + 1) * 2, 1024));
     slot_put(v, hash, id);
     v->used++;
 }
