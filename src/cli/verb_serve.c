@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "serve/serve.h"
+#include "web/web.h"
 
 #include <signal.h>
 
@@ -122,9 +123,9 @@ static void say_hello(const Options *o, const Server *server, const Hub *hub, co
     fflush(stdout);
 }
 
-static const RouteTable **all_tables(Arena *a, Api *api)
+static const RouteTable **all_tables(Arena *a, Api *api, Web *web)
 {
-    const RouteTable **groups[] = {api_tables(api)};
+    const RouteTable **groups[] = {api_tables(api), web_tables(web)};
     size_t n = 0;
     const RouteTable **all = NEW_ARRAY(a, const RouteTable *, 256);
     for (size_t g = 0; g < COUNT(groups); g++)
@@ -135,6 +136,12 @@ static const RouteTable **all_tables(Arena *a, Api *api)
     return all;
 }
 
+/* Browsers get pages, programs JSON. */
+static void on_error(Request *r, int status, const char *text, const Error *err)
+{
+    (web_wants(r) ? web_error : api_error)(r, status, text, err);
+}
+
 static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t began, Error *err)
 {
     const char *password = NULL;
@@ -142,11 +149,16 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
         return false;
     AUTO(pool_free) Pool *pool = pool_new(&(PoolOptions){.memory = o->model_memory});
     Api api = {.hub = hub, .pool = pool, .url = o->url};
+    AUTO(web_free)
+    Web *web = web_new(
+        &(WebOptions){.hub = hub, .pool = pool, .url = o->url, .no_signup = o->no_signup}, err);
+    if (!web)
+        return false;
     ServerOptions options = {.listen = o->listen,
-                             .tables = all_tables(a, &api),
+                             .tables = all_tables(a, &api, web),
                              .workers = (int)o->workers,
                              .max_connections = (int)o->max_connections,
-                             .on_error = api_error,
+                             .on_error = on_error,
                              .log_requests = !o->quiet};
     Server *server = server_start(&options, err);
     if (!server)

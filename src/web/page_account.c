@@ -1,0 +1,218 @@
+/* page_account.c: signing up, logging in and out, tokens, one's own profile. */
+#include "web/web_internal.h"
+
+static void show_login(Request *r, int status, Str next, Str name, const char *problem)
+{
+    json_t *page = page_new(r, "Log in");
+    set_str(page, "next", next);
+    set_str(page, "name", name);
+    set(page, "problem", json_string(problem));
+    page_render(r, status, "login", page);
+}
+
+static void login(Request *r)
+{
+    if (web_is_known(r))
+        return reply_redirect(r, 303, web_next(request_query_get(r, "next")));
+    show_login(r, 200, web_next(request_query_get(r, "next")), (Str){0}, "");
+}
+
+static void do_login(Request *r)
+{
+    Params form;
+    Error err = {0};
+    Str cookie;
+    if (!web_form(r, &form))
+        return;
+    Str name = str_trim(params_get(&form, "name")), next = web_next(params_get(&form, "next"));
+    if (!session_open(hub_of(r), request_arena(r), name, params_get(&form, "password"), &cookie,
+                      &err))
+        return err.code == ERR_UNAUTHENTICATED || err.code == ERR_RATE || err.code == ERR_INVALID
+                   ? show_login(r, error_http_status(err.code), next, name, err.text)
+                   : reply_error(r, &err);
+    web_set_session(r, cookie);
+    reply_redirect(r, 303, next);
+}
+
+static void logout(Request *r)
+{
+    Params form;
+    Error err = {0};
+    if (!web_form(r, &form))
+        return;
+    if (!session_close(hub_of(r), request_cookie(r, SESSION_COOKIE), &err))
+        return reply_error(r, &err);
+    web_set_session(r, (Str){0});
+    reply_redirect(r, 303, S("/"));
+}
+
+static void show_join(Request *r, int status, const NewUser *user, const char *problem)
+{
+    json_t *page = page_new(r, "Sign up");
+    set_str(page, "name", user->name);
+    set_str(page, "fullname", user->fullname);
+    set_str(page, "email", user->email);
+    set(page, "problem", json_string(problem));
+    page_render(r, status, "join", page);
+}
+
+static void join(Request *r)
+{
+    if (web_is_known(r))
+        return reply_redirect(r, 303, S("/"));
+    if (web_current()->options.no_signup)
+        return reply_failure(r, 403, "Accounts on this hub are made by its administrator");
+    show_join(r, 200, &(NewUser){0}, "");
+}
+
+static void do_join(Request *r)
+{
+    Params form;
+    Error err = {0};
+    Account account;
+    Str cookie;
+    if (!web_form(r, &form))
+        return;
+    if (web_current()->options.no_signup)
+        return reply_failure(r, 403, "Accounts on this hub are made by its administrator");
+    NewUser user = {.name = str_trim(params_get(&form, "name")),
+                    .fullname = str_trim(params_get(&form, "fullname")),
+                    .email = str_trim(params_get(&form, "email")),
+                    .password = params_get(&form, "password")};
+    if (!user.password.len)
+        return show_join(r, 400, &user, "Choose a password of at least 8 characters");
+    if (!user_create(hub_of(r), request_arena(r), &user, &account, &err))
+        return err.code == ERR_INVALID || err.code == ERR_EXISTS
+                   ? show_join(r, error_http_status(err.code), &user, err.text)
+                   : reply_error(r, &err);
+    if (!session_open_for(hub_of(r), request_arena(r), &account, &cookie, &err))
+        return reply_error(r, &err);
+    web_set_session(r, cookie);
+    reply_redirect(r, 303, S("/"));
+}
+
+/* ---- Tokens ---- */
+
+static json_t *token_json(const Token *t)
+{
+    json_t *o = json_object();
+    set_str(o, "id", t->id);
+    set_str(o, "name", t->name);
+    set_str(o, "role", t->role);
+    set_str(o, "tail", t->tail);
+    set(o, "created", json_when(t->created_ns));
+    set(o, "used", t->used_ns ? json_when(t->used_ns) : json_null());
+    return o;
+}
+
+/* The secret is shown on the page that answers its making, and never again. */
+static void show_tokens(Request *r, int status, Str secret, const char *problem)
+{
+    Error err = {0};
+    Token *tokens;
+    size_t n;
+    if (!token_list(hub_of(r), request_arena(r), web_viewer(r)->account.name, &tokens, &n, &err))
+        return reply_error(r, &err);
+    json_t *page = page_new(r, "Access tokens"), *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, token_json(&tokens[i]));
+    set(page, "tokens", list);
+    set_str(page, "secret", secret);
+    set(page, "problem", json_string(problem));
+    page_render(r, status, "tokens", page);
+}
+
+static void tokens(Request *r)
+{
+    show_tokens(r, 200, (Str){0}, "");
+}
+
+static void make_token(Request *r)
+{
+    Params form;
+    Error err = {0};
+    Str secret;
+    if (!web_form(r, &form))
+        return;
+    if (!token_create(hub_of(r), request_arena(r), web_viewer(r)->account.name,
+                      str_trim(params_get(&form, "name")), params_get(&form, "role"), &secret,
+                      &err))
+        return err.code == ERR_INVALID || err.code == ERR_EXISTS
+                   ? show_tokens(r, error_http_status(err.code), (Str){0}, err.text)
+                   : reply_error(r, &err);
+    show_tokens(r, 201, secret, "");
+}
+
+static void revoke_token(Request *r)
+{
+    Params form;
+    Error err = {0};
+    if (!web_form(r, &form))
+        return;
+    if (!token_revoke(hub_of(r), web_viewer(r)->account.name, request_param(r, "id"), &err))
+        return reply_error(r, &err);
+    reply_redirect(r, 303, S("/settings/tokens"));
+}
+
+/* ---- Profile ---- */
+
+static void show_profile(Request *r, int status, const Account *account, const char *notice,
+                         const char *problem)
+{
+    json_t *page = page_new(r, "Profile");
+    set_str(page, "fullname", account->fullname);
+    set_str(page, "email", account->email);
+    set_str(page, "about", account->about);
+    set(page, "notice", json_string(notice));
+    set(page, "problem", json_string(problem));
+    page_render(r, status, "profile_settings", page);
+}
+
+static void profile(Request *r)
+{
+    Error err = {0};
+    Account account;
+    if (!account_find(hub_of(r), request_arena(r), web_viewer(r)->account.name, &account, &err))
+        return reply_error(r, &err);
+    show_profile(r, 200, &account, "", "");
+}
+
+static void change_profile(Request *r)
+{
+    Params form;
+    Error err = {0};
+    if (!web_form(r, &form))
+        return;
+    Account account = web_viewer(r)->account;
+    account.fullname = str_trim(params_get(&form, "fullname"));
+    account.email = str_trim(params_get(&form, "email"));
+    account.about = str_trim(params_get(&form, "about"));
+    Str password = params_get(&form, "password");
+    bool ok = account_update(hub_of(r), account.name, account.fullname, account.email,
+                             account.about, &err) &&
+              (!password.len || user_set_password(hub_of(r), account.name, password, &err));
+    if (!ok && err.code != ERR_INVALID)
+        return reply_error(r, &err);
+    show_profile(r, ok ? 200 : 400, &account, ok ? "Saved" : "", ok ? "" : err.text);
+}
+
+static void settings(Request *r)
+{
+    reply_redirect(r, 303, S("/settings/profile"));
+}
+
+const Route web_account_routes[] = {
+    {"GET", "/login", login, .summary = "Log in"},
+    {"POST", "/login", do_login, .summary = "Log in"},
+    {"POST", "/logout", logout, .summary = "Log out"},
+    {"GET", "/join", join, .summary = "Sign up"},
+    {"POST", "/join", do_join, .summary = "Sign up"},
+    {"GET", "/settings", settings, .access = WEB_LOGGED_IN, .summary = "Settings"},
+    {"GET", "/settings/tokens", tokens, .access = WEB_LOGGED_IN, .summary = "Access tokens"},
+    {"POST", "/settings/tokens", make_token, .access = WEB_LOGGED_IN, .summary = "Make a token"},
+    {"POST", "/settings/tokens/{id}/revoke", revoke_token, .access = WEB_LOGGED_IN,
+     .summary = "Revoke a token"},
+    {"GET", "/settings/profile", profile, .access = WEB_LOGGED_IN, .summary = "Profile"},
+    {"POST", "/settings/profile", change_profile, .access = WEB_LOGGED_IN, .summary = "Profile"},
+};
+const size_t web_account_routes_n = COUNT(web_account_routes);

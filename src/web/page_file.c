@@ -1,0 +1,239 @@
+/* page_file.c: folders and files of a revision. */
+#include "base/encode.h"
+#include "base/file.h"
+#include "web/highlight.h"
+#include "web/page_repo.h"
+#include "web/web_internal.h"
+
+enum { MAX_SHOWN = 1 << 20 }; // of a file as text
+
+/* "a/b/c" as links: each part with the path down to it. */
+static json_t *crumbs_json(Str path)
+{
+    json_t *out = json_array();
+    for (size_t start = 0; start < path.len;) {
+        size_t end = MIN(str_find_char(path, '/', start), path.len);
+        json_t *crumb = json_object();
+        set_str(crumb, "name", str_slice(path, start, end));
+        set_str(crumb, "path", str_slice(path, 0, end));
+        json_array_append_new(out, crumb);
+        start = end + 1;
+    }
+    return out;
+}
+
+static json_t *refs_json(Request *r, const Repo *repo, Str rev)
+{
+    Error err = {0};
+    RepoRefs refs;
+    json_t *out = json_array();
+    if (!repo_refs(hub_of(r), request_arena(r), repo, &refs, &err))
+        return out;
+    for (size_t i = 0; i < refs.n && i < 50; i++) {
+        bool tag = str_starts(refs.items[i].ref, S("refs/tags/"));
+        if (!tag && !str_starts(refs.items[i].ref, S("refs/heads/")))
+            continue;
+        json_t *row = json_object();
+        AUTO_BUF url;
+        buf_init(&url, 0);
+        url_encode(&url, refs.items[i].name, "");
+        set_str(row, "name", refs.items[i].name);
+        set_str(row, "url", buf_str(&url));
+        set(row, "tag", json_boolean(tag));
+        set(row, "on", json_boolean(str_eq(refs.items[i].name, rev)));
+        json_array_append_new(out, row);
+    }
+    return out;
+}
+
+/* "pickle" for files that run code when loaded, "safe" for safetensors, else empty. */
+static const char *badge_of(Str path)
+{
+    static const char *const pickles[] = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"};
+    Str suffix = path_suffix(path);
+    for (size_t i = 0; i < COUNT(pickles); i++)
+        if (str_eq(suffix, str_of(pickles[i])))
+            return "pickle";
+    return str_eq(suffix, S(".safetensors")) || str_eq(suffix, S(".gguf")) ? "safe" : "";
+}
+
+static json_t *entry_json(const RepoEntry *e)
+{
+    json_t *o = json_object();
+    set_str(o, "path", e->path);
+    set_str(o, "name", path_name(e->path));
+    set(o, "folder", json_boolean(e->is_folder));
+    set(o, "size", e->is_folder ? json_null() : json_size(e->size));
+    set(o, "lfs", json_boolean(e->is_lfs));
+    set(o, "badge", json_string(badge_of(e->path)));
+    set(o, "missing", json_boolean(e->is_missing));
+    set_str(o, "commit", e->last_id);
+    set_str(o, "commit_title", e->last_title);
+    set(o, "changed", e->last_ns ? json_when(e->last_ns) : json_null());
+    return o;
+}
+
+static void add_entries(json_t *list, const RepoTree *found, bool folders)
+{
+    for (size_t i = 0; i < found->n; i++)
+        if (found->items[i].is_folder == folders)
+            json_array_append_new(list, entry_json(&found->items[i]));
+}
+
+static void set_last_commit(Request *r, json_t *page, const Repo *repo, Str rev, Str path)
+{
+    Error err = {0};
+    RepoLog log;
+    json_t *last = json_null();
+    if (repo_log(hub_of(r), request_arena(r), repo, rev, path, 0, 1, &log, &err) && log.n) {
+        last = json_object();
+        set_str(last, "id", log.items[0].id);
+        set_str(last, "title", log.items[0].title);
+        set_str(last, "author", log.items[0].author);
+        set(last, "when", json_when(log.items[0].date_ns));
+    }
+    set(page, "last", last);
+}
+
+static void set_place(Request *r, json_t *page, const Repo *repo, Str rev, Str path)
+{
+    page_set_repo(r, page, repo, "files", rev);
+    set_str(page, "path", path);
+    set(page, "crumbs", crumbs_json(path));
+    set(page, "refs", refs_json(r, repo, rev));
+    set_last_commit(r, page, repo, rev, path);
+}
+
+static void tree(Request *r)
+{
+    Error err = {0};
+    Repo repo;
+    RepoTree found;
+    Arena *a = request_arena(r);
+    Str rev = request_param(r, "rev"), path = request_param(r, "path");
+    if (!web_repo(r, ACCESS_READ, &repo))
+        return;
+    if (!repo_tree(hub_of(r), a, &repo, rev, path, false, &found, &err) ||
+        !repo_last_commits(hub_of(r), a, &repo, &found, &err))
+        return reply_error(r, &err);
+    json_t *page = page_new(r, arena_printf(a, "%.*s: files", STR(repo.full)));
+    json_t *entries = json_array();
+    add_entries(entries, &found, true);
+    add_entries(entries, &found, false);
+    set_place(r, page, &repo, rev, path);
+    set(page, "entries", entries);
+    size_t slash = str_rfind_char(path, '/');
+    set_str(page, "parent", slash == SIZE_MAX ? (Str){0} : str_slice(path, 0, slash));
+    page_render(r, 200, "tree", page);
+}
+
+/* ---- One file ---- */
+
+static bool is_text(Str bytes)
+{
+    return str_find_char(bytes, 0, 0) == SIZE_MAX && str_is_utf8(bytes);
+}
+
+/* Each line in an element with its number, which the style sheet prints. */
+static Str lines_html(Arena *a, Str text, Str path, int64_t *n_lines)
+{
+    AUTO_BUF code;
+    AUTO_BUF out;
+    buf_init(&code, 0);
+    buf_init(&out, 0);
+    highlight(&code, text, highlight_language(path));
+    Str rest = buf_str(&code), line;
+    if (str_ends(rest, S("\n")))
+        rest.len--;
+    for (*n_lines = 0; str_split(&rest, '\n', &line);) {
+        ++*n_lines;
+        buf_printf(&out, "<span class=\"line\" id=\"L%lld\" data-n=\"%lld\">", (long long)*n_lines,
+                   (long long)*n_lines);
+        buf_add(&out, line);
+        buf_add(&out, S("</span>\n"));
+    }
+    return arena_str(a, buf_str(&out));
+}
+
+static const struct {
+    const char *suffix, *view;
+} views[] = {
+    {".png", "image"},  {".jpg", "image"}, {".jpeg", "image"}, {".gif", "image"},
+    {".webp", "image"}, {".svg", "image"}, {".wav", "audio"},  {".mp3", "audio"},
+    {".flac", "audio"}, {".ogg", "audio"}, {".mp4", "video"},  {".webm", "video"},
+};
+
+static const char *media_view(Str path)
+{
+    Str suffix = path_suffix(path);
+    for (size_t i = 0; i < COUNT(views); i++)
+        if (str_eq_nocase(suffix, str_of(views[i].suffix)))
+            return views[i].view;
+    return NULL;
+}
+
+/* Sets view, html and lines: how the file can be looked at. */
+static bool set_view(Request *r, json_t *page, const Repo *repo, const RepoFile *file, Str rev,
+                     Error *err)
+{
+    Arena *a = request_arena(r);
+    const char *view = media_view(file->entry.path);
+    Str bytes = {0}, html = {0};
+    int64_t lines = 0;
+    bool plain = request_query_get(r, "plain").len > 0;
+    bool markdown = str_eq_nocase(path_suffix(file->entry.path), S(".md"));
+    if (!view && (file->entry.is_lfs || file->entry.size > MAX_SHOWN)) {
+        view = file->entry.is_lfs ? "lfs" : "large";
+    } else if (!view) {
+        if (!repo_file_bytes(hub_of(r), a, repo, file, MAX_SHOWN, &bytes, err))
+            return false;
+        view = !is_text(bytes) ? "binary" : markdown && !plain ? "markdown" : "text";
+    }
+    if (strcmp(view, "text") == 0) {
+        html = lines_html(a, bytes, file->entry.path, &lines);
+    } else if (strcmp(view, "markdown") == 0) {
+        Str yaml, text;
+        card_split(bytes, &yaml, &text);
+        html = page_markdown(r, repo, rev, text);
+    }
+    set(page, "view", json_string(view));
+    set(page, "markdown", json_boolean(markdown && !file->entry.is_lfs));
+    set(page, "plain", json_boolean(plain));
+    set_str(page, "html", html);
+    set(page, "lines", json_integer(lines));
+    return true;
+}
+
+static void blob(Request *r)
+{
+    Error err = {0};
+    Repo repo;
+    RepoFile file;
+    Arena *a = request_arena(r);
+    Str rev = request_param(r, "rev"), path = request_param(r, "path");
+    if (!web_repo(r, ACCESS_READ, &repo))
+        return;
+    if (!repo_file(hub_of(r), a, &repo, rev, path, &file, &err))
+        return reply_error(r, &err);
+    json_t *page = page_new(r, arena_printf(a, "%.*s: %.*s", STR(repo.full), STR(path)));
+    set_place(r, page, &repo, rev, path);
+    set(page, "entry", entry_json(&file.entry));
+    set_str(page, "sha256", file.entry.sha256);
+    set_str(page, "oid", file.entry.oid);
+    if (!set_view(r, page, &repo, &file, rev, &err)) {
+        json_decref(page);
+        return reply_error(r, &err);
+    }
+    page_render(r, 200, "blob", page);
+}
+
+#define EACH_KIND(rest, handler, text)                                                             \
+    {"GET", "/{owner}/{name}/" rest, handler, .summary = (text)},                                  \
+        {"GET", "/datasets/{owner}/{name}/" rest, handler, .summary = (text)},                     \
+    {                                                                                              \
+        "GET", "/spaces/{owner}/{name}/" rest, handler, .summary = (text)                          \
+    }
+
+const Route web_file_routes[] = {EACH_KIND("tree/{rev}/{path...}", tree, "Files of a folder"),
+                                 EACH_KIND("blob/{rev}/{path...}", blob, "One file")};
+const size_t web_file_routes_n = COUNT(web_file_routes);

@@ -1,0 +1,16 @@
+/* The page of a repository, as other files of web/ render it. */
+#pragma once
+
+#include "hub/hub.h"
+#include "net/server.h"
+#include "tasks/tasks.h"
+
+/* What the try-it panel answered to a form without scripts. */
+typedef struct Tried {
+    Str prompt, output, problem, stats;
+} Tried;
+
+/* tried: NULL if nothing was. */
+void page_repo(Request *r, const Repo *repo, int status, const Tried *tried);
+/* HTML of a Markdown file of a repository, with its links and images resolved. */
+Str page_markdown(Request *r, const Repo *repo, Str rev, Str text);

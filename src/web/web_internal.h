@@ -1,0 +1,82 @@
+/* What the files of web/ share: who asks, forms, and pages as JSON objects for templates. */
+#pragma once
+
+#include "base/clock.h"
+#include "web/web.h"
+
+struct Web {
+    WebOptions options;
+    Arena *arena;
+    uint8_t visit_key[32]; // for the CSRF tokens of those who are not logged in
+    json_t *assets;        // file name to address, with its hash
+};
+
+extern const Route web_home_routes[], web_list_routes[], web_account_routes[], web_new_routes[],
+    web_repo_routes[], web_file_routes[], web_history_routes[], web_settings_routes[],
+    web_try_routes[], web_static_routes[];
+extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, web_new_routes_n,
+    web_repo_routes_n, web_file_routes_n, web_history_routes_n, web_settings_routes_n,
+    web_try_routes_n, web_static_routes_n;
+
+/* ---- Who asks ---- */
+
+/* For Route.access. */
+enum WebAccess { WEB_ANYBODY, WEB_LOGGED_IN }; // others are sent to /login
+
+typedef struct Visit {
+    Viewer viewer;
+    Str csrf;
+} Visit;
+
+bool web_admit(Request *r);
+/* The one Web of the process: error pages answer requests of other tables too. */
+Web *web_current(void);
+static inline Hub *hub_of(const Request *r)
+{
+    (void)r;
+    return web_current()->options.hub;
+}
+const Viewer *web_viewer(const Request *r);
+bool web_is_known(const Request *r); // somebody is logged in
+/* The form that was posted, its CSRF token checked. False: it has answered. */
+bool web_form(Request *r, Params *form);
+/* "http://127.0.0.1:7860": of this hub, for commands to copy. */
+const char *web_url(Request *r);
+/* A path of this site that a form may send people to; "/" for anything else. */
+Str web_next(Str path);
+void web_set_session(Request *r, Str cookie); // empty: away with it
+
+/* The repository of {owner} and {name} in the kind's own paths. False: it has answered, with an
+ * error page or with a redirect to where the repository has moved. */
+bool web_repo(Request *r, Access need, Repo *out);
+/* "/me/x", "/datasets/me/x" */
+Str repo_path(Arena *a, const Repo *repo);
+
+/* ---- Pages ---- */
+
+/* An object with everything that layout.html wants. */
+json_t *page_new(Request *r, const char *title);
+/* Renders and answers; consumes the page. `name` is of templates/, without ".html". */
+void page_render(Request *r, int status, const char *name, json_t *page);
+/* Parses the templates; ERR_INVALID names the file and line. */
+bool templates_load(Web *web, Error *err);
+void templates_free(void);
+
+json_t *json_when(int64_t wall_ns); // {"text": "3 hours ago", "exact", "iso"}
+json_t *json_size(int64_t bytes);   // {"text": "1.2 MB", "exact": "1,234,567 bytes"}
+json_t *json_count(int64_t n);      // {"text": "1.2k", "exact": "1,234", "n": 1234}
+static inline void set(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value);
+}
+static inline void set_str(json_t *object, const char *key, Str value)
+{
+    json_object_set_new(object, key, json_from_str(value));
+}
+
+/* A card in lists. */
+json_t *item_json(const RepoItem *item);
+/* What repo_head.html wants, into page: "repo", "tab", "rev". */
+void page_set_repo(Request *r, json_t *page, const Repo *repo, const char *tab, Str rev);
+/* "text-generation" -> "Text generation" */
+json_t *task_label(Str task);
