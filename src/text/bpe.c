@@ -193,6 +193,10 @@ static void flush(Tokenizer *t, Batch *batch)
         vocab_warm_key(v, batch->items[i].right_hash);
     }
     for (size_t i = 0; i < batch->n; i++) {
+        vocab_warm_text(v, batch->items[i].left_hash);
+        vocab_warm_text(v, batch->items[i].right_hash);
+    }
+    for (size_t i = 0; i < batch->n; i++) {
         Waiting *w = &batch->items[i];
         w->left = vocab_find_hashed(v, half(batch, w->from, w->middle), w->left_hash);
         w->right = vocab_find_hashed(v, half(batch, w->middle, w->to), w->right_hash);

@@ -258,6 +258,11 @@ static inline void vocab_warm_key(const Vocab *v, uint32_t hash)
     if (v->slots && v->slots[hash & v->mask].id >= 0)
         __builtin_prefetch(&v->keys[v->slots[hash & v->mask].id]);
 }
+static inline void vocab_warm_text(const Vocab *v, uint32_t hash)
+{
+    if (v->slots && v->slots[hash & v->mask].id >= 0)
+        __builtin_prefetch(v->keys[v->slots[hash & v->mask].id].ptr);
+}
 /* Makes room for about n tokens, so that adding them does not rehash. */
 void vocab_expect(Vocab *v, size_t n);
 /* Makes ids up to id known to the arrays. */
