@@ -101,19 +101,19 @@ static Tokenizer *opened(Tokenizer *t, const char *what, bool loaded, Error *err
     if (loaded && tokenizer_finish(t, err))
         return t;
     tokenizer_free(t);
-    return fail_while(err, "tokenizer '%s'", what);
+    return what ? fail_while(err, "tokenizer '%s'", what) : NULL;
 }
 
 Tokenizer *tokenizer_from_json(Str json, const char *name, Error *err)
 {
     Tokenizer *t = tokenizer_new();
-    return opened(t, name, load_json(t, json, name, err), err);
+    return opened(t, NULL, load_json(t, json, name, err), err);
 }
 
 Tokenizer *tokenizer_from_gguf(const Gguf *gguf, Error *err)
 {
     Tokenizer *t = tokenizer_new();
-    return opened(t, "gguf", load_gguf(t, gguf, err), err);
+    return opened(t, NULL, load_gguf(t, gguf, err), err);
 }
 
 static bool load_gguf_file(Tokenizer *t, const char *path, Error *err)

@@ -1,6 +1,7 @@
 #include "base/test.h"
 
 #include "base/json.h"
+#include "text/chat.h"
 #include "text/tokenizer_internal.h"
 
 /* ---- What the reference library says: tests/golden/tokenizers, by tools/golden/tokenizer.py ----
@@ -117,7 +118,242 @@ static void test_tokens_are_those_of_the_reference(void **state)
     }
 }
 
+/* ---- Scanners against PCRE2 ---- */
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return *state >> 8;
+}
+
+/* Characters that the expressions tell apart, the dangerous ones often. */
+static void random_text(uint32_t *state, Buf *out)
+{
+    static const char *const parts[] = {
+        " ",    " ",  " ",  "\n",     "\r",     "\t",     "'",      "'",        "s",      "t",
+        "ve",   "LL", "Re", "d",      "a",      "Z",      "é",      "ß",        "中",     "ع",
+        "1",    "23", "½",  "٣",      ".",      "!",      "$",      "_",        "🤗",   "👍",
+        "🏽", "ſ",  "İ",  "\u0301", "\u200d", "\u00a0", "\u3000", "\xC2\x85", "\u2028", "ͅ"};
+    buf_reset(out);
+    for (uint32_t n = next_random(state) % 24; n > 0; n--)
+        buf_add(out, str_of(parts[next_random(state) % COUNT(parts)]));
+}
+
+/* The pattern with its scanner taken away. */
+static Pattern by_regex(const char *regex, Arena *a)
+{
+    Error err = {0};
+    char other[1024]; // one more character, so that no scanner is found
+    snprintf(other, sizeof other, "(?:%s)", regex);
+    Pattern p;
+    assert_ok(pattern_compile(&p, str_of(other), "test", a, &err));
+    assert_null(p.scan);
+    return p;
+}
+
+static void test_scanners_split_as_their_expressions_do(void **state)
+{
+    static const char *const regexes[] = {GPT2_REGEX, LLAMA3_REGEX, QWEN2_REGEX};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO_ENCODING e = {0};
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    Workspace *w = workspace_of(&e);
+    for (size_t r = 0; r < COUNT(regexes); r++) {
+        Scanner *scan = scanner_find(str_of(regexes[r]));
+        assert_non_null(scan);
+        Pattern pattern = by_regex(regexes[r], a);
+        for (uint32_t seed = 1; seed <= 3000; seed++) {
+            uint32_t random = seed;
+            random_text(&random, &text);
+            Matches m = matches_of(&pattern, w, buf_str(&text));
+            size_t pos = 0;
+            while (matches_next(&m, NULL)) {
+                size_t end = scan(text.ptr, text.len, pos);
+                if (m.from != pos || m.to != end)
+                    fail_msg("expression %zu, seed %u: '%s' at %zu: scanner to %zu, PCRE2 to %zu",
+                             r, seed, text.ptr, pos, end, m.to);
+                pos = end;
+            }
+            assert_int_equal(pos, text.len);
+        }
+    }
+}
+
+static void test_expressions_are_translated(void **state)
+{
+    static const struct {
+        const char *from, *to;
+    } rows[] = {
+        {"\\p{N}{1,3}+", "(?:\\p{N}{1,3})+"},
+        {"(ab){2}+c", "(?:(ab){2})+c"},
+        {"[a-z&&[^x]]+", "(?:(?![x])[a-z])+"},
+        {"[\\h_]", "[0-9a-fA-F_]"},
+        {"\\u4e00", "\\x{4e00}"},
+        {"[]a]", "[\\]a]"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTO_BUF out;
+        buf_init(&out, 0);
+        regex_translate(str_of(rows[i].from), &out);
+        assert_str(buf_str(&out), rows[i].to);
+    }
+}
+
+/* ---- Files that are wrong ---- */
+
+static void test_broken_files_are_refused_by_field(void **state)
+{
+    static const struct {
+        const char *json;
+        ErrorCode code;
+        const char *words;
+    } rows[] = {
+        {"", ERR_INVALID, "expected '{'"},
+        {"{\"model\": {\"type\": \"BPE\"}}", ERR_INVALID, "model.vocab: missing"},
+        {"{\"model\": {\"type\": \"Magic\", \"vocab\": {}}}", ERR_UNSUPPORTED, "'Magic'"},
+        {"{\"normalizer\": {\"type\": \"Odd\"}}", ERR_UNSUPPORTED, "normalizer: there is no type"},
+        {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(\"}}}",
+         ERR_UNSUPPORTED, "pre_tokenizer: Split: pattern: expression '('"},
+        {"{\"model\": {\"vocab\": {\"a\": 99999}}}", ERR_INVALID, "model.vocab: offset"},
+        {"{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [\"a b\"]}}", ERR_INVALID, "merge 0"},
+        {"{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [\"ab\"]}}", ERR_INVALID,
+         "not two tokens"},
+        {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0]], \"unk_id\": 7}}",
+         ERR_INVALID, "model.unk_id: 7"},
+        {"{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": 0}}, \"added_tokens\": [{}]}",
+         ERR_INVALID, "added_tokens[0]"},
+        {"{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": 0}}, \"post_processor\": "
+         "{\"type\":"
+         " \"BertProcessing\", \"sep\": [\"x\", 9], \"cls\": [\"y\", 0]}}",
+         ERR_INVALID, "BertProcessing: sep: expected"},
+        {"\xff", ERR_INVALID, "not UTF-8"},
+    };
+    Error err = {0};
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_fails(tokenizer_from_json(str_of(rows[i].json), "t.json", &err), rows[i].code,
+                     rows[i].words);
+    assert_fails(tokenizer_open(test_folder(), &err), ERR_NOT_FOUND, "neither tokenizer.json");
+}
+
+static void test_a_missing_unknown_token_is_an_error_of_the_text(void **state)
+{
+    Error err = {0};
+    AUTO_ENCODING e = {0};
+    AUTO(tokenizer_free)
+    Tokenizer *t = tokenizer_from_json(
+        S("{\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"?\", \"vocab\": {\"a\": 0}}}"),
+        "t", &err);
+    assert_ok(tokenizer_encode(t, S("a"), true, &e, &err));
+    assert_int_equal(e.n, 1);
+    assert_fails(tokenizer_encode(t, S("b"), true, &e, &err), ERR_INVALID, "unk_token '?'");
+}
+
+/* ---- Texts ---- */
+
+static void test_broken_utf8_is_replaced(void **state)
+{
+    Error err = {0};
+    AUTO_ENCODING e = {0}, clean = {0};
+    AUTO(tokenizer_free) Tokenizer *t = tokenizer_open(golden("byte-level.json"), &err);
+    assert_ok(tokenizer_encode(t, S("a\xE4\xB8z\xFF"), true, &e, &err));
+    assert_ok(tokenizer_encode(t, S("a\uFFFDz\uFFFD"), true, &clean, &err));
+    assert_int_equal(e.n, clean.n);
+    assert_memory_equal(e.ids, clean.ids, e.n * sizeof *e.ids);
+    assert_memory_equal(e.spans, clean.spans, e.n * sizeof *e.spans);
+}
+
+/* A word without end takes the heap instead of the scan, and gives the same. */
+static void test_long_words_take_no_quadratic_time(void **state)
+{
+    Error err = {0};
+    AUTO_ENCODING e = {0};
+    AUTO_BUF text, back;
+    buf_init(&text, 0);
+    buf_init(&back, 0);
+    for (int i = 0; i < 100000; i++)
+        buf_add(&text, S("unbelievable"));
+    AUTO(tokenizer_free) Tokenizer *t = tokenizer_open(golden("byte-level.json"), &err);
+    assert_ok(tokenizer_encode(t, buf_str(&text), true, &e, &err));
+    tokenizer_decode(t, e.ids, e.n, true, &back);
+    assert_true(str_eq(buf_str(&text), buf_str(&back)));
+}
+
+static void test_streams_hold_back_unfinished_characters(void **state)
+{
+    Error err = {0};
+    AUTO_ENCODING e = {0};
+    AUTO(tokenizer_free) Tokenizer *t = tokenizer_open(golden("byte-level.json"), &err);
+    assert_ok(tokenizer_encode(t, S("🦩"), false, &e, &err)); // four bytes in several tokens
+    assert_true(e.n > 1);
+    AUTO(decode_stream_free) DecodeStream *d = decode_stream_new(t, true);
+    for (size_t i = 0; i + 1 < e.n; i++)
+        assert_int_equal(decode_stream_add(d, e.ids[i]).len, 0);
+    assert_str(decode_stream_add(d, e.ids[e.n - 1]), "🦩");
+    decode_stream_add(d, e.ids[0]);
+    assert_str(decode_stream_finish(d), "\uFFFD");
+    assert_int_equal(decode_stream_finish(d).len, 0);
+}
+
+static void test_folders_tell_roles_and_templates(void **state)
+{
+    Error err = {0};
+    char path[512];
+    const char *root = getenv("HUG_SOURCE_ROOT");
+    snprintf(path, sizeof path, "%s/tests/golden/text-generation", root ? root : ".");
+    AUTO(tokenizer_free) Tokenizer *t = tokenizer_open(path, &err);
+    if (!t)
+        fail_msg("%s", err.text);
+    assert_int_equal(tokenizer_special(t, SPECIAL_EOS), 0);
+    assert_str(tokenizer_special_text(t, SPECIAL_BOS), "<|endoftext|>");
+    assert_int_equal(tokenizer_special(t, SPECIAL_PAD), -1);
+    assert_true(tokenizer_is_special(t, 0));
+    assert_str(tokenizer_token(t, tokenizer_find(t, S("Ġthe"))), "Ġthe");
+    assert_true(str_starts(tokenizer_chat_template(t, NULL), S("{% for m in messages %}")));
+    assert_int_equal(tokenizer_chat_template(t, "tool_use").len, 0);
+}
+
+/* ---- Chats ---- */
+
+static void test_chats_are_rendered(void **state)
+{
+    Error err = {0};
+    AUTO(tokenizer_free) Tokenizer *t = tokenizer_open(golden("byte-level.json"), &err);
+    AUTO(json_decref)
+    json_t *messages = json_parse(S("[{\"role\": \"user\", \"content\": \"hi\", \"name\": null},"
+                                    " {\"role\": \"assistant\", \"content\": \"I am  \"}]"),
+                                  "messages", &err);
+    ChatOptions o = {.add_generation_prompt = true};
+    AUTO_BUF out;
+    buf_init(&out, 0);
+    assert_fails(chat_render(t, messages, &o, &out, &err), ERR_UNSUPPORTED, "no chat template");
+    o.template_source =
+        S("{% for m in messages %}[{{ m.role }}{% if m.name is defined %}!{% endif "
+          "%}]{{ m.content | trim }};{% endfor %}{{ '>' if add_generation_prompt }}");
+    assert_ok(chat_render(t, messages, &o, &out, &err));
+    assert_str(buf_str(&out), "[user]hi;[assistant]I am;>");
+    // The template trims, so the message to be continued is trimmed too.
+    buf_reset(&out);
+    o.add_generation_prompt = false;
+    o.continue_final_message = true;
+    assert_ok(chat_render(t, messages, &o, &out, &err));
+    assert_str(buf_str(&out), "[user]hi;[assistant]I am");
+    buf_reset(&out);
+    o.template_source = S("{% for m in messages %}{{ m.content }};{% endfor %}");
+    assert_ok(chat_render(t, messages, &o, &out, &err));
+    assert_str(buf_str(&out), "hi;I am  ");
+    o.template_source = S("{{ raise_exception('only users') }}");
+    o.continue_final_message = false;
+    assert_fails(chat_render(t, messages, &o, &out, &err), ERR_INVALID, "only users");
+    o.template_source = S("{% for %}");
+    assert_fails(chat_render(t, messages, &o, &out, &err), ERR_INVALID, "chat template");
+}
+
 int main(void)
 {
-    return RUN(test_tokens_are_those_of_the_reference);
+    return RUN(test_tokens_are_those_of_the_reference, test_scanners_split_as_their_expressions_do,
+               test_expressions_are_translated, test_broken_files_are_refused_by_field,
+               test_a_missing_unknown_token_is_an_error_of_the_text, test_broken_utf8_is_replaced,
+               test_long_words_take_no_quadratic_time, test_streams_hold_back_unfinished_characters,
+               test_folders_tell_roles_and_templates, test_chats_are_rendered);
 }
