@@ -6,7 +6,7 @@ from common import Hub, Row, free_port, in_turn, wait_for
 
 LARGE = 1 << 30
 NGINX = '''
-daemon off; worker_processes 2; pid {0}/nginx.pid; error_log {0}/error.log;
+daemon off; {2} worker_processes 2; pid {0}/nginx.pid; error_log {0}/error.log;
 events {{ worker_connections 512; }}
 http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
   client_body_temp_path {0}/t1; proxy_temp_path {0}/t2; fastcgi_temp_path {0}/t3; uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5;
@@ -41,8 +41,8 @@ def start_ms(hub):
 def rows(hug):
     folder = Path(tempfile.mkdtemp(prefix='hug-bench-'))
     nginx = None
+    hub = Hub(hug, folder / 'data')
     try:
-        hub = Hub(hug, folder / 'data')
         hub.start()
         token = hub.token('me')
         www = folder / 'www'
@@ -60,7 +60,7 @@ def rows(hug):
         time.sleep(1)
         yield Row('memory at rest', hub.resident_mb(), None, 'MB', True)
 
-        (folder / 'nginx.conf').write_text(NGINX.format(folder, port := free_port()))
+        (folder / 'nginx.conf').write_text(NGINX.format(folder, port := free_port(), 'user root;' if os.geteuid() == 0 else ''))
         nginx = subprocess.Popen(['/usr/sbin/nginx', '-e', f'{folder}/error.log', '-c', f'{folder}/nginx.conf'])
         wait_for(port, nginx)
         peer = f'http://127.0.0.1:{port}'
@@ -70,8 +70,8 @@ def rows(hug):
         ours, theirs = in_turn(lambda: download(f'{hub.url}/me/bench/resolve/main/large.bin'), lambda: download(f'{peer}/large.bin'))
         yield Row('download of 1 GiB in LFS', ours, theirs, 'MB/s', False, 'nginx, sendfile')
         yield Row('memory after that', hub.resident_mb(), None, 'MB', True)
-        hub.stop()
     finally:
+        hub.stop()
         if nginx:
             nginx.terminate()
             nginx.wait()

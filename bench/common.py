@@ -38,7 +38,7 @@ class Hub:
 
     def __init__(self, hug, data):
         self.hug, self.data, self.port = hug, data, free_port()
-        self.url = f'http://127.0.0.1:{self.port}'
+        self.url, self.process = f'http://127.0.0.1:{self.port}', None
 
     def start(self):
         self.process = subprocess.Popen([self.hug, 'serve', '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
@@ -46,8 +46,10 @@ class Hub:
         wait_for(self.port, self.process)
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
 
     def token(self, user):
         subprocess.run([self.hug, 'admin', 'user', 'add', user, '--data', self.data], check=True)
