@@ -198,6 +198,19 @@ bool api_repo(Request *r, Access need, Repo *out)
     return true;
 }
 
+bool api_gate(Request *r, const Repo *repo)
+{
+    if (!repo->gated.len || repo->access >= ACCESS_WRITE)
+        return true;
+    Error err = {0};
+    (void)!fail(&err, ERR_GATED,
+                "Access to %s %.*s is restricted and you are not in the authorized list. Visit "
+                "%s to ask for access.",
+                repo_kind_info(repo->kind)->name, STR(repo->full), api_repo_url(r, repo));
+    reply_error(r, &err);
+    return false;
+}
+
 const char *api_url(Request *r)
 {
     const char *url = api_of(r)->url;

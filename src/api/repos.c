@@ -178,7 +178,7 @@ static void auth_check(Request *r)
 {
     Repo repo;
     bool write = str_ends(str_of(request_route(r)->pattern), S("/write"));
-    if (api_repo(r, write ? ACCESS_WRITE : ACCESS_READ, &repo))
+    if (api_repo(r, write ? ACCESS_WRITE : ACCESS_READ, &repo) && api_gate(r, &repo))
         api_reply(r, json_pack("{s:b}", "success", 1));
 }
 

@@ -66,22 +66,10 @@ static void file_headers(Request *r, const Repo *repo, const RepoFile *file, boo
     disposition(r, &file->entry);
 }
 
-/* Gated files are for those who may write, and with "auto" for everybody who is logged in; what
- * describes the repository is for all. */
+/* What describes a gated repository is for all, its other files for those with access. */
 static bool gate_open(Request *r, const Repo *repo, Str path)
 {
-    if (!repo->gated.len || repo->access >= ACCESS_WRITE || str_eq(path, S("README.md")) ||
-        str_eq(path, S(".gitattributes")))
-        return true;
-    if (str_eq(repo->gated, S("auto")) && api_viewer(r)->by != BY_NOBODY)
-        return true;
-    Error err = {0};
-    (void)!fail(&err, ERR_GATED,
-                "Access to %s %.*s is restricted and you are not in the authorized list. Visit "
-                "%s to ask for access.",
-                repo_kind_info(repo->kind)->name, STR(repo->full), api_repo_url(r, repo));
-    reply_error(r, &err);
-    return false;
+    return str_eq(path, S("README.md")) || str_eq(path, S(".gitattributes")) || api_gate(r, repo);
 }
 
 /* One download a repository and visit: clients say so, and of others the file that begins one. */
