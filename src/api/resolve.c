@@ -66,12 +66,6 @@ static void file_headers(Request *r, const Repo *repo, const RepoFile *file, boo
     disposition(r, &file->entry);
 }
 
-/* What describes a gated repository is for all, its other files for those with access. */
-static bool gate_open(Request *r, const Repo *repo, Str path)
-{
-    return str_eq(path, S("README.md")) || str_eq(path, S(".gitattributes")) || api_gate(r, repo);
-}
-
 /* One download a repository and visit: clients say so, and of others the file that begins one. */
 static bool is_counted(Request *r, Str path)
 {
@@ -114,7 +108,8 @@ static void send_file(Request *r, bool raw)
             reply_header(r, "X-Repo-Commit", file.sha);
         return reply_error(r, &err);
     }
-    if (!gate_open(r, &repo, path))
+    // The card of a gated repository is for all, its other files for those with access.
+    if (!str_eq(path, S("README.md")) && !api_gate(r, &repo))
         return;
     if (is_counted(r, path))
         repo_count_download(hub, &repo);

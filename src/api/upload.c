@@ -22,6 +22,18 @@ static json_t *messages_json(const Str *texts, size_t n)
     return out;
 }
 
+/* For people: RepoCard.validate asks for text and shows it. */
+static void reply_report(Request *r, const CardReport *report)
+{
+    AUTO_BUF text;
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < report->n_errors; i++)
+        buf_printf(&text, "- Error: %.*s\n", STR(report->errors[i]));
+    for (size_t i = 0; i < report->n_warnings; i++)
+        buf_printf(&text, "- Warning: %.*s\n", STR(report->warnings[i]));
+    reply_buf(r, report->n_errors ? 400 : 200, "text/plain; charset=utf-8", &text);
+}
+
 static void validate_yaml(Request *r)
 {
     Error err = {0};
@@ -33,6 +45,8 @@ static void validate_yaml(Request *r)
     if (!repo_kind_parse(json_str(body, "repoType"), &kind))
         return reply_failure(r, 400, "repoType: model, dataset or space");
     card_check(request_arena(r), json_str(body, "content"), kind, &report);
+    if (request_accepts(r, "text/plain"))
+        return reply_report(r, &report);
     json_t *out = json_pack("{s:o, s:o}", "errors", messages_json(report.errors, report.n_errors),
                             "warnings", messages_json(report.warnings, report.n_warnings));
     reply_json(r, report.n_errors ? 400 : 200, out);

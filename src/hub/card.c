@@ -46,7 +46,7 @@ __attribute__((format(printf, 2, 3))) static void complain(Checker *c, const cha
     if (c->report->n_errors == MAX_REPORTS)
         return;
     AUTO_BUF text;
-    buf_init(&text, 1000);
+    buf_init(&text, 4096);
     va_list args;
     va_start(args, format);
     buf_vprintf(&text, format, args);
@@ -54,12 +54,27 @@ __attribute__((format(printf, 2, 3))) static void complain(Checker *c, const cha
     c->report->errors[c->report->n_errors++] = arena_str(c->arena, buf_str(&text));
 }
 
+/* The Hub's identifiers; `other` asks for license_name. */
+static const char licenses[] =
+    " apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m"
+    " bigscience-bloom-rail-1.0 bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause"
+    " bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0"
+    " cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0"
+    " cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0"
+    " cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0"
+    " etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc"
+    " h-research intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl"
+    " openmdw-1.0 openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr"
+    " deepfloyd-if-license fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2"
+    " llama3.3 llama4 grok2-community gemma unknown other ";
+
 typedef enum CardType {
     CARD_TEXT,       // a string
     CARD_TEXTS,      // a string or an array of strings
     CARD_ONLY_TEXTS, // an array of strings
     CARD_REPOS,      // as TEXTS, each owner/name or name
     CARD_CHOICE,     // one of `choices`, separated by spaces
+    CARD_CHOICES,    // as CHOICE, or an array of them
     CARD_OBJECTS,    // an array of objects
 } CardType;
 
@@ -72,13 +87,13 @@ typedef struct CardKey {
 static const char colors[] = " red yellow green blue indigo purple pink gray ";
 
 static const CardKey common[] = {
-    {"license", CARD_TEXTS, NULL},     {"license_name", CARD_TEXT, NULL},
-    {"license_link", CARD_TEXT, NULL}, {"language", CARD_TEXTS, NULL},
-    {"tags", CARD_ONLY_TEXTS, NULL},   {"thumbnail", CARD_TEXT, NULL},
+    {"license", CARD_CHOICES, licenses}, {"license_name", CARD_TEXT, NULL},
+    {"license_link", CARD_TEXT, NULL},   {"language", CARD_TEXTS, NULL},
+    {"tags", CARD_ONLY_TEXTS, NULL},     {"thumbnail", CARD_TEXT, NULL},
 };
 static const CardKey of_models[] = {
     {"datasets", CARD_REPOS, NULL},
-    {"metrics", CARD_ONLY_TEXTS, NULL},
+    {"metrics", CARD_TEXTS, NULL},
     {"library_name", CARD_TEXT, NULL},
     {"pipeline_tag", CARD_TEXT, NULL},
     {"base_model", CARD_REPOS, NULL},
@@ -171,6 +186,12 @@ static void check_key(Checker *c, const CardKey *key, const json_t *value)
         break;
     case CARD_CHOICE:
         check_choice(c, key, value);
+        break;
+    case CARD_CHOICES:
+        for (size_t i = 0; i < json_array_size(value); i++)
+            check_choice(c, key, json_array_get(value, i));
+        if (!json_is_array(value))
+            check_choice(c, key, value);
         break;
     case CARD_OBJECTS:
         if (!json_is_array(value))

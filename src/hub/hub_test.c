@@ -566,6 +566,47 @@ static void test_cards_and_files_make_tags(void **state)
     assert_int_equal(page.n, 0);
 }
 
+static void test_a_card_is_told_what_is_wrong_with_it(void **state)
+{
+    static const struct {
+        const char *yaml, *complaint;
+    } cards[] = {
+        {"license: mit\nlanguage: [en, no]\ntags: [a]\nn: [0x10, 1.5, .inf, 2024-01-01]", NULL},
+        {"license: [mit, other]\nbase_model: a/b", NULL},
+        {"license: asdf", "\"license\" must be one of: apache-2.0"},
+        {"license: 3", "\"license\" must be one of"},
+        {"tags: a", "\"tags\" must be an array of strings"},
+        {"base_model: ../x", "\"base_model[0]\" with value \"../x\" is not valid"},
+        {"model-index: [1]", "\"model-index[0]\" must be an object"},
+        {"a: [1", "YAML: line 2"},
+        {"a: 1\na: 2", "YAML: line 2: duplicated mapping key"},
+        {"a: *b", "YAML: line 1: unknown alias"},
+        {"? [x]\n: 1", "YAML: line 1: a key must be text"},
+        {"- a", "must be a mapping"},
+    };
+    for (size_t i = 0; i < COUNT(cards); i++) {
+        CardReport report;
+        card_check(a, str_of(arena_printf(a, "---\n%s\n---\n# Text\n", cards[i].yaml)), REPO_MODEL,
+                   &report);
+        if (report.n_errors != (cards[i].complaint != NULL) ||
+            (cards[i].complaint &&
+             str_find(report.errors[0], str_of(cards[i].complaint), 0) == SIZE_MAX))
+            fail_msg("%s: %.*s", cards[i].yaml,
+                     STR(report.n_errors ? report.errors[0] : S("no complaint")));
+    }
+    CardReport report;
+    card_check(a, S("# No front matter"), REPO_MODEL, &report);
+    assert_str(report.warnings[0], "empty or missing yaml metadata in repo card");
+    Error err = {0};
+    AUTO(json_decref)
+    json_t *value = yaml_parse(S("a: no\nb: 010\nc: ~\nd: &x [1, 0o17]\ne: *x\nf: \"1\""), &err);
+    AUTO_BUF text;
+    buf_init(&text, 1000);
+    json_write(&text, value);
+    assert_str(buf_str(&text),
+               "{\"a\":\"no\",\"b\":10,\"c\":null,\"d\":[1,15],\"e\":[1,15],\"f\":\"1\"}");
+}
+
 static void test_pages_of_a_list_hold_each_repository_once(void **state)
 {
     Error err = {0};
@@ -667,7 +708,8 @@ int main(void)
                  test_content_is_served_only_to_repositories_that_were_given_it,
                  test_content_goes_with_the_last_repository_that_has_it,
                  test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
-                 test_cards_and_files_make_tags, test_pages_of_a_list_hold_each_repository_once,
+                 test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
+                 test_pages_of_a_list_hold_each_repository_once,
                  test_likes_and_downloads_are_counted, test_branches_and_tags_come_and_go)};
     return cmocka_run_group_tests_name("hub", tests, set_up, tear_down);
 }
