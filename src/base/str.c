@@ -46,6 +46,8 @@ size_t str_find(Str s, Str needle, size_t from)
         return SIZE_MAX;
     if (needle.len == 0)
         return from;
+    if (needle.len > s.len - from) // also keeps memmem away from the NULL of an empty Str
+        return SIZE_MAX;
     const char *hit = memmem(s.ptr + from, s.len - from, needle.ptr, needle.len);
     return hit ? (size_t)(hit - s.ptr) : SIZE_MAX;
 }
