@@ -49,3 +49,8 @@ const char *api_seal(Request *r, const char *purpose, const char *message);
 /* Gives the whole body to `add`, piece by piece. */
 bool api_body_each(Request *r, bool (*add)(void *user, Str bytes, Error *err), void *user,
                    Error *err);
+
+/* ---- git_http.c ---- */
+
+/* After a push or a commit: has the repository rolled up, in a thread of its own, when it is time. */
+void api_care_later(const Repo *repo);

@@ -395,6 +395,30 @@ static bool run_push(GitRun *run, Push *push, Error *err)
     return ok;
 }
 
+/* One repository at a time: it keeps a core and the disk busy. */
+static atomic_flag caring = ATOMIC_FLAG_INIT;
+
+static void *care(void *path)
+{
+    Error err = {0};
+    pthread_detach(pthread_self());
+    int64_t start = clock_ns();
+    if (git_repo_care(path, &err))
+        log_info("git-repack", "path=%s ms=%lld", (char *)path,
+                 (long long)((clock_ns() - start) / NS_PER_MS));
+    else
+        log_warn("git-repack", "error=\"%s\"", err.text);
+    free(path);
+    atomic_flag_clear(&caring);
+    return NULL;
+}
+
+void api_care_later(const Repo *repo)
+{
+    if (git_repo_needs_care(repo->git_dir) && !atomic_flag_test_and_set(&caring))
+        thread_start("git-repack", care, xstrdup(repo->git_dir));
+}
+
 static void receive_pack(Request *r)
 {
     Error err = {0};
@@ -416,6 +440,7 @@ static void receive_pack(Request *r)
     if (ok && told) {
         no_cache(r);
         reply_buf(r, 200, "application/x-git-receive-pack-result", &run.out);
+        api_care_later(&repo);
     } else {
         reply_error(r, &err);
     }

@@ -210,6 +210,7 @@ static void commit(Request *r)
                            arena_printf(request_arena(r), "%s/commit/%.*s", api_repo_url(r, &repo),
                                         STR(sha)),
                            "hookOutput", ""));
+    api_care_later(&repo);
 }
 
 const Route upload_routes[] = {

@@ -40,6 +40,11 @@ bool git_repo_move(const char *from, const char *to, Error *err);
  * themselves; call it before the `git` program is given the repository. */
 void git_repo_break_locks(const char *path);
 
+/* True once so many packs or loose objects have piled up that reading gets slow. A quick look. */
+bool git_repo_needs_care(const char *path);
+/* Rolls them up. Takes its time; safe beside anything else. */
+bool git_repo_care(const char *path, Error *err);
+
 /* ---- Revisions and refs ---- */
 
 /* Branch, tag (peeled), full ref name, full sha, or at least 7 digits of one, in this order; "HEAD"

@@ -576,6 +576,36 @@ static void test_new_files_are_those_no_ref_reaches(void **state)
 
 /* ---- Repositories ---- */
 
+static void test_many_objects_are_rolled_up(void **state)
+{
+    Error err = {0};
+    char head[GIT_HEX_SIZE], name[16];
+    AUTO(git_repo_free) GitRepo *r = fresh_repo("care");
+    for (int i = 0; i < 12; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        commit_file(r, name, name, head);
+    }
+    assert_false(git_repo_needs_care(git_repo_path(r)));
+    // As many as there would be with about 7,000 in all.
+    char folder[700], path[800];
+    snprintf(folder, sizeof folder, "%s/objects/17", git_repo_path(r));
+    (void)mkdir(folder, 0755);
+    for (int i = 0; i < 30; i++) {
+        snprintf(path, sizeof path, "%s/tmp_obj_%d", folder, i);
+        close(open(path, O_CREAT | O_WRONLY, 0644));
+    }
+    assert_true(git_repo_needs_care(git_repo_path(r)));
+    assert_ok(git_repo_care(git_repo_path(r), &err));
+    for (int i = 0; i < 30; i++) {
+        snprintf(path, sizeof path, "%s/tmp_obj_%d", folder, i);
+        unlink(path);
+    }
+    // The repository that was open meanwhile finds its objects in the pack.
+    commit_file(r, "after", "x", head);
+    assert_string_equal(paths_of(r, head), "0,1,10,11,2,3,4,5,6,7,8,9,after");
+    assert_git_fsck(r);
+}
+
 static void test_repositories_move_and_go(void **state)
 {
     Error err = {0};
@@ -608,5 +638,5 @@ int main(void)
                test_lists_in_pages_that_add_up, test_lfs_pointers_show_the_real_size,
                test_blobs_go_in_and_out, test_each_path_knows_its_last_commit,
                test_diffs_show_lines_renames_and_binaries, test_new_files_are_those_no_ref_reaches,
-               test_repositories_move_and_go);
+               test_many_objects_are_rolled_up, test_repositories_move_and_go);
 }
