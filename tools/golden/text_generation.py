@@ -51,7 +51,7 @@ def main():
                                         bos_token='<|endoftext|>', eos_token='<|endoftext|>')
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(out)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=96,
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=512,
                                        bos_token_id=0, eos_token_id=0))
     for name, p in model.named_parameters():
         centre = 1.0 if 'ln' in name and name.endswith('weight') else 0.0
