@@ -184,16 +184,18 @@ static void *work(void *context)
 
 bool workers_run(Workers *w, void (*job)(void *context), void *context)
 {
+    bool wake = false;
     pthread_mutex_lock(&w->lock);
     bool ok = !w->stopping && w->n < w->cap;
     if (ok) {
         w->jobs[(w->first + w->n++) % w->cap] = (Job){job, context};
-        if ((size_t)w->idle >= w->n)
-            pthread_cond_signal(&w->filled);
-        else if (w->n_threads < w->max_threads)
+        wake = (size_t)w->idle >= w->n;
+        if (!wake && w->n_threads < w->max_threads)
             w->threads[w->n_threads++] = thread_start(w->name, work, w);
     }
     pthread_mutex_unlock(&w->lock);
+    if (wake) // without the lock, which the woken thread takes first
+        pthread_cond_signal(&w->filled);
     return ok;
 }
 

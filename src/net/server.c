@@ -533,8 +533,9 @@ static int listen_at(const char *listen_on, char address[80], Error *err)
 static struct MHD_Daemon *start_daemon(Server *s, int fd)
 {
     const ServerOptions *o = &s->options;
-    // The daemon keeps the head, the answer's head and its read buffer in one pool a connection.
-    size_t pool = (size_t)o->max_head * 2 + (32 << 10);
+    // The daemon keeps the head, the answer's head and its read buffer in one pool a connection,
+    // and clears all of it for each request: a pool of 96 KiB took a sixth of a small answer's time.
+    size_t pool = (size_t)o->max_head + (16 << 10);
     unsigned loops = (unsigned)o->loops;
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,

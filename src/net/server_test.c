@@ -451,6 +451,12 @@ static void test_refuses_huge_heads(void **state)
 {
     AUTO_BUF head;
     buf_init(&head, 0);
+    buf_add(&head, S("GET /hello" END "X-Big: ")); // large, but within the limit
+    for (int i = 0; i < 30000; i++)
+        buf_add_char(&head, 'x');
+    buf_add(&head, S("\r\n\r\n"));
+    assert_string_equal(body_of(talk(head.ptr)), "hello");
+    buf_reset(&head);
     buf_add(&head, S("GET /hello" END "X-Big: "));
     for (int i = 0; i < 40000; i++)
         buf_add_char(&head, 'x');
