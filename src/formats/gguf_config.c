@@ -56,6 +56,11 @@ static void set_at(json_t *object, const char *path, json_t *value)
     json_object_setn_new(inner, rest.ptr, rest.len, value);
 }
 
+static void set_flag(json_t *config, const char *key, bool value)
+{
+    json_object_set_new(config, key, json_boolean(value));
+}
+
 static int64_t first_dim(const Checkpoint *c, const char *name)
 {
     const StoredTensor *t = checkpoint_find(c, str_of(name));
@@ -85,9 +90,9 @@ json_t *gguf_config(const Checkpoint *c, Error *err)
     // The embedding says how many tokens there are even where the metadata do not.
     if (!json_object_get(config, "vocab_size"))
         json_object_set_new(config, "vocab_size", json_integer(first_dim(c, "token_embd.weight")));
-    json_object_set_new(config, "tie_word_embeddings",
-                        json_boolean(!checkpoint_find(c, S("output.weight"))));
-    json_object_set_new(config, "attention_bias",
-                        json_boolean(checkpoint_find(c, S("blk.0.attn_q.bias")) != NULL));
+    // Such files say by their tensors what a config.json says by flags.
+    set_flag(config, "tie_word_embeddings", !checkpoint_find(c, S("output.weight")));
+    set_flag(config, "attention_bias", checkpoint_find(c, S("blk.0.attn_q.bias")) != NULL);
+    set_flag(config, "mlp_bias", checkpoint_find(c, S("blk.0.ffn_gate.bias")) != NULL);
     return TAKE(config);
 }

@@ -101,10 +101,11 @@ static void test_tokens_and_logits_are_those_of_transformers(void **state)
 }
 
 /* The same weights, stored as GGUF has them: other names, rows in another order, projections turned
- * round. */
+ * round, llama3's scaling as a tensor of factors. */
 static void test_gguf_files_give_the_same(void **state)
 {
     check_against_golden("llama.gguf", "llama", "auto");
+    check_against_golden("llama-3.gguf", "llama-3", "auto");
     check_against_golden("gpt2.gguf", "gpt2", "auto");
 }
 

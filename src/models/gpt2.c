@@ -9,7 +9,7 @@ typedef struct Gpt2 {
     int64_t vocab, hidden, inner, layers, heads, positions;
     float norm_eps;
     const char *activation;
-    bool scaled, scaled_by_layer;
+    bool scaled, scaled_by_layer, tied;
 } Gpt2;
 
 static const Field fields[] = {
@@ -23,6 +23,7 @@ static const Field fields[] = {
     OPT_TEXT(Gpt2, activation, "activation_function", "gelu_new"),
     OPT(Gpt2, scaled, BOOL, "scale_attn_weights", true),
     OPT(Gpt2, scaled_by_layer, BOOL, "scale_attn_by_inverse_layer_idx", false),
+    OPT(Gpt2, tied, BOOL, "tie_word_embeddings", true),
 };
 
 static Tensor *attention(Graph *g, Scope s, const Gpt2 *c, Tensor *x, Step *step, int layer)
@@ -64,7 +65,7 @@ static Tensor *forward(Graph *g, Scope root, const void *config, Step *step)
         x = op_add(g, x, feed_forward(g, at(s, "mlp"), c, h));
     }
     x = nn_layer_norm(g, at(body, "ln_f"), step_wanted(g, step, x), c->norm_eps);
-    return nn_linear(g, at(body, "wte"), x, c->vocab);
+    return nn_linear(g, c->tied ? at(body, "wte") : at(root, "lm_head"), x, c->vocab);
 }
 
 /* What a GGUF file calls them; it stores the projections [out,in]. */
@@ -78,6 +79,7 @@ static const Rename gguf_names[] = {
     {"transformer.h.#.mlp.c_fc", "blk.#.ffn_up", .transposed = true},
     {"transformer.h.#.mlp.c_proj", "blk.#.ffn_down", .transposed = true},
     {"transformer.ln_f", "output_norm"},
+    {"lm_head", "output"},
     {0},
 };
 

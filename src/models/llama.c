@@ -97,6 +97,7 @@ const Architecture arch_llama = {
     CONFIG(Llama, fields),
     .prepare = prepare,
     .decoder = forward,
-    .ignorable = {"model.layers.#.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"},
+    .ignorable = {"model.layers.#.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq",
+                  "lm_head.weight"}, // some files keep a tied head all the same
     .gguf_names = gguf_names,
 };

@@ -49,8 +49,10 @@ def compare(model, path, prompts, dtype='f32'):
     """The reference is `model`, ours the weights at `path`."""
     library = Library(path, dtype)
     for ids in prompts:
-        out = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=NEW, eos_token_id=None,
-                             pad_token_id=0, output_logits=True, return_dict_in_generate=True)
+        # Without a mask of its own, generate() takes token 0 in a prompt for padding.
+        out = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), do_sample=False,
+                             max_new_tokens=NEW, eos_token_id=None, pad_token_id=0, output_logits=True,
+                             return_dict_in_generate=True)
         want = out.sequences[0, len(ids):].tolist()
         reference = out.logits[0][0].numpy()
         off = abs(library.logits(ids) - reference).max() / abs(reference).max()

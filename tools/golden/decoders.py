@@ -3,7 +3,7 @@
 
     $(tools/venv) tools/golden/decoders.py [NAME...]        without names: all
 
-llama.gguf and gpt2.gguf are the same tensors as those folders', stored as that format has them.
+NAME.gguf holds the same tensors as the folder NAME, stored as that format has them.
 Each folder holds config.json, model.safetensors and golden.safetensors:
   prompts [20,40] i64 (padded with -1), tokens [20,64] i64 (greedy), logits [20,V] f32 (behind the
   prompt), margins [20,64] f32 (how far the second-best token was behind at each step); the versions
@@ -101,17 +101,25 @@ def interleave(rows, heads):
 
 def write_gguf(name, arch):
     tensors = load_file(root / name / 'model.safetensors')
-    w = gguf.GGUFWriter(root / f'{name}.gguf', name)
+    w = gguf.GGUFWriter(root / f'{name}.gguf', gguf.MODEL_ARCH_NAMES[arch])
     hf = transformers.AutoConfig.from_pretrained(root / name)
     w.add_context_length(hf.max_position_embeddings)
     w.add_embedding_length(hf.hidden_size)
     w.add_block_count(hf.num_hidden_layers)
     w.add_head_count(hf.num_attention_heads)
-    if name == 'llama':
+    if arch == gguf.MODEL_ARCH.LLAMA:
         w.add_feed_forward_length(hf.intermediate_size)
         w.add_head_count_kv(hf.num_key_value_heads)
         w.add_layer_norm_rms_eps(hf.rms_norm_eps)
         w.add_rope_freq_base(10000.0)
+        w.add_key_length(hf.head_dim)
+        w.add_value_length(hf.head_dim)
+        w.add_rope_dimension_count(hf.head_dim)
+        if hf.rope_parameters['rope_type'] == 'llama3':
+            # The converter stores what the frequencies are divided by.
+            plain = 10000.0 ** -(np.arange(0, hf.head_dim, 2) / hf.head_dim)
+            scaled = transformers.modeling_rope_utils.ROPE_INIT_FUNCTIONS['llama3'](hf, 'cpu')[0].numpy()
+            w.add_tensor('rope_freqs.weight', (plain / scaled).astype(np.float32))
     else:
         w.add_feed_forward_length(4 * hf.hidden_size)
         w.add_layer_norm_eps(hf.layer_norm_epsilon)
@@ -121,7 +129,7 @@ def write_gguf(name, arch):
             value = interleave(value, hf.num_attention_heads)
         if 'k_proj' in key:
             value = interleave(value, hf.num_key_value_heads)
-        if name == 'gpt2' and value.ndim == 2 and '.h.' in key:
+        if arch == gguf.MODEL_ARCH.GPT2 and value.ndim == 2 and '.h.' in key:
             value = value.T
         w.add_tensor(names.get_name(key, ('.weight', '.bias')), np.ascontiguousarray(value))
     w.write_header_to_file()
@@ -152,6 +160,7 @@ def make(name, seed):
 
 for name in sys.argv[1:] or cases:
     next(seed for seed in range(1, 100) if make(name, seed))
-for name, arch in (('llama', gguf.MODEL_ARCH.LLAMA), ('gpt2', gguf.MODEL_ARCH.GPT2)):
+for name, arch in (('llama', gguf.MODEL_ARCH.LLAMA), ('llama-3', gguf.MODEL_ARCH.LLAMA),
+                   ('gpt2', gguf.MODEL_ARCH.GPT2)):
     if name in (sys.argv[1:] or cases):
         write_gguf(name, arch)
