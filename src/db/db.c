@@ -35,6 +35,7 @@ struct Db {
     const Driver *driver;
     char *place;
     Conn *writer;
+    uint64_t generation; // atomic
     pthread_mutex_t write_lock;
     pthread_mutex_t pool_lock;
     pthread_cond_t pool_freed;
@@ -146,7 +147,13 @@ bool conn_commit(Conn *c, Error *err)
     if (!c->db->driver->script(c->handle, "COMMIT", err))
         return false;
     c->in_transaction = false;
+    __atomic_add_fetch(&c->db->generation, 1, __ATOMIC_ACQ_REL);
     return true;
+}
+
+uint64_t db_generation(const Db *db)
+{
+    return __atomic_load_n(&db->generation, __ATOMIC_ACQUIRE);
 }
 
 void conn_end(Conn *c)

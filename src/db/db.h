@@ -48,6 +48,9 @@ Conn *db_read(Db *db, Error *err);
  * database; ERR_BUSY when another process keeps it for longer than ten seconds. */
 Conn *db_write(Db *db, Error *err);
 bool conn_commit(Conn *c, Error *err);
+/* How often this process has committed: what was read at one number is true while it stays, as far
+ * as this process goes. Take it before reading. */
+uint64_t db_generation(const Db *db);
 /* Gives the connection back; takes back what was not committed. NULL is fine. */
 void conn_end(Conn *c);
 AUTO_FREE(Conn, conn_end)

@@ -59,6 +59,12 @@ Str secret_hash(Arena *a, Str secret)
     return (Str){hex, 2 * SHA256_SIZE};
 }
 
+Str lookup_key(const Hub *hub, Arena *a, const char *what, Str name)
+{
+    return str_of(arena_printf(a, "%llu %lld %s %.*s", (unsigned long long)db_generation(hub->db),
+                               (long long)(clock_ns() / NS_PER_S), what, STR(name)));
+}
+
 const char *repo_git_dir(const Hub *hub, Arena *a, Str id)
 {
     // By id, not by name: a rename moves nothing, and names that differ in case cannot meet.
@@ -115,6 +121,7 @@ Hub *hub_open(const HubOptions *options, Error *err)
     const char *url = options->db ? options->db : arena_printf(a, "sqlite:%s/hub.db", hub->data);
     hub->infos = cache_new((size_t)256 << 20);
     hub->texts = cache_new((size_t)64 << 20);
+    hub->lookups = cache_new((size_t)8 << 20);
     hub->throttle = throttle_new();
     hub->db = db_open(url, err);
     if (!hub->db || !sql_migrate(hub->db, err) || !sql_secret(hub->db, hub->secret, err) ||
@@ -142,6 +149,7 @@ void hub_close(Hub *hub)
     downloads_free(hub->downloads);
     cache_free(hub->infos);
     cache_free(hub->texts);
+    cache_free(hub->lookups);
     throttle_free(hub->throttle);
     xet_free(hub->xet);
     blobs_free(hub->blobs);

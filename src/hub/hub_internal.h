@@ -21,8 +21,9 @@ struct Hub {
     char *data;
     bool no_signup;
     uint8_t secret[32];
-    Cache *infos; // Snapshots of commits
-    Cache *texts; // small blobs of git
+    Cache *infos;   // Snapshots of commits
+    Cache *texts;   // small blobs of git
+    Cache *lookups; // rows, by lookup_key
     Throttle *throttle;
     DownloadCounter *downloads;
     Sweep *sweep;
@@ -36,6 +37,9 @@ Str id_new(Arena *a);
 Str name_key(Arena *a, Str name);
 /* sha256 in hex: how secrets are stored. */
 Str secret_hash(Arena *a, Str secret);
+/* A key under which what was read from the database may be kept: it changes with every commit of
+ * this process, and each second, for the sake of other processes. Take it before reading. */
+Str lookup_key(const Hub *hub, Arena *a, const char *what, Str name);
 const char *repo_git_dir(const Hub *hub, Arena *a, Str id);
 
 /* ---- account.c ---- */

@@ -229,16 +229,6 @@ bool sql_member_set(Conn *c, Str org, Str user, Str role, Error *err)
     return query_run(q, err);
 }
 
-bool sql_member_role(Conn *c, Arena *a, Str org, Str user, Str *role, Error *err)
-{
-    AUTO(query_end)
-    Query *q = query_open(c, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2");
-    bind_str(q, org);
-    bind_str(q, user);
-    *role = query_next(q) ? row_str(q, a) : (Str){0};
-    return query_ok(q, err);
-}
-
 /* ---- Tokens and sessions ---- */
 
 #define TOKEN_COLUMNS "id, name, role, tail, created_ns, used_ns, user_id "

@@ -18,8 +18,6 @@ bool sql_account_password(Conn *c, Str id, Str password, Error *err);
 bool sql_account_list(Conn *c, Arena *a, Account **out, size_t *n, Error *err);
 bool sql_account_count(Conn *c, int64_t *n, Error *err);
 bool sql_member_set(Conn *c, Str org, Str user, Str role, Error *err);
-/* Empty if the user is no member. */
-bool sql_member_role(Conn *c, Arena *a, Str org, Str user, Str *role, Error *err);
 
 /* ---- Tokens and sessions ---- */
 bool sql_token_add(Conn *c, const Token *token, Str user, Str hash, Error *err);

@@ -247,10 +247,12 @@ static void test_members_of_an_organisation_share_its_repositories(void **state)
     assert_fails(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_READ, &found, &err),
                  ERR_NO_REPO, "");
     assert_ok(org_set_member(hub, S("acme"), S("bob"), S("read"), &err));
+    assert_ok(viewer_of_user(hub, a, S("bob"), &bob, &err));
     assert_ok(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_READ, &found, &err));
     assert_fails(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_WRITE, &found, &err),
                  ERR_DENIED, "");
     assert_ok(org_set_member(hub, S("acme"), S("bob"), S("write"), &err));
+    assert_ok(viewer_of_user(hub, a, S("bob"), &bob, &err));
     assert_ok(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_WRITE, &found, &err));
     assert_fails(org_set_member(hub, S("acme"), S("bob"), S("king"), &err), ERR_INVALID, "role");
 }

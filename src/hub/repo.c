@@ -15,25 +15,21 @@ static bool split_id(Str id, Str *owner, Str *name)
 }
 
 /* What an account may do in a namespace, before looking at the repository's visibility. */
-static bool access_in(Conn *c, Arena *a, const Viewer *viewer, Str owner, Access *out, Error *err)
+static Access access_in(const Viewer *viewer, Str owner)
 {
-    *out = ACCESS_NONE;
+    Access access = ACCESS_NONE;
     if (viewer->by == BY_NOBODY)
-        return true;
-    Str role = {0};
+        return access;
     if (str_eq(viewer->account.id, owner) || viewer->account.is_admin)
-        *out = ACCESS_ADMIN;
-    else if (!sql_member_role(c, a, owner, viewer->account.id, &role, err))
-        return false;
-    else if (str_eq(role, S("admin")))
-        *out = ACCESS_ADMIN;
-    else if (str_eq(role, S("write")))
-        *out = ACCESS_WRITE;
-    else if (role.len)
-        *out = ACCESS_READ;
-    if (!viewer->can_write)
-        *out = MIN(*out, ACCESS_READ);
-    return true;
+        access = ACCESS_ADMIN;
+    for (size_t i = 0; i < viewer->account.n_others && access == ACCESS_NONE; i++) {
+        const Member *org = &viewer->account.others[i];
+        if (str_eq(org->id, owner))
+            access = str_eq(org->role, S("admin"))   ? ACCESS_ADMIN
+                     : str_eq(org->role, S("write")) ? ACCESS_WRITE
+                                                     : ACCESS_READ;
+    }
+    return viewer->can_write ? access : MIN(access, ACCESS_READ);
 }
 
 static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error *err)
@@ -51,24 +47,55 @@ static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error 
     return fail(err, ERR_DENIED, "You may not change %.*s", STR(repo->full));
 }
 
+/* A row as it was found, for a second at most: see lookup_key. */
+typedef struct FoundRepo {
+    Cached cached;
+    Arena *arena;
+    Repo repo;
+    Str owner; // the account's id
+} FoundRepo;
+
+static void found_free(Cached *cached)
+{
+    arena_free(((FoundRepo *)cached)->arena); // holds the thing itself
+}
+
+static FoundRepo *repo_look_up(Hub *hub, RepoKind kind, Str key, Str cache_key, Error *err)
+{
+    Arena *arena = arena_new(0);
+    FoundRepo *found = NEW(arena, FoundRepo);
+    found->arena = arena;
+    found->cached = (Cached){.refs = 1, .key = arena_str(arena, cache_key), .free = found_free};
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c || !sql_repo_find(c, arena, kind, key, &found->repo, &found->owner, err)) {
+            cached_unref(found);
+            return NULL;
+        }
+    }
+    found->repo.git_dir = repo_git_dir(hub, arena, found->repo.id);
+    found->cached.bytes = arena_used(arena);
+    cache_add(hub->lookups, &found->cached);
+    return found;
+}
+
 bool repo_find(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str id, Access need,
                Repo *out, Error *err)
 {
-    Repo repo;
-    Str owner;
-    {
-        AUTO(conn_end) Conn *c = db_read(hub->db, err);
-        if (!c || !sql_repo_find(c, a, kind, name_key(a, id), &repo, &owner, err) ||
-            !access_in(c, a, viewer, owner, &repo.access, err))
-            return false;
-    }
+    Str key = name_key(a, id);
+    Str cache_key = lookup_key(hub, a, repo_kind_info(kind)->name, key);
+    FoundRepo *found = (FoundRepo *)cache_find(hub->lookups, cache_key);
+    if (!found && !(found = repo_look_up(hub, kind, key, cache_key, err)))
+        return false;
+    arena_defer(a, cached_unref, found);
+    Repo repo = found->repo;
+    repo.access = access_in(viewer, found->owner);
     if (!repo.is_private)
         repo.access = MAX(repo.access, ACCESS_READ);
     if (repo.access == ACCESS_NONE)
         return fail(err, ERR_NO_REPO, "Repository not found");
     if (!need_met(viewer, &repo, need, err))
         return false;
-    repo.git_dir = repo_git_dir(hub, a, repo.id);
     *out = repo;
     return true;
 }

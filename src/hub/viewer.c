@@ -78,33 +78,68 @@ static bool token_touch(Hub *hub, Str id, Error *err)
     return c && sql_token_used(c, id, wall_ns(), err) && conn_commit(c, err);
 }
 
+/* A token's owner as found, for a second at most: see lookup_key. */
+typedef struct FoundViewer {
+    Cached cached;
+    Arena *arena;
+    Viewer viewer;
+} FoundViewer;
+
+static void found_free(Cached *cached)
+{
+    arena_free(((FoundViewer *)cached)->arena); // holds the thing itself
+}
+
+static bool token_look_up(Hub *hub, FoundViewer *found, Str hash, Token *token, Error *err)
+{
+    Error seen = {0};
+    Str user;
+    Viewer *viewer = &found->viewer;
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    if (!c)
+        return false;
+    if (!sql_token_find(c, found->arena, hash, token, &user, &seen) ||
+        !sql_account_by_id(c, found->arena, user, &viewer->account, &seen)) {
+        if (seen.code == ERR_NOT_FOUND)
+            return fail(err, ERR_UNAUTHENTICATED, "Invalid credentials in Authorization header");
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    viewer->by = BY_TOKEN;
+    viewer->token_name = token->name;
+    viewer->token_role = token->role;
+    viewer->token_created_ns = token->created_ns;
+    viewer->can_write = str_eq(token->role, S("write"));
+    return true;
+}
+
+static FoundViewer *token_owner(Hub *hub, Str hash, Str cache_key, Error *err)
+{
+    Token token;
+    Arena *arena = arena_new(0);
+    FoundViewer *found = NEW(arena, FoundViewer);
+    found->arena = arena;
+    found->cached = (Cached){.refs = 1, .key = arena_str(arena, cache_key), .free = found_free};
+    if (!token_look_up(hub, found, hash, &token, err)) {
+        cached_unref(found);
+        return NULL;
+    }
+    Error missed = {0};
+    if (wall_ns() - token.used_ns > used_every_ns && !token_touch(hub, token.id, &missed))
+        log_warn("token_touch", "error=\"%s\"", missed.text); // no reason to turn its owner away
+    found->cached.bytes = arena_used(arena);
+    cache_add(hub->lookups, &found->cached);
+    return found;
+}
+
 bool viewer_of_token(Hub *hub, Arena *a, Str token, Viewer *out, Error *err)
 {
-    Token found;
-    Viewer viewer = {.by = BY_TOKEN};
-    {
-        Error seen = {0};
-        Str user;
-        AUTO(conn_end) Conn *c = db_read(hub->db, err);
-        if (!c)
-            return false;
-        if (!sql_token_find(c, a, secret_hash(a, token), &found, &user, &seen) ||
-            !sql_account_by_id(c, a, user, &viewer.account, &seen)) {
-            if (seen.code == ERR_NOT_FOUND)
-                return fail(err, ERR_UNAUTHENTICATED,
-                            "Invalid credentials in Authorization header");
-            *(err ? err : &seen) = seen;
-            return false;
-        }
-    }
-    viewer.token_name = found.name;
-    viewer.token_role = found.role;
-    viewer.token_created_ns = found.created_ns;
-    viewer.can_write = str_eq(found.role, S("write"));
-    Error missed = {0};
-    if (wall_ns() - found.used_ns > used_every_ns && !token_touch(hub, found.id, &missed))
-        log_warn("token_touch", "error=\"%s\"", missed.text); // no reason to turn its owner away
-    *out = viewer;
+    Str hash = secret_hash(a, token), key = lookup_key(hub, a, "token", hash);
+    FoundViewer *found = (FoundViewer *)cache_find(hub->lookups, key);
+    if (!found && !(found = token_owner(hub, hash, key, err)))
+        return false;
+    arena_defer(a, cached_unref, found);
+    *out = found->viewer;
     return true;
 }
 
