@@ -26,7 +26,7 @@ numbers = itertools.count()
 
 @pytest.fixture
 def repo(hub, auth):
-    answer = requests.post(f'{hub.url}/api/repos/create', json={'name': f'commit-{next(numbers)}'}, headers=auth)
+    answer = requests.post(f'{hub.url}/api/repos/create', json={'name': f'http-commit-{next(numbers)}'}, headers=auth)
     assert answer.status_code == 200, answer.text
     return answer.json()['name']
 

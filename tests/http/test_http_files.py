@@ -7,18 +7,18 @@ import pytest, requests
 @pytest.fixture(scope='module')
 def repo(hub):
     auth = {'Authorization': f'Bearer {hub.token}'}
-    requests.post(f'{hub.url}/api/repos/create', json={'name': 'served'}, headers=auth).raise_for_status()
+    requests.post(f'{hub.url}/api/repos/create', json={'name': 'http-served'}, headers=auth).raise_for_status()
     page = '<script>alert(1)</script>'
     body = [('header', {'summary': 'x'}), ('file', {'path': 'p.html', 'content': page}),
             ('file', {'path': 'dir/ünï "q".txt', 'content': '0123456789'}),
             ('file', {'path': 'b.dat', 'encoding': 'base64', 'content': base64.b64encode(bytes(256)).decode()})]
-    requests.post(f'{hub.url}/api/models/me/served/commit/main', headers=auth,
+    requests.post(f'{hub.url}/api/models/me/http-served/commit/main', headers=auth,
                   data='\n'.join(json.dumps({'key': k, 'value': v}) for k, v in body)).raise_for_status()
-    return f'{hub.url}/me/served'
+    return f'{hub.url}/me/http-served'
 
 
 def test_headers(hub, repo):
-    info = requests.get(f'{hub.url}/api/models/me/served?blobs=true').json()
+    info = requests.get(f'{hub.url}/api/models/me/http-served?blobs=true').json()
     blobs = {s['rfilename']: s for s in info['siblings']}
     head = requests.head(f'{repo}/resolve/main/dir/ünï "q".txt', headers={'Accept-Encoding': 'identity'})
     assert head.status_code == 200
@@ -53,7 +53,7 @@ def test_range(repo, asked, status, content, said):
 
 
 def test_what_is_missing_says_what(hub, repo):
-    sha = requests.get(f'{hub.url}/api/models/me/served').json()['sha']
+    sha = requests.get(f'{hub.url}/api/models/me/http-served').json()['sha']
     file = requests.head(f'{repo}/resolve/main/no.txt')
     assert (file.status_code, file.headers['X-Error-Code'], file.headers['X-Repo-Commit']) == (404, 'EntryNotFound', sha)
     folder = requests.head(f'{repo}/resolve/main/dir')
@@ -68,15 +68,15 @@ def test_what_is_missing_says_what(hub, repo):
 
 def test_revisions_with_slashes(hub, repo):
     auth = {'Authorization': f'Bearer {hub.token}'}
-    requests.post(f'{hub.url}/api/models/me/served/branch/dev%2Fa', headers=auth).raise_for_status()
+    requests.post(f'{hub.url}/api/models/me/http-served/branch/dev%2Fa', headers=auth).raise_for_status()
     assert requests.get(f'{repo}/resolve/dev%2Fa/p.html').ok
     assert requests.get(f'{repo}/resolve/refs%2Fheads%2Fdev%2Fa/p.html').ok
-    assert len(requests.get(f'{hub.url}/api/models/me/served/tree/dev%2Fa').json()) == 4
-    assert len(requests.get(f'{hub.url}/api/models/me/served/tree/refs/heads/dev/a/dir').json()) == 1
+    assert len(requests.get(f'{hub.url}/api/models/me/http-served/tree/dev%2Fa').json()) == 4
+    assert len(requests.get(f'{hub.url}/api/models/me/http-served/tree/refs/heads/dev/a/dir').json()) == 1
 
 
 def test_tree_and_paths(hub, repo):
-    api = f'{hub.url}/api/models/me/served'
+    api = f'{hub.url}/api/models/me/http-served'
     tree = requests.get(f'{api}/tree/main?recursive=true').json()
     assert [(e['type'], e['path']) for e in tree][-3:-1] == [('directory', 'dir'), ('file', 'dir/ünï "q".txt')]
     page = requests.get(f'{api}/tree/main?recursive=true&limit=2')

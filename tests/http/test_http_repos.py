@@ -8,12 +8,12 @@ def create(hub, name, token=None, **more):
 
 
 def test_creating_twice_is_409_with_the_url(hub):
-    assert create(hub, 'twice').json()['url'] == f'{hub.url}/me/twice'
-    again = create(hub, 'TWICE')
-    assert again.status_code == 409 and again.json() == {'error': 'You already created this model repo', 'url': f'{hub.url}/me/twice'}
-    assert create(hub, 'twice', type='dataset').json()['url'] == f'{hub.url}/datasets/me/twice'
-    assert create(hub, 'twice', type='space').status_code == 400                    # no sdk
-    assert create(hub, 'twice', type='space', sdk='static').json()['name'] == 'me/twice'
+    assert create(hub, 'http-twice').json()['url'] == f'{hub.url}/me/http-twice'
+    again = create(hub, 'HTTP-TWICE')
+    assert again.status_code == 409 and again.json() == {'error': 'You already created this model repo', 'url': f'{hub.url}/me/http-twice'}
+    assert create(hub, 'http-twice', type='dataset').json()['url'] == f'{hub.url}/datasets/me/http-twice'
+    assert create(hub, 'http-twice', type='space').status_code == 400                    # no sdk
+    assert create(hub, 'http-twice', type='space', sdk='static').json()['name'] == 'me/http-twice'
 
 
 @pytest.mark.parametrize('name', ['', '-a', 'a--b', 'a..b', 'x.git', 'a b', 'ü', 'a' * 97, '.a'])
@@ -29,53 +29,53 @@ def test_names_of_others_are_refused(hub):
 
 
 def test_private_is_nobody_elses_business(hub, auth):
-    create(hub, 'hidden', private=True)
-    url = f'{hub.url}/api/models/me/hidden'
+    create(hub, 'http-hidden', private=True)
+    url = f'{hub.url}/api/models/me/http-hidden'
     assert requests.get(url, headers=auth).json()['private'] is True
     for headers, status in (({}, 401), ({'Authorization': f'Bearer {hub.other_token}'}, 404)):
         answer = requests.get(url, headers=headers)
         assert (answer.status_code, answer.headers['X-Error-Code']) == (status, 'RepoNotFound')
         assert requests.put(f'{url}/settings', json={'private': False}, headers=headers).status_code in (401, 404)
     listed = [m['id'] for m in requests.get(f'{hub.url}/api/models?author=me&limit=1000').json()]
-    assert 'me/hidden' not in listed
+    assert 'me/http-hidden' not in listed
 
 
 def test_a_moved_repository_redirects(hub, auth):
-    create(hub, 'before')
+    create(hub, 'http-before')
     moved = requests.post(f'{hub.url}/api/repos/move', headers=auth,
-                          json={'fromRepo': 'me/before', 'toRepo': 'me/after', 'type': 'model'})
+                          json={'fromRepo': 'me/http-before', 'toRepo': 'me/http-after', 'type': 'model'})
     assert moved.status_code == 200
-    for path, to in (('/api/models/me/before', '/api/models/me/after'),
-                     ('/me/before/resolve/main/.gitattributes', '/me/after/resolve/main/.gitattributes'),
-                     ('/api/models/Me/BEFORE/tree/main?recursive=true', '/api/models/me/after/tree/main?recursive=true')):
+    for path, to in (('/api/models/me/http-before', '/api/models/me/http-after'),
+                     ('/me/http-before/resolve/main/.gitattributes', '/me/http-after/resolve/main/.gitattributes'),
+                     ('/api/models/Me/HTTP-before/tree/main?recursive=true', '/api/models/me/http-after/tree/main?recursive=true')):
         answer = requests.get(hub.url + path, allow_redirects=False)
         assert (answer.status_code, answer.headers['Location']) == (307, to)
         assert requests.get(hub.url + path).ok
-    gone = requests.delete(f'{hub.url}/api/repos/delete', json={'name': 'before'}, headers=auth)
-    assert gone.status_code == 404 and requests.get(f'{hub.url}/api/models/me/after').ok
+    gone = requests.delete(f'{hub.url}/api/repos/delete', json={'name': 'http-before'}, headers=auth)
+    assert gone.status_code == 404 and requests.get(f'{hub.url}/api/models/me/http-after').ok
 
 
 def test_lists_come_in_pages(hub):
     for i in range(5):
-        create(hub, f'paged-{i}')
-    page = requests.get(f'{hub.url}/api/models?search=paged&limit=2&sort=createdAt')
+        create(hub, f'http-paged-{i}')
+    page = requests.get(f'{hub.url}/api/models?search=http-paged&limit=2&sort=createdAt')
     assert page.headers['X-Total-Count'] == '5'
     seen = [m['id'] for m in page.json()]
     while 'next' in page.links:
-        assert page.links['next']['url'].startswith(f'{hub.url}/api/models?') and 'search=paged' in page.links['next']['url']
+        assert page.links['next']['url'].startswith(f'{hub.url}/api/models?') and 'search=http-paged' in page.links['next']['url']
         page = requests.get(page.links['next']['url'])
         seen += [m['id'] for m in page.json()]
-    assert sorted(seen) == [f'me/paged-{i}' for i in range(5)]
+    assert sorted(seen) == [f'me/http-paged-{i}' for i in range(5)]
 
 
 def test_unknown_choices_are_named(hub):
-    create(hub, 'choices')
-    answer = requests.get(f'{hub.url}/api/models/me/choices?expand=likes&expand=nope')
+    create(hub, 'http-choices')
+    answer = requests.get(f'{hub.url}/api/models/me/http-choices?expand=likes&expand=nope')
     assert answer.status_code == 400 and 'expected one of "author"|"baseModels"|"cardData"' in answer.json()['error']
     assert requests.get(f'{hub.url}/api/models?sort=nope').status_code == 400
     assert requests.get(f'{hub.url}/api/models?limit=x').status_code == 400
     assert requests.get(f'{hub.url}/api/models?cursor=x').status_code == 400
-    asked = requests.get(f'{hub.url}/api/models/me/choices?expand[]=likes').json()
+    asked = requests.get(f'{hub.url}/api/models/me/http-choices?expand[]=likes').json()
     assert set(asked) == {'_id', 'id', 'likes'}
 
 
