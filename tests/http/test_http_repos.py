@@ -57,15 +57,15 @@ def test_a_moved_repository_redirects(hub, auth):
 
 def test_lists_come_in_pages(hub):
     for i in range(5):
-        create(hub, f'http-paged-{i}')
-    page = requests.get(f'{hub.url}/api/models?search=http-paged&limit=2&sort=createdAt')
+        create(hub, f'http-leaf-{i}')
+    page = requests.get(f'{hub.url}/api/models?search=http-leaf&limit=2&sort=createdAt')
     assert page.headers['X-Total-Count'] == '5'
     seen = [m['id'] for m in page.json()]
     while 'next' in page.links:
-        assert page.links['next']['url'].startswith(f'{hub.url}/api/models?') and 'search=http-paged' in page.links['next']['url']
+        assert page.links['next']['url'].startswith(f'{hub.url}/api/models?') and 'search=http-leaf' in page.links['next']['url']
         page = requests.get(page.links['next']['url'])
         seen += [m['id'] for m in page.json()]
-    assert sorted(seen) == [f'me/http-paged-{i}' for i in range(5)]
+    assert sorted(seen) == [f'me/http-leaf-{i}' for i in range(5)]
 
 
 def test_unknown_choices_are_named(hub):
