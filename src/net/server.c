@@ -590,10 +590,11 @@ Server *server_start(const ServerOptions *options, Error *err)
     }
     s->daemon = start_daemon(s, fd);
     if (!s->daemon) {
+        (void)!fail(err, ERR_IO, "listen on %s: the event loops do not start", s->address);
         watch_stop(s);
         close(fd);
         server_free(s);
-        return fail(err, ERR_IO, "listen on %s: the event loops do not start", s->address);
+        return NULL;
     }
     return s;
 }
