@@ -194,8 +194,7 @@ static bool run(int n, char **args, Error *err)
         return fail(err, ERR_USAGE, "--log: wanted debug, info, warn or error, found '%s'", o.log);
     log_set_level(level);
     AUTO(hub_close)
-    Hub *hub = hub_open(
-        &(HubOptions){.data = o.data, .db = o.db, .blobs = o.blobs, .no_signup = o.no_signup}, err);
+    Hub *hub = hub_open(&(HubOptions){.data = o.data, .db = o.db, .blobs = o.blobs}, err);
     return hub && serve_until_signal(&o, hub, a, began, err);
 }
 

@@ -77,11 +77,6 @@ void hub_key(const Hub *hub, const char *purpose, uint8_t key[32])
     hmac_sha256((Str){(const char *)hub->secret, sizeof hub->secret}, str_of(purpose), key);
 }
 
-Db *hub_db(const Hub *hub)
-{
-    return hub->db;
-}
-
 Blobs *hub_blobs(const Hub *hub)
 {
     return hub->blobs;
@@ -97,11 +92,6 @@ const char *hub_data(const Hub *hub)
     return hub->data;
 }
 
-bool hub_allows_signup(const Hub *hub)
-{
-    return !hub->no_signup;
-}
-
 static bool sessions_clean(Hub *hub, Error *err)
 {
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
@@ -114,7 +104,6 @@ Hub *hub_open(const HubOptions *options, Error *err)
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(hub_close) Hub *hub = xcalloc(1, sizeof *hub);
     hub->data = xstrdup(options->data);
-    hub->no_signup = options->no_signup;
     bool needs_folder = !options->db || !options->accounts_only;
     if (needs_folder && !file_make_folders(arena_printf(a, "%s/repos", hub->data), 0700, err))
         return fail_while(err, "open hub '%s'", hub->data);

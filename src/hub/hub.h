@@ -17,7 +17,6 @@
 #include "base/str.h"
 
 typedef struct Hub Hub;
-struct Db;
 struct Blobs;
 struct Xet;
 
@@ -26,17 +25,14 @@ typedef struct HubOptions {
     const char *db;     // sqlite:PATH or postgres://...; NULL is sqlite:DATA/hub.db
     const char *blobs;  // where content lies; NULL is DATA/blobs
     bool accounts_only; // no repositories, no blobs: beside a hub that serves
-    bool no_signup;     // accounts are made by `hug admin user add` only
 } HubOptions;
 
 Hub *hub_open(const HubOptions *options, Error *err);
 void hub_close(Hub *hub);
 AUTO_FREE(Hub, hub_close)
-struct Db *hub_db(const Hub *hub);
 struct Blobs *hub_blobs(const Hub *hub);
 struct Xet *hub_xet(const Hub *hub);
 const char *hub_data(const Hub *hub);
-bool hub_allows_signup(const Hub *hub);
 /* A key of this hub for signing URLs and tokens: HMAC of the hub's secret over `purpose`. */
 void hub_key(const Hub *hub, const char *purpose, uint8_t key[32]);
 

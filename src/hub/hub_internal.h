@@ -19,7 +19,6 @@ struct Hub {
     Blobs *blobs;
     Xet *xet;
     char *data;
-    bool no_signup;
     uint8_t secret[32];
     Cache *infos;   // Snapshots of commits
     Cache *texts;   // small blobs of git
