@@ -6,7 +6,7 @@
 Without --model: GPT-2's 124M shape with random weights. Both sides use the threads that the machine
 has (at most --threads); each figure is the best of three rounds, after a warm-up. A ratio above 1
 means that hug is faster."""
-import argparse, json, os, subprocess, tempfile, time
+import argparse, json, os, subprocess, tempfile, time, warnings
 from pathlib import Path
 
 parser = argparse.ArgumentParser()
@@ -17,9 +17,12 @@ parser.add_argument('--dtypes', default='f32,bf16')
 parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)))
 options = parser.parse_args()
 
-import torch
+import torch, transformers
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
+transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+warnings.simplefilter('ignore', FutureWarning)
 torch.set_num_threads(options.threads)
 HUG = Path(os.environ.get('HUG', Path(__file__).resolve().parent.parent / 'build/hug'))
 

@@ -4,4 +4,5 @@
 
 #include <hug/error.h>
 #include <hug/model.h>
+#include <hug/pipeline.h>
 #include <hug/tokenizer.h>

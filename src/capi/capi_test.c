@@ -46,6 +46,8 @@ static void test_failures_say_what_and_why(void **state)
     assert_int_equal(hug_model_generate_ids(m, &(int32_t){1}, 1, "{", NULL, 0, NULL), -1);
     hug_model_free(m);
     assert_null(hug_tokenizer_open("/nowhere", &err));
+    assert_null(hug_pipeline_open(golden("gpt2"), "dreaming", NULL, &err));
+    assert_string_equal(err.text, "there is no task 'dreaming'");
 }
 
 int main(void)

@@ -1,8 +1,8 @@
 /* What layers stand on: rotary frequencies against transformers', and names of stored tensors. */
+#include "base/random.h"
 #include "base/test.h"
 #include "formats/safetensors.h"
-#include "nn/rope.h"
-#include "nn/stored.h"
+#include "nn/nn.h"
 
 #include <math.h>
 
@@ -108,9 +108,68 @@ static void test_a_missing_prefix_is_added_and_leftovers_are_named(void **state)
     assert_ok(stored_all_used(s, &err));
 }
 
+/* One linear layer of 64 values to 96, stored [in,out], in every type that --dtype offers. */
+static void run_layer(const char *dtype, const float *x, float *y)
+{
+    Error err = {0};
+    static float matrix[64 * 96], bias[96];
+    Random r = random_of(3);
+    for (int i = 0; i < 64 * 96; i++)
+        matrix[i] = (float)random_unit(&r) - 0.5f;
+    const StoredTensor tensors[] = {
+        {.name = "c.weight",
+         .type = DTYPE_F32,
+         .rank = 2,
+         .dims = {64, 96},
+         .data = matrix,
+         .size = sizeof matrix},
+        {.name = "c.bias",
+         .type = DTYPE_F32,
+         .rank = 1,
+         .dims = {96},
+         .data = bias,
+         .size = sizeof bias},
+    };
+    WeightPolicy policy;
+    assert_ok(weight_policy_parse(&policy, dtype, &err));
+    const StoredNames names = {0};
+    AUTO(weights_free) Weights *w = NULL;
+    assert_ok(w = weights_new(checkpoint_with(tensors, 2), &names, &policy, &err));
+    AUTO(graph_free) Graph *g = graph_new();
+    Tensor *in = graph_input(g, DTYPE_F32, SHAPE(1, 64));
+    Tensor *out = graph_output(g, nn_conv1d(g, at(nn_root(g, w), "c"), in, 96));
+    assert_ok(graph_ok(g, &err));
+    assert_ok(weights_seal(w, &err));
+    memcpy(tensor_data(in), x, 64 * sizeof *x);
+    assert_ok(graph_run(g, &err));
+    memcpy(y, tensor_data(out), 96 * sizeof *y);
+}
+
+static void test_every_type_of_weights_computes_the_same_layer(void **state)
+{
+    const struct {
+        const char *dtype;
+        float tolerance; // half a step of a weight in [-.5,.5], times sqrt(64) values up to 1,
+                         // times 4
+    } cases[] = {{"auto", 1e-6f}, {"f32", 1e-6f}, {"f16", 4e-3f}, {"bf16", 0.04f}, {"q8_0", 0.05f},
+                 {"q5_0", 0.4f},  {"q5_1", 0.4f}, {"q4_0", 0.8f}, {"q4_1", 0.8f}};
+    float x[64], want[96], y[96];
+    for (int i = 0; i < 64; i++)
+        x[i] = sinf((float)i);
+    run_layer("f32", x, want);
+    for (size_t c = 0; c < COUNT(cases); c++) {
+        run_layer(cases[c].dtype, x, y);
+        for (int i = 0; i < 96; i++)
+            if (!(fabsf(y[i] - want[i]) <= cases[c].tolerance))
+                fail_msg("%s: output %d is %g, not %g", cases[c].dtype, i, (double)y[i],
+                         (double)want[i]);
+    }
+}
+
 int main(void)
 {
     atexit(test_folder_remove);
     return RUN(test_rope_frequencies_are_those_of_the_reference, test_names_match_patterns,
-               test_a_missing_prefix_is_added_and_leftovers_are_named);
+               test_a_missing_prefix_is_added_and_leftovers_are_named,
+               test_every_type_of_weights_computes_the_same_layer);
 }
