@@ -37,6 +37,7 @@ static const struct {
     {"olmo", {GPT2_REGEX}},
     {"phi-2", {GPT2_REGEX}},
     {"mpt", {GPT2_REGEX}},
+    {"falcon", {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2_REGEX, "[0-9][0-9][0-9]"}},
     {"llama-bpe", {LLAMA3_REGEX}, true},
     {"llama3", {LLAMA3_REGEX}, true},
     {"dbrx", {LLAMA3_REGEX}},
