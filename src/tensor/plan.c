@@ -47,7 +47,7 @@ static void fuse_behind(Tensor *linear)
     Tensor *tail = linear;
     while (tail->uses == 1 && tail->user && stage != ADDED) {
         Tensor *next = tail->user, *other;
-        if (next->head) // another layer ends there already, and reads what this one gives
+        if (next->head || next->fused) // another layer has it, and reads what this one gives
             break;
         if (tensor_is(next, OP_ACTIVATE) && stage < ACTIVATED) {
             linear->activation = next->params.activation;
