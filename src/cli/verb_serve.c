@@ -87,8 +87,8 @@ static void make_password(char out[30])
     *end = 0;
 }
 
-/* On a hub without accounts makes one: *password is set if it must be shown. */
-static bool first_account(Hub *hub, Arena *a, const char **password, Error *err)
+/* On a hub without accounts makes one; *how is then how to log in with it. */
+static bool first_account(Hub *hub, Arena *a, const char **how, Error *err)
 {
     int64_t n;
     if (!account_count(hub, &n, err))
@@ -102,18 +102,18 @@ static bool first_account(Hub *hub, Arena *a, const char **password, Error *err)
     NewUser user = {.name = S(ADMIN), .password = str_of(given ? given : made), .admin = true};
     if (!user_create(hub, a, &user, &account, err))
         return fail_while(err, given ? "HUG_ADMIN_PASSWORD" : "first account");
-    if (!given)
-        *password = arena_cstr(a, str_of(made));
+    *how = given ? "as " ADMIN " with the password in HUG_ADMIN_PASSWORD"
+                 : arena_printf(a, "as " ADMIN " with the password %s (shown this once)", made);
     return true;
 }
 
-static void say_hello(const Options *o, const Server *server, const Hub *hub, const char *password,
+static void say_hello(const Options *o, const Server *server, const Hub *hub, const char *how,
                       int64_t took_ns)
 {
     printf("hug serves   http://%s\n", server_address(server));
     printf("data         %s\n", hub_data(hub));
-    if (password)
-        printf("log in       as " ADMIN " with the password %s (shown this once)\n", password);
+    if (how)
+        printf("log in       %s\n", how);
     else
         printf("log in       with your account; `hug admin user add NAME --admin --data %s` makes "
                "another\n",
@@ -144,8 +144,8 @@ static void on_error(Request *r, int status, const char *text, const Error *err)
 
 static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t began, Error *err)
 {
-    const char *password = NULL;
-    if (!first_account(hub, a, &password, err))
+    const char *log_in = NULL;
+    if (!first_account(hub, a, &log_in, err))
         return false;
     AUTO(pool_free) Pool *pool = pool_new(&(PoolOptions){.memory = o->model_memory});
     Api api = {.hub = hub, .pool = pool, .url = o->url};
@@ -163,7 +163,7 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     Server *server = server_start(&options, err);
     if (!server)
         return false;
-    say_hello(o, server, hub, password, clock_ns() - began);
+    say_hello(o, server, hub, log_in, clock_ns() - began);
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);

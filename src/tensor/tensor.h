@@ -12,9 +12,12 @@
  *     Tensor *x = op_embed(g, op_weight(g, table), ids);                     // [1,4,E]
  *     x = op_linear(g, op_rms_norm(g, x, op_weight(g, norm), 1e-5F), op_weight(g, head), NULL);
  *     graph_output(g, x);
- *     if (!graph_ok(g, err)) return …                  // asked once: a Graph remembers its first
- * failure memcpy(tensor_data(ids), tokens, sizeof tokens); if (!graph_run(g, err)) return … const
- * float *logits = tensor_data(x);            // until the next run
+ *     if (!graph_ok(g, err))               // asked once: a Graph remembers its first failure
+ *         return false;
+ *     memcpy(tensor_data(ids), tokens, sizeof tokens);
+ *     if (!graph_run(g, err))
+ *         return false;
+ *     const float *logits = tensor_data(x); // until the next run
  *
  * Dimensions are outermost first. Activations are f32, indices i32; weights have any type.
  * Names in comments: B sequences, T tokens, E width, H heads, K key/value heads, D head size.
