@@ -67,7 +67,13 @@ static bool is_language(Str tag)
 /* The heading of a tag, or -1 for tags that say nothing to a reader. */
 static int facet_of(Str tag)
 {
-    static const char *const dull[] = {"region:", "base_model:", "arxiv:", "dataset:", "modality:"};
+    static const char *const dull[] = {"region:",
+                                       "base_model:",
+                                       "arxiv:",
+                                       "dataset:",
+                                       "modality:",
+                                       "endpoints_compatible",
+                                       "text-generation-inference"};
     for (size_t i = 0; i < COUNT(dull); i++)
         if (str_starts(tag, str_of(dull[i])))
             return -1;

@@ -35,11 +35,9 @@ static json_t *chips_json(const Repo *repo, const RepoInfo *info)
 {
     static const struct {
         const char *prefix, *param;
-    } kinds[] = {{"license:", "license"},
-                 {"language:", "language"},
-                 {"dataset:", "other"},
-                 {"size_categories:", "size"},
-                 {"format:", "format"}};
+    } kinds[] = {{"license:", "license"},      {"task_categories:", "pipeline_tag"},
+                 {"language:", "language"},    {"dataset:", "other"},
+                 {"size_categories:", "size"}, {"format:", "format"}};
     static const char *const dull[] = {
         "region:",   "base_model:",          "library:",
         "modality:", "endpoints_compatible", "text-generation-inference"};

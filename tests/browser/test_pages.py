@@ -1,0 +1,117 @@
+"""The pages in a real Chromium: walk.mjs has the stories, this file the hub and what lies in it.
+
+Screenshots of every page, at both widths and in both colours, lie in BROWSER_SHOTS if that is set."""
+import json, os, shutil, subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import REAL_HOME, ROOT
+
+CARD = '''---
+license: mit
+language: en
+pipeline_tag: text-generation
+library_name: transformers
+widget:
+- text: Once upon a time
+  example_title: A story
+---
+# Reading
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+| 3 | 4 |
+
+```python
+import sys
+```
+
+![A dot](dot.png) ![Elsewhere](https://elsewhere.invalid/x.png)
+
+<script>window.attacked = 1</script>
+<img src="nothing" onerror="window.attacked = 2" alt="">
+<iframe src="/"></iframe><form action="/logout"><button>x</button></form>
+'''
+
+
+@pytest.fixture(scope='session')
+def browser():
+    """What walk.mjs needs; skips where there is no Chromium or no node."""
+    chromium = shutil.which('chromium') or shutil.which('chromium-browser')
+    if not chromium or not shutil.which('node'):
+        pytest.skip('chromium or node is not installed')
+    packages = subprocess.run([ROOT / 'tools/node', 'tests/browser/package.json'], text=True,
+                              stdout=subprocess.PIPE, env=os.environ | {'HOME': REAL_HOME}, check=True)
+    return {'chromium': chromium, 'packages': packages.stdout.strip()}
+
+
+@pytest.fixture(scope='session')
+def reading(api, tiny_gpt2):
+    """A model with a card, an image, source code, weights and three commits."""
+    repo = 'me/reading'
+    dot = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944'
+                        '4154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082')
+    api.create_repo(repo)
+    api.upload_folder(repo_id=repo, folder_path=tiny_gpt2, ignore_patterns='README.md',
+                      commit_message='Weights')
+    from huggingface_hub import CommitOperationAdd as Add
+    api.create_commit(repo, [Add('README.md', CARD.encode()), Add('dot.png', dot),
+                             Add('src/run.py', b'import sys\nprint("one")\n')], commit_message='First thoughts')
+    api.create_commit(repo, [Add('src/run.py', b'import sys\nprint("two")\n')],
+                      commit_message='Second thoughts')
+    return repo
+
+
+@pytest.fixture
+def walk(hub, browser, reading, tmp_path):
+    def go(story, **more):
+        told = {'url': hub.url, 'user': 'me', 'password': hub.passwords['me'], 'repo': reading,
+                'folder': str(tmp_path), 'out': os.environ.get('BROWSER_SHOTS', '')} | browser | more
+        done = subprocess.run(['node', Path(__file__).with_name('walk.mjs'), story, json.dumps(told)],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280)
+        assert done.returncode == 0, done.stdout
+    return go
+
+
+def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, reading):
+    api.create_repo('me/pages', repo_type='dataset', exist_ok=True)
+    api.create_repo('me/pages', repo_type='space', space_sdk='gradio', exist_ok=True)
+    walk('every_page', pages={
+        'home': '/', 'models': '/models', 'datasets': '/datasets', 'spaces': '/spaces',
+        'filtered': '/models?license=license:mit&sort=likes&search=read', 'model': f'/{reading}',
+        'dataset': '/datasets/me/pages', 'space': '/spaces/me/pages', 'files': f'/{reading}/tree/main',
+        'file': f'/{reading}/blob/main/src/run.py', 'readme': f'/{reading}/blob/main/README.md',
+        'weights': f'/{reading}/blob/main/model.safetensors', 'image': f'/{reading}/blob/main/dot.png',
+        'history': f'/{reading}/commits/main', 'commit': f'/{reading}/commit/main', 'profile': '/me',
+        'settings': f'/{reading}/settings', 'tokens': '/settings/tokens', 'me': '/settings/profile',
+        'new-model': '/new', 'new-dataset': '/new-dataset', 'new-space': '/new-space'})
+
+
+def test_a_person_signs_up_logs_in_and_makes_a_token(walk):
+    walk('account', new_user='walker')
+
+
+def test_a_repository_is_made_liked_renamed_hidden_and_deleted(walk):
+    walk('repository')
+
+
+def test_a_card_files_history_and_differences_are_read(walk):
+    walk('reading')
+
+
+def test_the_panel_streams_stops_and_works_without_scripts(walk):
+    walk('try_it')
+
+
+def test_the_keyboard_is_enough(walk):
+    walk('keyboard')
+
+
+def test_forms_without_their_token_are_refused(hub):
+    import requests
+    answer = requests.post(f'{hub.url}/login', data={'name': 'me', 'password': hub.passwords['me']},
+                           headers={'Accept': 'text/html'})
+    assert answer.status_code == 403 and 'expired' in answer.text
+    assert 'hug_session' not in answer.cookies
