@@ -38,7 +38,8 @@ fuzz: setup
 	@tools/fuzz
 
 install: all
-	@meson install -C $(BUILD) --destdir '$(DESTDIR)' >/dev/null
+	@meson configure $(BUILD) -Dprefix='$(PREFIX)'
+	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir '$(DESTDIR)') >/dev/null
 
 clean:
 	rm -rf build build-san build-fuzz
