@@ -75,7 +75,8 @@ bool template_render(const Template *t, const json_t *variables, const TemplateR
                      Error *err);
 
 /* Calls each once for every name that the template takes from its variables (not its own sets,
- * loops, macros or the engine's globals), in order of appearance. Tests hold pages to their list
- * of variables with this. */
+ * loops, macros or the engine's globals), in order of appearance; templates that it extends,
+ * includes or imports under a constant name count too. Pages are held to their variables with this.
+ */
 void template_each_variable(const Template *t, void (*each)(void *context, Str name),
                             void *context);

@@ -1,10 +1,15 @@
 /* template_names.c: which names a template takes from its variables.
  *
  * Walks the tree in the order of the source with a stack of the names bound so far; a name that is
- * neither bound nor a global function must come from the caller. */
+ * neither bound nor a global function must come from the caller. Templates that are extended,
+ * included or imported under a constant name are walked where that happens. */
 #include "text/template_internal.h"
 
+enum { MAX_TEMPLATES = 20 }; // nested in each other
+
 typedef struct Walk {
+    const TemplateOptions *options;
+    int depth;
     Str *bound;
     size_t n, cap;
     Map seen; // names already told
@@ -104,9 +109,21 @@ static void walk_block(Walk *w, const Node *n)
     w->n = outer;
 }
 
-static void walk_from(Walk *w, const Node *n)
+static void walk_other(Walk *w, const Node *n)
 {
     walk(w, n->left);
+    Value name = n->left->kind == NODE_CONST ? n->left->value : undefined();
+    const Template *t =
+        is_string(name) && w->options->find ? w->options->find(w->options->context, name.s) : NULL;
+    if (t && ++w->depth <= MAX_TEMPLATES)
+        walk_all(w, &t->body);
+    if (t)
+        w->depth--;
+}
+
+static void walk_from(Walk *w, const Node *n)
+{
+    walk_other(w, n);
     for (size_t i = 0; i < n->items.n; i++)
         bind(w, n->items.nodes[i]->name);
 }
@@ -143,8 +160,10 @@ static void walk(Walk *w, const Node *n)
         walk_with(w, n);
     } else if (n->kind == NODE_BLOCK) {
         walk_block(w, n);
+    } else if (n->kind == NODE_EXTENDS || n->kind == NODE_INCLUDE) {
+        walk_other(w, n);
     } else if (n->kind == NODE_IMPORT) {
-        walk(w, n->left);
+        walk_other(w, n);
         bind(w, n->name);
     } else if (n->kind == NODE_FROM) {
         walk_from(w, n);
@@ -156,7 +175,7 @@ static void walk(Walk *w, const Node *n)
 
 void template_each_variable(const Template *t, void (*each)(void *context, Str name), void *context)
 {
-    Walk w = {.each = each, .context = context};
+    Walk w = {.options = &t->options, .each = each, .context = context};
     walk_all(&w, &t->body);
     map_done(&w.seen);
     free(w.bound);

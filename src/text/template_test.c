@@ -245,7 +245,8 @@ static void test_hostile_templates_stop(void **state)
         Error err = {0};
         AUTO_BUF out;
         buf_init(&out, 0);
-        if (render(sources[i], &options, "{}", NULL, &out, &err))
+        TemplateRun run = {.limits = {.work = 5000000}};
+        if (render(sources[i], &options, "{}", &run, &out, &err))
             fail_msg("'%s' was rendered", sources[i]);
         if (err.code != ERR_LIMIT && err.code != ERR_INVALID)
             fail_msg("'%s': %s", sources[i], err.text);
@@ -359,6 +360,28 @@ static void test_tells_the_variables_it_wants(void **state)
     assert_str(buf_str(&names), "b items q z v x ");
 }
 
+static void test_tells_the_variables_of_what_it_extends(void **state)
+{
+    Error err = {0};
+    Map map = {0};
+    AUTO_BUF names;
+    buf_init(&names, 0);
+    TemplateOptions options = TEMPLATE_CHAT;
+    options.find = find_page;
+    options.context = &map;
+    AUTO(template_free)
+    Template *layout = template_parse(S("{{ a }}{% block b %}{% endblock %}{% include 'layout' %}"),
+                                      &options, &err);
+    map_put(&map, S("layout"), layout);
+    AUTO(template_free)
+    Template *page = template_parse(
+        S("{% extends 'layout' %}{% block b %}{{ c }}{{ a }}{% endblock %}"), &options, &err);
+    assert_ok(layout && page);
+    template_each_variable(page, add_name, &names);
+    assert_str(buf_str(&names), "a c ");
+    map_done(&map);
+}
+
 int main(void)
 {
     return RUN(test_prints_what_jinja2_prints, test_escapes_by_where_the_text_stands,
@@ -366,5 +389,5 @@ int main(void)
                test_pages_do_not_print_what_is_not_there, test_hostile_templates_stop,
                test_deep_sources_are_refused, test_errors_name_template_and_line,
                test_generation_tells_its_spans, test_time_is_the_callers,
-               test_tells_the_variables_it_wants);
+               test_tells_the_variables_it_wants, test_tells_the_variables_of_what_it_extends);
 }

@@ -1,7 +1,8 @@
 /* page.c: templates, and the JSON objects that they are rendered with.
  *
- * Templates are strict: a page must give every name that its template mentions, so a mistake is a
- * failing test (web_test.c renders them all) and not an empty spot on the page. */
+ * Templates are strict: a page must give every name that its template mentions, in whatever branch.
+ * That is looked at when a template is rendered for the first time, so a mistake is a failing test
+ * (web_test.c renders them all) and never an empty spot on a page. */
 #include "web/web_internal.h"
 
 #include "base/log.h"
@@ -9,7 +10,10 @@
 #include "text/template.h"
 #include "web/embedded.h"
 
+#include <stdatomic.h>
+
 static Map templates; // "home.html" to Template; immutable once loaded
+static Map checked;   // likewise, to an atomic_bool: its variables have been looked at
 
 static const Template *find_template(void *context, Str name)
 {
@@ -21,7 +25,10 @@ void templates_free(void)
 {
     for (size_t i = 0; i < templates.n; i++)
         template_free(templates.entries[i].value);
+    for (size_t i = 0; i < checked.n; i++)
+        free(checked.entries[i].value);
     map_done(&templates);
+    map_done(&checked);
 }
 
 bool templates_load(Web *web, Error *err)
@@ -44,6 +51,7 @@ bool templates_load(Web *web, Error *err)
         if (!t)
             return false;
         map_put(&templates, str_of(options.name), t);
+        map_put(&checked, str_of(options.name), xcalloc(1, sizeof(atomic_bool)));
     }
     return true;
 }
@@ -92,6 +100,31 @@ static void add_headers(Request *r)
     reply_header(r, "Cache-Control", S("no-store"));
 }
 
+typedef struct Lack {
+    const json_t *page;
+    Str name; // that the page does not give
+} Lack;
+
+static void look_for(void *context, Str name)
+{
+    Lack *lack = context;
+    if (!json_object_getn(lack->page, name.ptr, name.len))
+        lack->name = name;
+}
+
+static bool has_variables(const Template *t, const char *file, const json_t *page, Error *err)
+{
+    atomic_bool *seen = map_find(&checked, str_of(file));
+    Lack lack = {.page = page};
+    if (atomic_load(seen))
+        return true;
+    template_each_variable(t, look_for, &lack);
+    if (lack.name.len)
+        return fail(err, ERR_INVALID, "%s: the page does not give '%.*s'", file, STR(lack.name));
+    atomic_store(seen, true);
+    return true;
+}
+
 void page_render(Request *r, int status, const char *name, json_t *page)
 {
     Error err = {0};
@@ -101,7 +134,7 @@ void page_render(Request *r, int status, const char *name, json_t *page)
     snprintf(file, sizeof file, "%s.html", name);
     const Template *t = map_find(&templates, str_of(file));
     CHECK(t);
-    bool ok = template_render(t, page, NULL, &out, &err);
+    bool ok = has_variables(t, file, page, &err) && template_render(t, page, NULL, &out, &err);
     json_decref(page);
     add_headers(r);
     if (ok) {
