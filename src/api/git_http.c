@@ -88,34 +88,21 @@ static const char *protocol_of(Request *r)
     return asked.len < 100 ? arena_cstr(request_arena(r), asked) : "";
 }
 
-/* Runs `git SERVICE --stateless-rpc ... DIR`. The environment is ours alone: nobody's ~/.gitconfig,
- * no prompts. False: git did not run to its end, or failed without a word for the client. */
+/* Runs `git SERVICE --stateless-rpc ... DIR`. False: git did not run to its end, or failed without
+ * a word for the client. */
 static bool run_git(GitRun *run, const Repo *repo, const char *const *arguments, const char *hooks,
                     const ProcessFd *fds, size_t n_fds, Error *err)
 {
     Request *r = run->request;
     Arena *a = request_arena(r);
-    const char *path = getenv("PATH");
-    const char *const env[] = {
-        arena_printf(a, "PATH=%s", path ? path : "/usr/local/bin:/usr/bin:/bin"),
-        "LANG=C.UTF-8",
-        "HOME=/nonexistent",
-        "GIT_CONFIG_NOSYSTEM=1",
-        "GIT_CONFIG_GLOBAL=/dev/null",
-        "GIT_TERMINAL_PROMPT=0",
-        "GIT_CONFIG_COUNT=3",
-        "GIT_CONFIG_KEY_0=safe.directory",
-        "GIT_CONFIG_VALUE_0=*",
-        "GIT_CONFIG_KEY_1=core.hooksPath",
-        arena_printf(a, "GIT_CONFIG_VALUE_1=%s", hooks ? hooks : "/dev/null"),
-        "GIT_CONFIG_KEY_2=receive.maxInputSize",
-        "GIT_CONFIG_VALUE_2=" PUSH_LIMIT,
-        arena_printf(a, "GIT_PROTOCOL=%s", protocol_of(r)),
-        NULL};
+    const char *const settings[] = {
+        arena_printf(a, "core.hooksPath=%s", hooks ? hooks : "/dev/null"),
+        "receive.maxInputSize=" PUSH_LIMIT, NULL};
+    const char *const variables[] = {arena_printf(a, "GIT_PROTOCOL=%s", protocol_of(r)), NULL};
     AUTO_BUF complaint;
     buf_init(&complaint, 4096);
     ProcessParams p = {.argv = arguments,
-                       .env = env,
+                       .env = git_environment(a, settings, variables),
                        .fds = fds,
                        .n_fds = n_fds,
                        .timeout_ns = GIT_TIMEOUT_NS,

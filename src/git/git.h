@@ -40,6 +40,13 @@ bool git_repo_move(const char *from, const char *to, Error *err);
  * themselves; call it before the `git` program is given the repository. */
 void git_repo_break_locks(const char *path);
 
+/* The environment in which the hub runs the git program: its own alone, nobody's configuration, no
+ * prompts. settings: git's own, "name=value"; variables: "NAME=value"; both end with NULL, or are
+ * NULL. The list ends with NULL and lives in the arena, except the variables, which are borrowed.
+ */
+const char *const *git_environment(Arena *a, const char *const *settings,
+                                   const char *const *variables);
+
 /* True once so many packs or loose objects have piled up that reading gets slow. A quick look. */
 bool git_repo_needs_care(const char *path);
 /* Rolls them up. Takes its time; safe beside anything else. */

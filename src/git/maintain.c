@@ -48,21 +48,13 @@ bool git_repo_care(const char *path, Error *err)
         return true; // somebody is at it
     const char *const argv[] = {
         "git", "repack", "-d", "-l", "-q", "--geometric=2", "--no-write-bitmap-index", NULL};
-    const char *search = getenv("PATH");
+    const char *const variables[] = {"GIT_DIR=.", NULL};
     AUTO(arena_free) Arena *a = arena_new(0);
-    const char *const env[] = {
-        arena_printf(a, "PATH=%s", search ? search : "/usr/local/bin:/usr/bin:/bin"),
-        "LANG=C.UTF-8",
-        "HOME=/nonexistent",
-        "GIT_DIR=.",
-        "GIT_CONFIG_NOSYSTEM=1",
-        "GIT_CONFIG_GLOBAL=/dev/null",
-        "GIT_CONFIG_COUNT=1",
-        "GIT_CONFIG_KEY_0=safe.directory",
-        "GIT_CONFIG_VALUE_0=*",
-        NULL};
-    ProcessParams p = {
-        .argv = argv, .env = env, .folder = path, .timeout_ns = TIMEOUT_NS, .errors = &said};
+    ProcessParams p = {.argv = argv,
+                       .env = git_environment(a, NULL, variables),
+                       .folder = path,
+                       .timeout_ns = TIMEOUT_NS,
+                       .errors = &said};
     if (!process_run(&p, &status, err))
         return fail_while(err, "repack '%s'", path);
     if (status)
