@@ -87,14 +87,9 @@ static void make_password(char out[30])
     *end = 0;
 }
 
-/* On a hub without accounts makes one; *how is then how to log in with it. */
+/* The first account of all; *how is then how to log in with it. */
 static bool first_account(Hub *hub, Arena *a, const char **how, Error *err)
 {
-    int64_t n;
-    if (!account_count(hub, &n, err))
-        return false;
-    if (n > 0)
-        return true;
     const char *given = getenv("HUG_ADMIN_PASSWORD");
     char made[30];
     make_password(made);
@@ -144,8 +139,8 @@ static void on_error(Request *r, int status, const char *text, const Error *err)
 
 static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t began, Error *err)
 {
-    const char *log_in = NULL;
-    if (!first_account(hub, a, &log_in, err))
+    int64_t accounts;
+    if (!account_count(hub, &accounts, err))
         return false;
     AUTO(pool_free) Pool *pool = pool_new(&(PoolOptions){.memory = o->model_memory});
     Api api = {.hub = hub, .pool = pool, .url = o->url};
@@ -163,7 +158,14 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     Server *server = server_start(&options, err);
     if (!server)
         return false;
-    say_hello(o, server, hub, log_in, clock_ns() - began);
+    int64_t took_ns = clock_ns() - began;
+    const char *log_in = NULL;
+    // Only now: a password's hash is slow on purpose, and nobody needs to wait for it.
+    if (accounts == 0 && !first_account(hub, a, &log_in, err)) {
+        server_stop(server, 0);
+        return false;
+    }
+    say_hello(o, server, hub, log_in, took_ns);
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
