@@ -143,14 +143,18 @@ Tensor *graph_add(Graph *g, const Op *op, DType type)
 Tensor *graph_node(Graph *g, const Op *op, const Params *params, Tensor *a, Tensor *b, Tensor *c,
                    Tensor *d)
 {
-    Tensor *in[MAX_INPUTS] = {a, b, c, d};
+    return graph_node_of(g, op, params, (Tensor *[MAX_INPUTS]){a, b, c, d});
+}
+
+Tensor *graph_node_of(Graph *g, const Op *op, const Params *params, Tensor *const in[MAX_INPUTS])
+{
     for (int i = 0; i < MAX_INPUTS; i++)
         if (in[i] && in[i]->graph != g)
             return graph_fail(g, ERR_INVALID, "%s: an input belongs to another graph", op->name);
     Tensor *t = graph_add(g, op, DTYPE_F32);
     if (t == &g->nowhere)
         return t;
-    memcpy(t->in, in, sizeof in);
+    memcpy(t->in, in, sizeof t->in);
     if (params)
         t->params = *params;
     op->shape(g, t);

@@ -69,6 +69,19 @@ typedef struct KeyRange {
     int from, to;
 } KeyRange;
 
+/* A lane's rows of a block [n,PANEL]: [from, to). */
+typedef struct LaneRanges {
+    int32_t from[PANEL], to[PANEL];
+} LaneRanges;
+
+/* Where softmax over the rows that came so far stands, lane by lane; scores are in powers of two.
+ */
+typedef struct RunningSoftmax {
+    float max[PANEL];    // -INFINITY before the first row that a lane sees
+    float sum[PANEL];    // of 2^(score - max)
+    float factor[PANEL]; // by which what was summed before the last block is multiplied
+} RunningSoftmax;
+
 typedef struct Kernels {
     const char *name;
     CpuLevel needs;
@@ -113,6 +126,24 @@ typedef struct Kernels {
     float (*attend_row)(int n, float *scores, float scale, KeyRange seen, float *max, float *sum);
     /* y = y * factor + x */
     void (*rescale_add)(int64_t n, float *y, float factor, const float *x);
+
+    /* dst [columns,rows] = the transpose of src [rows,columns]; rows lie stride apart, those of dst
+     * dst_stride. */
+    void (*transpose)(int64_t rows, int64_t columns, const float *src, int64_t stride, float *dst,
+                      int64_t dst_stride);
+    /* Attention with a query a lane (attend_dense.c). scores [n,PANEL] become 2^(score - new max);
+     * nothing, or less than 2^-124, for rows that a lane does not see (seen NULL: all are seen) or
+     * whose score is -INFINITY. */
+    void (*attend_panel)(int n, float *scores, const LaneRanges *seen, RunningSoftmax *softmax);
+    /* y [rows,PANEL] = y * factor [PANEL] + x [rows,PANEL] */
+    void (*rescale_panel)(int rows, float *y, const float *factor, const float *x);
+    /* The panel [n,PANEL] as a PACK_BF16 panel [ceil(n/2),PANEL,2], rounded to nearest even. */
+    void (*pair_rows)(int64_t n, const float *panel, uint16_t *pairs);
+    /* The gradient's part: scores [n,PANEL] become weights 2^(score - lse), as above 0 where not
+     * seen; slopes [n,PANEL], those of the weights, become those of the scores:
+     * weight * (slope - delta). lse, delta [PANEL]. */
+    void (*attend_slopes)(int n, float *scores, float *slopes, const LaneRanges *seen,
+                          const float *lse, const float *delta);
 } Kernels;
 
 extern const Kernels kernels_plain;

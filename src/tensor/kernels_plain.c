@@ -1,6 +1,7 @@
 /* kernels_plain.c: every kernel in portable C; the truth that the faster sets are compared with. */
 #include "tensor/pack_internal.h"
 
+#include <float.h>
 #include <math.h>
 
 static void clear(int rows, float *out, int64_t stride)
@@ -349,6 +350,8 @@ static void rescale_add(int64_t n, float *y, float factor, const float *x)
         y[i] = y[i] * factor + x[i];
 }
 
+#include "tensor/kernels_attend_plain.inc"
+
 #define BY_PACKING(function)                                                                       \
     {                                                                                              \
         [PACK_F32] = function##_f32, [PACK_F16] = function##_f16, [PACK_BF16] = function##_bf16,   \
@@ -378,4 +381,5 @@ const Kernels kernels_plain = {.name = "plain",
                                .layer_norm = layer_norm,
                                .rope = rope,
                                .attend_row = attend_row,
-                               .rescale_add = rescale_add};
+                               .rescale_add = rescale_add,
+                               ATTEND_KERNELS};

@@ -245,6 +245,105 @@ static void test_running_softmax_never_looks_at_unseen_scores(void **state)
     }
 }
 
+static void test_rectangles_are_transposed(void **state)
+{
+    static float src[70 * 75], seen[75 * 80], plain[75 * 80];
+    fill(src, COUNT(src), 1);
+    for (int rows = 1; set->transpose && rows <= 70; rows += rows < 10 ? 1 : 7)
+        for (int columns = 1; columns <= 70; columns += columns < 10 ? 1 : 7) {
+            set->transpose(rows, columns, src, columns + 5, seen, rows + 3);
+            kernels_plain.transpose(rows, columns, src, columns + 5, plain, rows + 3);
+            assert_memory_equal(seen, plain, sizeof seen);
+        }
+}
+
+/* Ranges, running state and scores that hide some rows; scores in powers of two. */
+static void random_lanes(int n, bool ranged, LaneRanges *seen, RunningSoftmax *s, float *scores)
+{
+    fill(scores, (int64_t)n * PANEL, 20);
+    for (int l = 0; l < PANEL; l++) {
+        seen->from[l] = ranged ? (int)random_below(&source, (uint64_t)n) : 0;
+        seen->to[l] = ranged ? seen->from[l] + (int)random_below(&source, (uint64_t)n) : n;
+        seen->to[l] = MIN(seen->to[l], n);
+        s->max[l] = l % 3 ? 5.0F * (float)(l - 10) : -INFINITY;
+        s->sum[l] = l % 3 ? 2.5F : 0;
+        for (int i = 0; i < n; i++)
+            if (random_below(&source, 20) == 0)
+                scores[i * PANEL + l] = -INFINITY;
+    }
+}
+
+static void test_softmax_runs_on_in_each_lane(void **state)
+{
+    static float seen[129 * PANEL], plain[129 * PANEL];
+    for (int trial = 0; set->attend_panel && trial < 100; trial++) {
+        int n = 1 + (int)random_below(&source, 129);
+        LaneRanges ranges;
+        RunningSoftmax s[2];
+        random_lanes(n, trial % 2, &ranges, &s[0], plain);
+        s[1] = s[0];
+        memcpy(seen, plain, sizeof seen);
+        set->attend_panel(n, seen, trial % 2 ? &ranges : NULL, &s[0]);
+        kernels_plain.attend_panel(n, plain, trial % 2 ? &ranges : NULL, &s[1]);
+        assert_all_near("attend_panel", (int64_t)n * PANEL, seen, plain, 1e-30F, 5e-7F);
+        assert_all_near("attend_panel's max", PANEL, s[0].max, s[1].max, 0, 0);
+        for (int l = 0; l < PANEL; l++) // the sum of nothing may be 2^-125 a row
+            if (s[0].max[l] != -INFINITY) {
+                assert_near("attend_panel's sum", n, l, s[0].sum[l], s[1].sum[l],
+                            1e-6F * s[1].sum[l]);
+                assert_near("attend_panel's factor", n, l, s[0].factor[l], s[1].factor[l],
+                            1e-30F + 5e-7F * s[1].factor[l]);
+            }
+    }
+}
+
+static void test_slopes_of_scores_follow_from_those_of_weights(void **state)
+{
+    static float scores[2][129 * PANEL], slopes[2][129 * PANEL];
+    float lse[PANEL], delta[PANEL];
+    for (int trial = 0; set->attend_slopes && trial < 60; trial++) {
+        int n = 1 + (int)random_below(&source, 129);
+        LaneRanges ranges;
+        RunningSoftmax unused;
+        random_lanes(n, trial % 2, &ranges, &unused, scores[0]);
+        fill(slopes[0], (int64_t)n * PANEL, 1);
+        fill(delta, PANEL, 1);
+        for (int l = 0; l < PANEL; l++)
+            lse[l] = l == 5 ? INFINITY : 20 + (float)l;
+        memcpy(scores[1], scores[0], sizeof scores[0]);
+        memcpy(slopes[1], slopes[0], sizeof slopes[0]);
+        set->attend_slopes(n, scores[0], slopes[0], trial % 2 ? &ranges : NULL, lse, delta);
+        kernels_plain.attend_slopes(n, scores[1], slopes[1], trial % 2 ? &ranges : NULL, lse,
+                                    delta);
+        assert_all_near("attend_slopes' weights", (int64_t)n * PANEL, scores[0], scores[1], 1e-30F,
+                        5e-7F);
+        assert_all_near("attend_slopes", (int64_t)n * PANEL, slopes[0], slopes[1], 1e-7F, 1e-6F);
+    }
+}
+
+static void test_panels_are_rescaled_and_paired(void **state)
+{
+    static float y[2][17 * PANEL], x[17 * PANEL];
+    static uint16_t pairs[2][18 * PANEL];
+    float factor[PANEL];
+    fill(factor, PANEL, 1);
+    for (int n = 1; n <= 17; n++) {
+        fill(x, COUNT(x), 3);
+        fill(y[0], COUNT(y[0]), 1);
+        memcpy(y[1], y[0], sizeof y[0]);
+        if (set->rescale_panel) {
+            set->rescale_panel(n, y[0], factor, x);
+            kernels_plain.rescale_panel(n, y[1], factor, x);
+            assert_all_near("rescale_panel", COUNT(y[0]), y[0], y[1], 5e-7F, 0);
+        }
+        if (set->pair_rows) {
+            set->pair_rows(n, x, pairs[0]);
+            kernels_plain.pair_rows(n, x, pairs[1]);
+            assert_memory_equal(pairs[0], pairs[1], (size_t)(n + n % 2) * PANEL * 2);
+        }
+    }
+}
+
 int main(void)
 {
     int failed = 0;
@@ -260,7 +359,10 @@ int main(void)
                       test_packed_weights_keep_their_values_and_multiply, test_rows_are_turned,
                       test_activations_agree_over_the_whole_range,
                       test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
-                      test_running_softmax_never_looks_at_unseen_scores);
+                      test_running_softmax_never_looks_at_unseen_scores,
+                      test_rectangles_are_transposed, test_softmax_runs_on_in_each_lane,
+                      test_slopes_of_scores_follow_from_those_of_weights,
+                      test_panels_are_rescaled_and_paired);
     }
     return failed;
 }

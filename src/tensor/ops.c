@@ -123,6 +123,14 @@ static void shape_attend(Graph *g, Tensor *t)
     }
     if (t->params.attend.layer < 0 || t->params.attend.window < 0)
         graph_fail(g, ERR_INVALID, "attend: layer and window are not negative");
+    const Tensor *bias = t->in[3], *mask = t->in[4];
+    const int64_t wanted[] = {q->dims[0], q->dims[1], q->dims[2], k->dims[2]};
+    for (int i = 0; bias && i < 4; i++)
+        if (bias->shape.dims[i] != 1 && bias->shape.dims[i] != wanted[i])
+            mismatch(g, t, t->in[0], bias);
+    if (mask && (mask->type != DTYPE_I32 || mask->shape.rank != 2 ||
+                 mask->shape.dims[0] != q->dims[0] || mask->shape.dims[1] != k->dims[2]))
+        mismatch(g, t, t->in[1], mask);
     strides_by_token(t);
 }
 
@@ -142,6 +150,7 @@ const Op ops[OP_COUNT] = {
     [OP_ROPE] = {"rope", shape_rope, run_rope},
     [OP_COPY] = {"copy", shape_same, run_copy},
     [OP_ATTEND] = {"attend", shape_attend, run_attend, check_attend, scratch_attend},
+    [OP_ATTEND_DENSE] = {"attend", shape_attend, run_attend_dense, .scratch = scratch_attend_dense},
 };
 
 /* Builders. */
@@ -356,13 +365,31 @@ static Tensor *rows_inside(Graph *g, Tensor *t)
     return t->strides[t->shape.rank - 1] == 1 ? t : op_contiguous(g, t);
 }
 
+/* A bias, with dimensions of one in front of those that it has. */
+static Tensor *with_rank_four(Graph *g, Tensor *t)
+{
+    t = wants_f32(g, "attend", t);
+    if (!t || t->shape.rank == 4)
+        return t;
+    if (t->shape.rank > 4)
+        return graph_fail(g, ERR_INVALID, "attend: a bias of rank %d", t->shape.rank);
+    Shape s = SHAPE(1, 1, 1, 1);
+    for (int i = 1; i <= t->shape.rank; i++)
+        s.dims[4 - i] = t->shape.dims[t->shape.rank - i];
+    return op_reshape(g, t, s);
+}
+
 Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *params)
 {
     Params p = {.attend = *params};
     if (p.attend.scale == 0) // NOLINT: the default, not a computed value
         p.attend.scale = 1 / sqrtf((float)tensor_width(q));
-    return graph_node(g, &ops[OP_ATTEND], &p, rows_inside(g, q), rows_inside(g, k),
-                      rows_inside(g, v), NULL);
+    if (p.attend.cached && (params->bias || params->attention_mask))
+        return graph_fail(g, ERR_UNSUPPORTED, "attend: a bias or mask with a cache");
+    Tensor *in[MAX_INPUTS] = {rows_inside(g, q), rows_inside(g, k), rows_inside(g, v),
+                              with_rank_four(g, params->bias), params->attention_mask};
+    p.attend.bias = in[3];
+    return graph_node_of(g, &ops[p.attend.cached ? OP_ATTEND : OP_ATTEND_DENSE], &p, in);
 }
 
 /* Views. */

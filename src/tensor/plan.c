@@ -179,7 +179,7 @@ static size_t find_places(Graph *g)
             place_extend(&p, t->place, t->last_use);
             continue;
         }
-        size_t bytes = round_up((size_t)tensor_count(t) * sizeof(float));
+        size_t bytes = round_up((size_t)(tensor_count(t) + t->kept) * sizeof(float));
         t->place = place_new(&p, bytes, MAX(t->last_use, i));
     }
     return p.top;

@@ -190,6 +190,8 @@ Tensor *op_contiguous(Graph *g, Tensor *x);
  * cached: k and v are first put behind what the graph's cache holds of each row's sequence (see
  * kv_cache_begin), and the queries see those keys too. Rows are then the B * T tokens in order,
  * divided among sequences by the spans: ragged steps are B = 1 with several spans.
+ * Without a cache, k and v may have another number of positions S than q (cross attention); causal
+ * and windowed queries are then the last T of the S positions. A query that sees no key gets zeros.
  * Source: Vaswani 2017, arXiv:1706.03762; Ainslie 2023, arXiv:2305.13245; Dao 2022,
  * arXiv:2205.14135. */
 typedef struct Attend {
@@ -198,6 +200,10 @@ typedef struct Attend {
     int64_t window; // and of these the last `window` only; 0: all
     bool cached;
     int layer; // of the cache
+    // Without a cache only:
+    Tensor *bias;           // added to the scaled scores, broadcast to [B,H,T,S]; NULL: none
+    Tensor *attention_mask; // [B,S] (i32): 0 hides a key; NULL: all are there
+    Precision precision;    // of the products
 } Attend;
 Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *params);
 

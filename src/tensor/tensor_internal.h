@@ -4,7 +4,7 @@
 #include "tensor/kernels_internal.h"
 #include "tensor/tensor.h"
 
-enum { MAX_INPUTS = 4 };
+enum { MAX_INPUTS = 8 };
 
 typedef struct Op Op;
 
@@ -30,6 +30,7 @@ struct Tensor {
     Tensor *base;   // whose memory it lies in; itself unless a view
     int64_t offset; // in elements, from base's start
     bool input, output;
+    int64_t kept; // floats behind the values that the run leaves there for a gradient
 
     // What the plan says.
     int index;    // place in the graph's order
@@ -79,7 +80,8 @@ struct Op {
     X(OP_ROPE_TABLE)                                                                               \
     X(OP_ROPE)                                                                                     \
     X(OP_COPY)                                                                                     \
-    X(OP_ATTEND)
+    X(OP_ATTEND)                                                                                   \
+    X(OP_ATTEND_DENSE)
 
 typedef enum OpCode {
 #define X(code) code,
@@ -113,6 +115,8 @@ Tensor *graph_add(Graph *g, const Op *op, DType type);
 /* Builds a node: op's shape rule runs, strides become contiguous unless the rule set them. */
 Tensor *graph_node(Graph *g, const Op *op, const Params *params, Tensor *a, Tensor *b, Tensor *c,
                    Tensor *d);
+/* The same for more inputs. */
+Tensor *graph_node_of(Graph *g, const Op *op, const Params *params, Tensor *const in[MAX_INPUTS]);
 Tensor *graph_view(Graph *g, Tensor *of, const Shape *shape, const int64_t *strides,
                    int64_t offset);
 /* A contiguous copy of t. */
@@ -138,6 +142,8 @@ size_t scratch_linear(const Tensor *t);
 bool check_attend(const Tensor *t, Error *err);
 void run_attend(const Tensor *t);
 size_t scratch_attend(const Tensor *t);
+void run_attend_dense(const Tensor *t);
+size_t scratch_attend_dense(const Tensor *t);
 
 bool shape_is_sane(const Shape *s);
 void strides_of(const Shape *s, int64_t strides[SHAPE_MAX_RANK]);
