@@ -13,7 +13,7 @@ enum { GEMV_BYTES = 32768 }; // of weights, that are worth a task
 
 typedef struct Linear {
     const Tensor *t;
-    const Weight *w;
+    const Panels *w;
     const float *x;
     int64_t rows, stride, in, out;
     bool bf16;
@@ -34,12 +34,14 @@ static int64_t even(int64_t k)
 static Linear linear_of(const Tensor *t)
 {
     const Tensor *x = t->in[0];
-    Linear l = {.t = t, .w = t->in[1]->weight, .in = tensor_width(x), .out = tensor_width(t)};
+    const Weight *w = t->in[1]->weight;
+    Linear l = {.t = t, .in = tensor_width(x), .out = tensor_width(t)};
+    l.w = &w->panels[t->params.transposed];
     l.rows = tensor_count(x) / l.in;
     l.tile_rows = kernels()->tile_rows;
     l.tiles = (l.rows + l.tile_rows - 1) / l.tile_rows;
     l.panels = (l.out + PANEL - 1) / PANEL;
-    l.bf16 = l.rows > 1 && l.w->packing == PACK_BF16 && l.w->spec.precision == PRECISION_BF16;
+    l.bf16 = l.rows > 1 && l.w->packing == PACK_BF16 && w->spec.precision == PRECISION_BF16;
     int64_t wanted = 3 * (int64_t)pool_threads(); // tasks, to share the work evenly
     l.chunks = MIN(l.tiles, MAX(1, (wanted + l.panels - 1) / l.panels));
     return l;
@@ -65,7 +67,7 @@ size_t scratch_linear(const Tensor *t)
 bool check_linear(const Tensor *t, Error *err)
 {
     // The plan sized the scratch for these kernels' tiles; the pool may not have grown either.
-    return t->in[1]->weight->packed ||
+    return t->in[1]->weight->panels[t->params.transposed].memory ||
            fail(err, ERR_INVALID, "weight '%s' is not packed", t->in[1]->weight->spec.name);
 }
 
@@ -85,7 +87,7 @@ static void gemv_range(void *context, int64_t from, int64_t to)
     const Linear *l = context;
     for (int64_t panel = from; panel < to; panel++) {
         float products[PANEL] __attribute__((aligned(64)));
-        kernels()->gemv[l->w->packing](l->in, l->x, l->sums, weight_panel(l->w, panel), products);
+        kernels()->gemv[l->w->packing](l->in, l->x, l->sums, panel_at(l->w, panel), products);
         finish_row(l, 0, panel, products);
     }
 }
@@ -131,7 +133,7 @@ static void gemm_task(void *context, int64_t task, int thread)
     const Linear *l = context;
     int64_t panel = task / l->chunks, chunk = task % l->chunks;
     int64_t from = l->tiles * chunk / l->chunks, to = l->tiles * (chunk + 1) / l->chunks;
-    const void *b = weight_panel(l->w, panel);
+    const void *b = panel_at(l->w, panel);
     if (unpacks(l)) {
         float *wide = l->wide + (int64_t)thread * even(l->in) * PANEL;
         kernels()->unpack[l->w->packing](l->in, b, wide);

@@ -66,6 +66,11 @@ typedef struct WeightSpec {
     bool convert;     // keep it in memory as `as` rather than in its own type
     DType as;
     Precision precision;
+    // To be trained: the data are read once, as f32 values that an optimizer writes; a gradient
+    // lies beside them. Without data they are what `values` holds, or zeros. PRECISION_BF16 packs
+    // bf16 copies of the f32 values.
+    bool trainable;
+    float *values, *gradient; // memory of the shape to use, outlives the weight; NULL: its own
 } WeightSpec;
 
 /* The weight lives as long as the arena. ERR_INVALID if a row is not whole blocks, ERR_UNSUPPORTED
@@ -76,6 +81,15 @@ const char *weight_name(const Weight *w);
 DType weight_type(const Weight *w);
 /* Bytes of packed copies, beside what the checkpoint maps. */
 size_t weight_packed_bytes(const Weight *w);
+
+/* Of a trainable weight, row-major f32 of its shape: the values, and the sum of the gradients of
+ * all runs since weight_zero_gradient. NULL for other weights. Threads: written between runs, by
+ * the thread that runs the graphs. */
+float *weight_values(Weight *w);
+float *weight_gradient(Weight *w);
+void weight_zero_gradient(Weight *w);
+/* The values were written: makes the packed copies anew. */
+void weight_updated(Weight *w);
 
 /* Graphs. */
 

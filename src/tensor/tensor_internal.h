@@ -171,25 +171,31 @@ typedef enum PagesKind { PAGES_DENSE, PAGES_SPARSE } PagesKind;
 void *pages_new(size_t bytes, PagesKind kind, Error *err);
 void pages_free(void *pages, size_t bytes);
 
+/* A weight packed for linear layers; memory is NULL until one is built. */
+typedef struct Panels {
+    void *memory;
+    size_t bytes;
+    Packing packing;
+    DType type; // in the panels
+    int64_t in, out;
+    bool transposed; // the weight lies as [in,out]
+} Panels;
+
 struct Weight {
     WeightSpec spec;
     Arena *arena;
-    float *values; // all of it as f32: for vectors, and where an operation wants it so
-    // Packed for linear layers; NULL until one is built.
-    void *packed;
-    size_t packed_bytes;
-    Packing packing;
-    int64_t in, out;
-    bool transposed;
+    float *values;    // all of it as f32: for vectors, and where an operation wants it so
+    float *gradient;  // of a trainable weight
+    Panels panels[2]; // read as [out,in], and transposed, as [in,out]
 };
 
 /* Reads all values as f32 unless that is done. */
 bool weight_read(Weight *w, Error *err);
 /* Packs the weight unless it is already, as [out,in] or, transposed, [in,out]. */
 bool weight_pack(Weight *w, bool transposed, Error *err);
-static inline const void *weight_panel(const Weight *w, int64_t panel)
+static inline const void *panel_at(const Panels *p, int64_t panel)
 {
-    return (const char *)w->packed + (size_t)panel * packing_bytes(w->packing, w->in);
+    return (const char *)p->memory + (size_t)panel * packing_bytes(p->packing, p->in);
 }
 
 /* One sequence of one layer: panels of PANEL positions. Keys [capacity/PANEL][D][PANEL], values

@@ -43,6 +43,38 @@ bool weight_read(Weight *w, Error *err)
     return true;
 }
 
+static void master_release(void *weight)
+{
+    const Weight *w = weight;
+    size_t bytes = (size_t)shape_count(&w->spec.shape) * sizeof(float);
+    if (!w->spec.values)
+        pages_free(w->values, bytes);
+    if (!w->spec.gradient)
+        pages_free(w->gradient, bytes);
+}
+
+/* From now on the f32 values are what the weight is: its stored data are read once. */
+static bool make_trainable(Weight *w, Error *err)
+{
+    WeightSpec *spec = &w->spec;
+    size_t bytes, n = (size_t)shape_count(&spec->shape);
+    if (!size_mul(n, sizeof(float), &bytes))
+        return fail(err, ERR_LIMIT, "weight '%s': size overflows", spec->name);
+    arena_defer(w->arena, master_release, w);
+    w->values = spec->values ? spec->values : pages_new(bytes, PAGES_DENSE, err);
+    if (w->values)
+        w->gradient = spec->gradient ? spec->gradient : pages_new(bytes, PAGES_DENSE, err);
+    if (!w->gradient)
+        return fail_while(err, "weight '%s'", spec->name);
+    if (spec->data && spec->data != w->values)
+        dtype_to_f32(spec->type, spec->data, w->values, (int64_t)n);
+    spec->convert = spec->precision == PRECISION_BF16;
+    spec->as = DTYPE_BF16;
+    spec->type = DTYPE_F32;
+    spec->data = w->values;
+    return true;
+}
+
 Weight *weight_new(Arena *a, const WeightSpec *spec, Error *err)
 {
     size_t size;
@@ -63,6 +95,8 @@ Weight *weight_new(Arena *a, const WeightSpec *spec, Error *err)
     w->spec = *spec;
     w->spec.name = arena_cstr(a, str_of(name));
     w->arena = a;
+    if (spec->trainable && !make_trainable(w, err))
+        return NULL;
     if (spec->shape.rank == 1 && !weight_read(w, err))
         return NULL;
     return w;
@@ -85,16 +119,14 @@ DType weight_type(const Weight *w)
 
 size_t weight_packed_bytes(const Weight *w)
 {
-    return w->packed_bytes;
+    return w->panels[0].bytes + w->panels[1].bytes;
 }
 
 /* Packing. */
 
 typedef struct PackJob {
     const Weight *w;
-    char *packed;
-    DType type; // in the panels
-    bool transposed;
+    const Panels *to;
     size_t panel_bytes;
     float **wide;  // per thread: one row or one panel as f32, NULL if not needed
     char **narrow; // per thread: one row in the type of the panels
@@ -104,25 +136,26 @@ typedef struct PackJob {
 static const void *stored_row(const PackJob *job, int64_t row, int thread)
 {
     const WeightSpec *spec = &job->w->spec;
+    const Panels *to = job->to;
     size_t bytes = 0;
-    (void)dtype_size(spec->type, job->w->in, &bytes, NULL);
+    (void)dtype_size(spec->type, to->in, &bytes, NULL);
     const char *src = (const char *)spec->data + (size_t)row * bytes;
-    if (spec->type == job->type)
+    if (spec->type == to->type)
         return src;
-    dtype_to_f32(spec->type, src, job->wide[thread], job->w->in);
-    if (job->type == DTYPE_F32)
+    dtype_to_f32(spec->type, src, job->wide[thread], to->in);
+    if (to->type == DTYPE_F32)
         return job->wide[thread];
-    (void)dtype_from_f32(job->type, job->wide[thread], job->narrow[thread], job->w->in, NULL);
+    (void)dtype_from_f32(to->type, job->wide[thread], job->narrow[thread], to->in, NULL);
     return job->narrow[thread];
 }
 
 static void pack_panel(void *context, int64_t panel, int thread)
 {
     const PackJob *job = context;
-    const Weight *w = job->w;
-    char *out = job->packed + (size_t)panel * job->panel_bytes;
-    for (int64_t row = panel * PANEL; row < MIN(w->out, (panel + 1) * PANEL); row++)
-        pack_row(w->packing, stored_row(job, row, thread), w->in, (int)(row % PANEL), out);
+    const Panels *to = job->to;
+    char *out = (char *)to->memory + (size_t)panel * job->panel_bytes;
+    for (int64_t row = panel * PANEL; row < MIN(to->out, (panel + 1) * PANEL); row++)
+        pack_row(to->packing, stored_row(job, row, thread), to->in, (int)(row % PANEL), out);
 }
 
 /* [in,out]: 32 columns of the file are a panel. Quantised panels want whole rows, so the columns
@@ -130,36 +163,38 @@ static void pack_panel(void *context, int64_t panel, int thread)
 static void pack_panel_transposed(void *context, int64_t panel, int thread)
 {
     const PackJob *job = context;
-    const Weight *w = job->w;
-    size_t one = (size_t)dtype_info(w->spec.type)->bytes;
-    int columns = (int)MIN(PANEL, w->out - panel * PANEL);
-    char *out = job->packed + (size_t)panel * job->panel_bytes;
-    float *gathered = job->wide[thread], *column = gathered + w->in * PANEL;
-    for (int64_t i = 0; i < w->in; i++) {
-        const char *src = (const char *)w->spec.data + (size_t)(i * w->out + panel * PANEL) * one;
-        float *dst = job->type == DTYPE_F32 ? (float *)(void *)out : gathered;
-        dtype_to_f32(w->spec.type, src, dst + i * PANEL, columns);
+    const WeightSpec *spec = &job->w->spec;
+    const Panels *to = job->to;
+    size_t one = (size_t)dtype_info(spec->type)->bytes;
+    int columns = (int)MIN(PANEL, to->out - panel * PANEL);
+    char *out = (char *)to->memory + (size_t)panel * job->panel_bytes;
+    float *gathered = job->wide[thread], *column = gathered + to->in * PANEL;
+    for (int64_t i = 0; i < to->in; i++) {
+        const char *src = (const char *)spec->data + (size_t)(i * to->out + panel * PANEL) * one;
+        float *dst = to->type == DTYPE_F32 ? (float *)(void *)out : gathered;
+        dtype_to_f32(spec->type, src, dst + i * PANEL, columns);
     }
-    if (job->type == DTYPE_F32)
+    if (to->type == DTYPE_F32)
         return;
     for (int j = 0; j < columns; j++) {
-        for (int64_t i = 0; i < w->in; i++)
+        for (int64_t i = 0; i < to->in; i++)
             column[i] = gathered[i * PANEL + j];
-        (void)dtype_from_f32(job->type, column, job->narrow[thread], w->in, NULL);
-        pack_row(w->packing, job->narrow[thread], w->in, j, out);
+        (void)dtype_from_f32(to->type, column, job->narrow[thread], to->in, NULL);
+        pack_row(to->packing, job->narrow[thread], to->in, j, out);
     }
 }
 
 /* Which type the panels have: the wanted one, else the stored one, else f32. */
-static DType panel_type(const Weight *w, bool transposed, Packing *packing)
+static Panels panels_of(const Weight *w, bool transposed)
 {
-    DType type = weight_type(w);
-    if (!packing_of(type, packing) || (transposed && dtype_is_block(w->spec.type)))
-        type = DTYPE_F32;
-    if (w->in % dtype_info(type)->block != 0)
-        type = DTYPE_F32;
-    (void)packing_of(type, packing);
-    return type;
+    const Shape *s = &w->spec.shape;
+    Panels p = {.in = s->dims[!transposed], .out = s->dims[transposed], .transposed = transposed};
+    p.type = weight_type(w);
+    if (!packing_of(p.type, &p.packing) || (transposed && dtype_is_block(w->spec.type)) ||
+        p.in % dtype_info(p.type)->block != 0)
+        p.type = DTYPE_F32;
+    (void)packing_of(p.type, &p.packing);
+    return p;
 }
 
 static bool can_convert(const Weight *w, DType type, Error *err)
@@ -169,56 +204,82 @@ static bool can_convert(const Weight *w, DType type, Error *err)
     return type == w->spec.type || dtype_from_f32(type, zeros, out, dtype_info(type)->block, err);
 }
 
-static void weight_release(void *weight)
+static void panels_release(void *panels)
 {
-    Weight *w = weight;
-    pages_free(w->packed, w->packed_bytes);
+    const Panels *p = panels;
+    pages_free(p->memory, p->bytes);
+}
+
+static int64_t count_panels(const Panels *p)
+{
+    return (p->out + PANEL - 1) / PANEL;
 }
 
 /* Fills the panels; their memory is there. */
-static void pack_all(const Weight *w, PackJob *job, int64_t panels)
+static void pack_all(const Weight *w, const Panels *to)
 {
     int threads = pool_threads();
     AUTO(arena_free) Arena *a = arena_new(0);
-    job->wide = NEW_ARRAY(a, float *, threads);
-    job->narrow = NEW_ARRAY(a, char *, threads);
+    PackJob job = {.w = w, .to = to, .panel_bytes = packing_bytes(to->packing, to->in)};
+    job.wide = NEW_ARRAY(a, float *, threads);
+    job.narrow = NEW_ARRAY(a, char *, threads);
     for (int t = 0; t < threads; t++) {
-        job->wide[t] = NEW_ARRAY(a, float, (job->transposed ? PANEL + 1 : 1) * w->in);
-        job->narrow[t] = NEW_ARRAY(a, char, (size_t)w->in * sizeof(float));
+        job.wide[t] = NEW_ARRAY(a, float, (to->transposed ? PANEL + 1 : 1) * to->in);
+        job.narrow[t] = NEW_ARRAY(a, char, (size_t)to->in * sizeof(float));
     }
-    pool_run(panels, job->transposed ? pack_panel_transposed : pack_panel, job);
+    pool_run(count_panels(to), to->transposed ? pack_panel_transposed : pack_panel, &job);
 }
 
 bool weight_pack(Weight *w, bool transposed, Error *err)
 {
-    const Shape *s = &w->spec.shape;
-    if (s->rank != 2)
+    if (w->spec.shape.rank != 2)
         return fail(err, ERR_INVALID, "weight '%s': a linear layer wants two dimensions, not %d",
-                    w->spec.name, s->rank);
-    if (w->packed && w->transposed != transposed)
-        return fail(err, ERR_UNSUPPORTED, "weight '%s' is used transposed and not", w->spec.name);
-    if (w->packed || !w->spec.data)
+                    w->spec.name, w->spec.shape.rank);
+    if (w->panels[transposed].memory || !w->spec.data)
         return true;
     if (transposed && dtype_is_block(w->spec.type))
         return fail(err, ERR_UNSUPPORTED, "weight '%s': %s cannot be read transposed", w->spec.name,
                     dtype_name(w->spec.type));
-    w->in = s->dims[transposed ? 0 : 1];
-    w->out = s->dims[transposed ? 1 : 0];
-    PackJob job = {.w = w, .transposed = transposed};
-    job.type = panel_type(w, transposed, &w->packing);
-    int64_t panels = (w->out + PANEL - 1) / PANEL;
-    job.panel_bytes = packing_bytes(w->packing, w->in);
-    size_t bytes;
-    if (!can_convert(w, job.type, err))
+    Panels p = panels_of(w, transposed);
+    if (!can_convert(w, p.type, err))
         return fail_while(err, "pack weight '%s'", w->spec.name);
-    if (!size_mul((size_t)panels, job.panel_bytes, &bytes))
+    if (!size_mul((size_t)count_panels(&p), packing_bytes(p.packing, p.in), &p.bytes))
         return fail(err, ERR_LIMIT, "pack weight '%s': size overflows", w->spec.name);
-    if (!(job.packed = pages_new(bytes, PAGES_DENSE, err)))
+    if (!(p.memory = pages_new(p.bytes, PAGES_DENSE, err)))
         return fail_while(err, "pack weight '%s'", w->spec.name);
-    pack_all(w, &job, panels);
-    w->packed = job.packed;
-    w->packed_bytes = bytes;
-    w->transposed = transposed;
-    arena_defer(w->arena, weight_release, w);
+    pack_all(w, &p);
+    w->panels[transposed] = p;
+    arena_defer(w->arena, panels_release, &w->panels[transposed]);
     return true;
+}
+
+/* Training. */
+
+float *weight_values(Weight *w)
+{
+    return w->spec.trainable ? w->values : NULL;
+}
+
+float *weight_gradient(Weight *w)
+{
+    return w->gradient;
+}
+
+static void zero_range(void *context, int64_t from, int64_t to)
+{
+    memset((float *)context + from, 0, (size_t)(to - from) * sizeof(float));
+}
+
+void weight_zero_gradient(Weight *w)
+{
+    enum { GRAIN = 1 << 18 };
+    if (w->gradient)
+        pool_ranges(shape_count(&w->spec.shape), GRAIN, zero_range, w->gradient);
+}
+
+void weight_updated(Weight *w)
+{
+    for (size_t i = 0; i < COUNT(w->panels); i++)
+        if (w->panels[i].memory)
+            pack_all(w, &w->panels[i]);
 }
