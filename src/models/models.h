@@ -30,15 +30,15 @@ Model *model_open(const char *path, const char *dtype, Error *err);
 void model_free(Model *m);
 AUTO_FREE(Model, model_free)
 
-/* A graph of one step for T tokens of one sequence with the logits of the last, in its own words.
- */
+/* A graph of one step for T tokens, which the cache's spans divide among sequences, with the logits
+ * of R of them. */
 typedef struct StepGraph {
     Graph *graph;
-    Tensor *tokens, *positions, *wanted; // inputs: [1,T], [1,T], [1]
-    Tensor *logits;                      // output: [1,V]
+    Tensor *tokens, *positions, *wanted; // inputs: [1,T], [1,T], [R]
+    Tensor *logits;                      // output: [R,V]
     KvSpec kv;                           // what its cache must hold, capacity aside
-    int64_t n;                           // T
+    int64_t n, rows;                     // T, R
 } StepGraph;
 
-bool step_graph_build(StepGraph *out, const Model *m, int64_t n, Error *err);
+bool step_graph_build(StepGraph *out, const Model *m, int64_t n, int64_t rows, Error *err);
 void step_graph_done(StepGraph *s);

@@ -39,12 +39,12 @@ static Weights *open_weights(const Model *m, const Common *common, Checkpoint *c
     return weights_new(c, &names, policy, err);
 }
 
-bool step_graph_build(StepGraph *out, const Model *m, int64_t n, Error *err)
+bool step_graph_build(StepGraph *out, const Model *m, int64_t n, int64_t rows, Error *err)
 {
     AUTO(graph_free) Graph *g = graph_new();
     Step step = {.tokens = graph_input(g, DTYPE_I32, SHAPE(1, n)),
                  .positions = graph_input(g, DTYPE_I32, SHAPE(1, n)),
-                 .wanted = graph_input(g, DTYPE_I32, SHAPE(1))};
+                 .wanted = graph_input(g, DTYPE_I32, SHAPE(rows))};
     Tensor *logits = m->architecture->decoder(g, nn_root(g, m->weights), m->config, &step);
     logits = graph_output(g, logits);
     if (!graph_ok(g, err))
@@ -55,6 +55,7 @@ bool step_graph_build(StepGraph *out, const Model *m, int64_t n, Error *err)
                        .logits = logits,
                        .kv = step.kv,
                        .n = n,
+                       .rows = rows,
                        .graph = TAKE(g)};
     return true;
 }
@@ -70,7 +71,7 @@ void step_graph_done(StepGraph *s)
 static bool make_parameters(Model *m, int64_t positions, Error *err)
 {
     StepGraph step = {0};
-    if (!step_graph_build(&step, m, 1, err))
+    if (!step_graph_build(&step, m, 1, 1, err))
         return false;
     m->kv = step.kv;
     m->kv.capacity = positions;

@@ -91,14 +91,15 @@ bool check_attend(const Tensor *t, Error *err)
     return true;
 }
 
-/* The group after *g, or the first behind an empty one; false when there is none. */
+/* The group after *g, or the first behind an empty one; false when there is none. Rows of nobody
+ * come last. */
 static bool next_group(const Job *j, int64_t *index, Group *g)
 {
     int64_t first = g->first + g->rows, i = (*index)++;
     if (j->cache) {
         size_t n;
         const KvSpan *spans = kv_cache_spans(j->cache, &n);
-        if (i >= (int64_t)n)
+        if (i >= (int64_t)n || spans[i].sequence == KV_NOBODY)
             return false;
         int64_t start = kv_cache_length(j->cache, spans[i].sequence);
         *g = (Group){first, spans[i].rows, start, start + spans[i].rows, spans[i].sequence};

@@ -63,7 +63,7 @@ KvCache *kv_cache_new(const KvSpec *spec, Error *err)
     KvCache *c = xcalloc(1, sizeof *c);
     *c = (KvCache){.spec = s, .capacity = capacity, .memory = memory, .bytes = bytes};
     c->lengths = xcalloc((size_t)s.sequences, sizeof *c->lengths);
-    c->spans = xcalloc((size_t)s.sequences, sizeof *c->spans);
+    c->spans = xcalloc((size_t)s.sequences + 1, sizeof *c->spans);
     return c;
 }
 
@@ -95,6 +95,16 @@ void kv_cache_truncate(KvCache *c, int sequence, int64_t length)
     c->n_spans = 0;
 }
 
+void kv_cache_copy(KvCache *c, int to, int from)
+{
+    c->lengths[to] = kv_cache_length(c, from);
+    c->n_spans = 0;
+    size_t floats = kv_room_floats(c->capacity, c->spec.head_dim) * (size_t)c->spec.kv_heads;
+    for (int layer = 0; layer < c->spec.layers && to != from; layer++)
+        memcpy(kv_cache_room(c, layer, to, 0).keys, kv_cache_room(c, layer, from, 0).keys,
+               floats * sizeof(float));
+}
+
 KvRoom kv_cache_room(const KvCache *c, int layer, int sequence, int64_t head)
 {
     int64_t at = ((int64_t)layer * c->spec.sequences + sequence) * c->spec.kv_heads + head;
@@ -111,10 +121,12 @@ const KvSpan *kv_cache_spans(const KvCache *c, size_t *n)
 bool kv_cache_begin(KvCache *c, const KvSpan *spans, size_t n, Error *err)
 {
     c->n_spans = 0;
-    if (n > (size_t)c->spec.sequences)
+    if (n > (size_t)c->spec.sequences + 1)
         return fail(err, ERR_INVALID, "%zu spans in a cache of %d sequences", n, c->spec.sequences);
     for (size_t i = 0; i < n; i++) {
         const KvSpan *s = &spans[i];
+        if (s->sequence == KV_NOBODY && s->rows > 0 && i == n - 1)
+            continue;
         if (s->sequence < 0 || s->sequence >= c->spec.sequences || s->rows < 1)
             return fail(err, ERR_INVALID, "span of %lld rows of sequence %d", (long long)s->rows,
                         s->sequence);
@@ -134,6 +146,7 @@ bool kv_cache_begin(KvCache *c, const KvSpan *spans, size_t n, Error *err)
 void kv_cache_commit(KvCache *c)
 {
     for (size_t i = 0; i < c->n_spans; i++)
-        c->lengths[c->spans[i].sequence] += c->spans[i].rows;
+        if (c->spans[i].sequence != KV_NOBODY)
+            c->lengths[c->spans[i].sequence] += c->spans[i].rows;
     c->n_spans = 0;
 }

@@ -238,7 +238,12 @@ int64_t kv_cache_length(const KvCache *c, int sequence);
 /* Forgets what lies at or behind `length`. */
 void kv_cache_truncate(KvCache *c, int sequence, int64_t length);
 
-/* `rows` consecutive rows of a step belong to this sequence. */
+/* Sequence `to` becomes what `from` is. */
+void kv_cache_copy(KvCache *c, int to, int from);
+
+/* `rows` consecutive rows of a step belong to this sequence; to nobody if it is KV_NOBODY: such rows,
+ * the last of the step, fill a graph up; what they compute means nothing. */
+enum { KV_NOBODY = -1 };
 typedef struct KvSpan {
     int sequence;
     int64_t rows;
