@@ -156,6 +156,101 @@ static void test_every_kind_of_attention_agrees_with_the_formula(void **state)
     }
 }
 
+/* Gradients of sum(slope * attention), from the weights written out. */
+static void backward_plainly(const Case *c, const Inputs *in, const Tensor *slope, double *dq,
+                             double *dk, double *dv)
+{
+    int64_t share = c->heads / c->kv_heads;
+    double weights[512], scale = 1 / sqrt((double)c->width);
+    for (int64_t b = 0; b < c->batch; b++)
+        for (int64_t h = 0; h < c->heads; h++)
+            for (int64_t t = 0; t < c->tokens; t++) {
+                (void)weights_of(c, in, b, h, t, weights);
+                double changes[512], delta = 0;
+                int64_t kv = h / share, head = b * c->kv_heads + kv;
+                for (int64_t s = 0; s < c->keys; s++) {
+                    changes[s] = 0;
+                    for (int64_t i = 0; i < c->width; i++) {
+                        changes[s] += value(slope, b, h, t, i) * value(in->v, b, kv, s, i);
+                        dv[(head * c->keys + s) * c->width + i] +=
+                            weights[s] * value(slope, b, h, t, i);
+                    }
+                    delta += weights[s] * changes[s];
+                }
+                for (int64_t s = 0; s < c->keys; s++)
+                    for (int64_t i = 0; i < c->width; i++) {
+                        double ds = scale * weights[s] * (changes[s] - delta);
+                        dq[((b * c->heads + h) * c->tokens + t) * c->width + i] +=
+                            ds * value(in->k, b, kv, s, i);
+                        dk[(head * c->keys + s) * c->width + i] += ds * value(in->q, b, h, t, i);
+                    }
+            }
+}
+
+static void test_gradients_agree_with_the_formula(void **state)
+{
+    Error err = {0};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const Case *c = &cases[i];
+        AUTO(arena_free) Arena *a = arena_new(0);
+        AUTO(graph_free) Graph *g = graph_new();
+        Inputs in = inputs_of(g, c);
+        Attend params = params_of(c, &in, PRECISION_F32);
+        Tensor *y = op_attend(g, in.q, in.k, in.v, &params), *d[3];
+        Tensor *slope = input_of(g, SHAPE(c->batch, c->heads, c->tokens, c->width));
+        attend_backward(g, y, slope, d);
+        for (int j = 0; j < 3; j++)
+            d[j] = graph_output(g, op_contiguous(g, d[j]));
+        assert_ok(graph_run(g, &err));
+        double *expected[3];
+        for (int j = 0; j < 3; j++)
+            expected[j] = NEW_ARRAY(a, double, tensor_count(d[j]));
+        backward_plainly(c, &in, slope, expected[0], expected[1], expected[2]);
+        const char *names[] = {"dq", "dk", "dv"};
+        for (int j = 0; j < 3; j++)
+            assert_close(names[j], tensor_data(d[j]), expected[j], tensor_count(d[j]), 5e-6);
+    }
+}
+
+/* The same by differences of the forward run, so that the formula above is not trusted alone. */
+static void test_gradients_agree_with_finite_differences(void **state)
+{
+    Error err = {0};
+    const Case c = {1, 4, 2, 6, 9, 8, true, 5, 3, false};
+    const float step = 1e-2F;
+    AUTO(graph_free) Graph *g = graph_new();
+    Inputs in = inputs_of(g, &c);
+    Attend params = params_of(&c, &in, PRECISION_F32);
+    Tensor *y = op_attend(g, in.q, in.k, in.v, &params), *d[3];
+    Tensor *slope = input_of(g, SHAPE(c.batch, c.heads, c.tokens, c.width));
+    attend_backward(g, y, slope, d);
+    for (int j = 0; j < 3; j++)
+        d[j] = graph_output(g, op_contiguous(g, d[j]));
+    y = graph_output(g, op_contiguous(g, y));
+    Tensor *inputs[] = {in.q, in.k, in.v};
+    for (int j = 0; j < 3; j++)
+        for (int trial = 0; trial < 40; trial++) {
+            int64_t n = tensor_count(d[j]), at = (int64_t)random_below(&source, (uint64_t)n);
+            const int64_t *dims = d[j]->shape.dims, w = dims[3];
+            int64_t head = at / w / dims[2], row = at / w % dims[2];
+            float *x = tensor_f32(inputs[j]) + head * inputs[j]->strides[1] +
+                       row * inputs[j]->strides[2] + at % w;
+            double sums[2] = {0};
+            for (int sign = 0; sign < 2; sign++) {
+                *x += sign ? -step : step;
+                assert_ok(graph_run(g, &err));
+                for (int64_t i = 0; i < tensor_count(y); i++)
+                    sums[sign] +=
+                        (double)((float *)tensor_data(y))[i] * (double)tensor_f32(slope)[i];
+                *x -= sign ? -step : step;
+            }
+            assert_ok(graph_run(g, &err));
+            double change = (sums[0] - sums[1]) / (2 * (double)step);
+            // Differences are off by step^2 and by roundings of f32 over the step.
+            assert_close("difference", (float *)tensor_data(d[j]) + at, &change, 1, 2e-3);
+        }
+}
+
 static void test_a_bias_and_a_mask_must_fit(void **state)
 {
     Error err = {0};
@@ -176,8 +271,10 @@ int main(void)
         source = random_of(3);
         kernels_choose((CpuLevel)level);
         printf("kernels: %s\n", kernels()->name);
-        failed += RUN(test_every_kind_of_attention_agrees_with_the_formula,
-                      test_a_bias_and_a_mask_must_fit);
+        failed +=
+            RUN(test_every_kind_of_attention_agrees_with_the_formula,
+                test_gradients_agree_with_the_formula, test_gradients_agree_with_finite_differences,
+                test_a_bias_and_a_mask_must_fit);
     }
     return failed;
 }

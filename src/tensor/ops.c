@@ -151,6 +151,8 @@ const Op ops[OP_COUNT] = {
     [OP_COPY] = {"copy", shape_same, run_copy},
     [OP_ATTEND] = {"attend", shape_attend, run_attend, check_attend, scratch_attend},
     [OP_ATTEND_DENSE] = {"attend", shape_attend, run_attend_dense, .scratch = scratch_attend_dense},
+    [OP_ATTEND_BACKWARD] = {"attend_backward", shape_attend_backward, run_attend_backward,
+                            .scratch = scratch_attend_backward},
 };
 
 /* Builders. */

@@ -81,7 +81,8 @@ struct Op {
     X(OP_ROPE)                                                                                     \
     X(OP_COPY)                                                                                     \
     X(OP_ATTEND)                                                                                   \
-    X(OP_ATTEND_DENSE)
+    X(OP_ATTEND_DENSE)                                                                             \
+    X(OP_ATTEND_BACKWARD)
 
 typedef enum OpCode {
 #define X(code) code,
@@ -144,6 +145,12 @@ void run_attend(const Tensor *t);
 size_t scratch_attend(const Tensor *t);
 void run_attend_dense(const Tensor *t);
 size_t scratch_attend_dense(const Tensor *t);
+/* The gradients of q, k and v into out, from dt, that of the attention t; t keeps what they need.
+ * dt has rows without gaps. */
+void attend_backward(Graph *g, Tensor *t, Tensor *dt, Tensor *out[3]);
+void shape_attend_backward(Graph *g, Tensor *t);
+void run_attend_backward(const Tensor *t);
+size_t scratch_attend_backward(const Tensor *t);
 
 bool shape_is_sane(const Shape *s);
 void strides_of(const Shape *s, int64_t strides[SHAPE_MAX_RANK]);

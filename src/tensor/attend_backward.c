@@ -1,0 +1,292 @@
+/* attend_backward.c: the gradient of attention without a cache. As in the forward run a lane is a
+ * query and scores live a block at a time; the weights are computed again from the scores and the
+ * log-sum-exp rows that the forward run kept (Dao 2022, arXiv:2205.14135, algorithm 4). With
+ * P the weights, [keys,lanes]:
+ *     delta = sum over D of dO * O          dS = P * (V dO - delta)
+ *     dQ = scale dS' K      dK = scale dS Q      dV = P dO
+ * A task is one key/value head with all its queries: it alone writes that head's rows, so sums are
+ * always taken in the same order. It takes GROUP panels of lanes through all keys that they see;
+ * products over lanes (dK, dV) want P and dS turned, a tile of keys at a time. */
+#include "tensor/attend_internal.h"
+
+#include "tensor/pool_internal.h"
+
+#include <math.h>
+
+enum { GROUP = 4, GROUP_LANES = GROUP * PANEL };
+
+/* The inputs of the node. */
+enum { IN_Q, IN_K, IN_V, IN_BIAS, IN_MASK, IN_OUT, IN_SLOPE };
+
+typedef struct Backward {
+    AttendShape s;
+    const Tensor *t;
+    int64_t columns; // panels that the width takes
+    float *threads;
+    size_t thread_floats;
+} Backward;
+
+/* A panel of lanes of the group in work. */
+typedef struct Lanes {
+    AttendPanel p;
+    float *queries, *slopes; // [D,PANEL]: scaled queries, and dO
+    float *sums;             // [D,PANEL] of dQ
+    float *scores, *changes; // [block,PANEL]: P, and V dO that becomes dS
+    float lse[PANEL], delta[PANEL];
+} Lanes;
+
+/* A thread's scratch, of the head in work. */
+typedef struct Room {
+    float *key_tiles, *value_tiles; // tiles of rows [D,rows]
+    float *key_chunks;              // blocks of chunks of columns [n,columns]
+    float *dk, *dv;                 // [columns][keys,PANEL]
+    float *queries, *slopes;        // of the group: [columns][GROUP_LANES,PANEL]
+    float *rows, *bias, *turned, *products;
+    Lanes lanes[GROUP];
+} Room;
+
+/* The pieces in turn; without memory only their size. */
+static size_t divide(const Backward *b, float *memory, Room *room)
+{
+    const AttendShape *s = &b->s;
+    int64_t head = s->keys * s->width, padded = b->columns * PANEL;
+    int64_t longest = PANEL * MAX(s->block, padded);
+    const struct {
+        float **piece;
+        int64_t floats;
+    } pieces[] = {{&room->key_tiles, head},
+                  {&room->value_tiles, head},
+                  {&room->key_chunks, head},
+                  {&room->dk, s->keys * padded},
+                  {&room->dv, s->keys * padded},
+                  {&room->queries, GROUP_LANES * padded},
+                  {&room->slopes, GROUP_LANES * padded},
+                  {&room->rows, longest},
+                  {&room->bias, longest},
+                  {&room->turned, GROUP_LANES * MAX_ROWS},
+                  {&room->products, MAX_ROWS * PANEL}};
+    size_t at = 0;
+    for (size_t i = 0; i < COUNT(pieces); i++) {
+        *pieces[i].piece = memory ? memory + at : NULL;
+        at += (size_t)(pieces[i].floats + 15) / 16 * 16;
+    }
+    for (int i = 0; i < GROUP; i++) {
+        float **panels[] = {&room->lanes[i].queries, &room->lanes[i].slopes, &room->lanes[i].sums,
+                            &room->lanes[i].scores, &room->lanes[i].changes};
+        for (size_t j = 0; j < COUNT(panels); j++) {
+            *panels[j] = memory ? memory + at : NULL;
+            at += (size_t)(PANEL * (j < 3 ? s->width : s->block));
+        }
+    }
+    return at;
+}
+
+static Backward backward_of(const Tensor *t)
+{
+    Backward b = {.t = t, .s = attend_shape(t->in[IN_Q], t->in[IN_K], &t->params.attend)};
+    Room unused;
+    b.columns = (b.s.width + PANEL - 1) / PANEL;
+    b.thread_floats = divide(&b, NULL, &unused);
+    return b;
+}
+
+size_t scratch_attend_backward(const Tensor *t)
+{
+    return (size_t)pool_threads() * backward_of(t).thread_floats * sizeof(float);
+}
+
+void shape_attend_backward(Graph *g, Tensor *t)
+{
+    t->shape =
+        SHAPE(tensor_count(t->in[IN_Q]) + tensor_count(t->in[IN_K]) + tensor_count(t->in[IN_V]));
+}
+
+void attend_backward(Graph *g, Tensor *t, Tensor *dt, Tensor *out[3])
+{
+    const Shape *q = &t->in[0]->shape;
+    t->kept = q->dims[0] * q->dims[1] * q->dims[2];
+    Tensor *in[MAX_INPUTS] = {t->in[0], t->in[1], t->in[2], t->in[3], t->in[4], t, dt};
+    Tensor *all = graph_node_of(g, &ops[OP_ATTEND_BACKWARD], &t->params, in);
+    int64_t at = 0;
+    for (int i = 0; i < 3; i++) {
+        const int64_t *d = t->in[i]->shape.dims;
+        const int64_t strides[SHAPE_MAX_RANK] = {d[1] * d[2] * d[3], d[3], d[1] * d[3], 1};
+        out[i] = graph_view(g, all, &t->in[i]->shape, strides, at);
+        at += d[0] * d[1] * d[2] * d[3];
+    }
+}
+
+/* Keys and values of a head, packed for the products. */
+static void pack_head(const Backward *b, int64_t head, const Room *room)
+{
+    const AttendShape *s = &b->s;
+    const Tensor *k = b->t->in[IN_K], *v = b->t->in[IN_V];
+    const float *keys = attend_row_of(k, head / s->kv_heads, head % s->kv_heads, 0);
+    const float *values = attend_row_of(v, head / s->kv_heads, head % s->kv_heads, 0);
+    for (int64_t i = 0; i < s->keys; i += s->tile_rows) {
+        int rows = (int)MIN(s->tile_rows, s->keys - i);
+        kernels()->pack_rows(rows, s->width, keys + i * k->strides[2], k->strides[2],
+                             room->key_tiles + i * s->width);
+        kernels()->pack_rows(rows, s->width, values + i * v->strides[2], v->strides[2],
+                             room->value_tiles + i * s->width);
+    }
+    for (int64_t at = 0; at < s->keys; at += s->block)
+        for (int64_t c = 0; c < s->chunks; c++) {
+            int64_t n = MIN(s->block, s->keys - at), first = attend_chunk(s, c);
+            attend_columns(n, keys + at * k->strides[2] + first, k->strides[2],
+                           attend_chunk(s, c + 1) - first,
+                           room->key_chunks + at * s->width + first * n);
+        }
+    size_t bytes = (size_t)(s->keys * b->columns * PANEL) * sizeof(float);
+    memset(room->dk, 0, bytes);
+    memset(room->dv, 0, bytes);
+}
+
+/* Rows [PANEL,width] as the panels that products over lanes read. */
+static void put_columns(const Backward *b, const float *rows, int64_t first, float *columns)
+{
+    int64_t width = b->s.width;
+    for (int64_t c = 0; c < b->columns; c++)
+        for (int l = 0; l < PANEL; l++) {
+            int64_t n = MIN(PANEL, width - c * PANEL);
+            float *to = columns + (c * GROUP_LANES + first + l) * PANEL;
+            memcpy(to, rows + l * width + c * PANEL, (size_t)n * sizeof *to);
+            memset(to + n, 0, (size_t)(PANEL - n) * sizeof *to);
+        }
+}
+
+static void lanes_begin(const Backward *b, int64_t head, int64_t first, int i, Room *room)
+{
+    const AttendShape *s = &b->s;
+    const Tensor *out = b->t->in[IN_OUT], *slope = b->t->in[IN_SLOPE];
+    Lanes *l = &room->lanes[i];
+    attend_panel_of(s, head, first, &l->p);
+    attend_gather(&l->p, b->t->in[IN_Q], s->width, s->scale, room->rows, l->queries);
+    put_columns(b, room->rows, i * PANEL, room->queries);
+    attend_gather(&l->p, slope, s->width, 1, room->rows, l->slopes);
+    put_columns(b, room->rows, i * PANEL, room->slopes);
+    memset(l->sums, 0, (size_t)(PANEL * s->width) * sizeof(float));
+    for (int j = 0; j < PANEL; j++) {
+        l->lse[j] = INFINITY;
+        l->delta[j] = 0;
+        if (j >= l->p.n)
+            continue;
+        int64_t h = l->p.head[j], token = l->p.token[j];
+        l->lse[j] = attend_lse(out)[(l->p.batch * s->heads + h) * s->tokens + token];
+        const float *o = attend_row_of(out, l->p.batch, h, token);
+        for (int64_t d = 0; d < s->width; d++)
+            l->delta[j] += o[d] * room->rows[j * s->width + d];
+    }
+}
+
+/* P and dS of a block of keys, and what they add to dQ. */
+static void lanes_block(const Backward *b, Lanes *l, int64_t at, int n, const Room *room)
+{
+    const AttendShape *s = &b->s;
+    const Kernels *k = kernels();
+    for (int i = 0; i < n; i += s->tile_rows) {
+        int rows = MIN(s->tile_rows, n - i);
+        k->tile(rows, s->width, room->key_tiles + (at + i) * s->width, l->queries,
+                l->scores + i * PANEL, PANEL);
+        k->tile(rows, s->width, room->value_tiles + (at + i) * s->width, l->slopes,
+                l->changes + i * PANEL, PANEL);
+    }
+    LaneRanges ranges;
+    attend_mask(&l->p, b->t->in[IN_BIAS], b->t->in[IN_MASK], at, n, l->scores, room->rows,
+                room->bias);
+    k->attend_slopes(n, l->scores, l->changes, attend_ranges(&l->p, at, n, &ranges), l->lse,
+                     l->delta);
+    for (int64_t c = 0; c < s->chunks; c++) {
+        int64_t first = attend_chunk(s, c), rows = attend_chunk(s, c + 1) - first;
+        k->tile((int)rows, n, room->key_chunks + at * s->width + first * n, l->changes,
+                room->products, PANEL);
+        k->add(rows * PANEL, l->sums + first * PANEL, room->products, l->sums + first * PANEL);
+    }
+}
+
+/* Adds to sums [columns][keys,PANEL] the products over lanes of panels [from, to) of the group: of
+ * dS and the queries (changes), else of P and dO. */
+static void add_over_lanes(const Backward *b, const Room *room, bool changes, int from, int to,
+                           int64_t at, int n, float *sums)
+{
+    const AttendShape *s = &b->s;
+    const Kernels *k = kernels();
+    const float *columns = changes ? room->queries : room->slopes;
+    for (int i = 0; i < n; i += s->tile_rows) {
+        int rows = MIN(s->tile_rows, n - i);
+        for (int p = from; p < to; p++) {
+            const Lanes *l = &room->lanes[p];
+            k->pack_rows(rows, PANEL, (changes ? l->changes : l->scores) + i * PANEL, PANEL,
+                         room->turned + (int64_t)(p - from) * PANEL * rows);
+        }
+        for (int64_t c = 0; c < b->columns; c++) {
+            k->tile(rows, (int64_t)(to - from) * PANEL, room->turned,
+                    columns + (c * GROUP_LANES + from * PANEL) * PANEL, room->products, PANEL);
+            float *y = sums + (c * s->keys + at + i) * PANEL;
+            k->add((int64_t)rows * PANEL, y, room->products, y);
+        }
+    }
+}
+
+static void lanes_end(const Backward *b, const Lanes *l, float *rows)
+{
+    const AttendShape *s = &b->s;
+    kernels()->transpose(s->width, PANEL, l->sums, PANEL, rows, s->width);
+    for (int i = 0; i < l->p.n; i++) {
+        int64_t row = (l->p.batch * s->tokens + l->p.token[i]) * s->heads + l->p.head[i];
+        kernels()->scale(s->width, rows + i * s->width, s->p->scale,
+                         tensor_f32(b->t) + row * s->width);
+    }
+}
+
+/* The head's rows of dK or dV, `base` floats into the result. */
+static void put_head(const Backward *b, int64_t head, const float *sums, float factor, int64_t base)
+{
+    const AttendShape *s = &b->s;
+    for (int64_t i = 0; i < s->keys; i++)
+        for (int64_t c = 0; c < b->columns; c++) {
+            int64_t row = (head / s->kv_heads * s->keys + i) * s->kv_heads + head % s->kv_heads;
+            kernels()->scale(MIN(PANEL, s->width - c * PANEL), sums + (c * s->keys + i) * PANEL,
+                             factor, tensor_f32(b->t) + base + row * s->width + c * PANEL);
+        }
+}
+
+static void backward_task(void *context, int64_t head, int thread)
+{
+    const Backward *b = context;
+    const AttendShape *s = &b->s;
+    Room room;
+    divide(b, b->threads + (size_t)thread * b->thread_floats, &room);
+    pack_head(b, head, &room);
+    for (int64_t first = 0; first < s->lanes; first += GROUP_LANES) {
+        int n = (int)MIN(GROUP, (s->lanes - first + PANEL - 1) / PANEL);
+        for (int i = 0; i < n; i++)
+            lanes_begin(b, head, first + i * PANEL, i, &room);
+        for (int64_t at = 0; at < s->keys; at += s->block) {
+            int keys = (int)MIN(s->block, s->keys - at), from = 0, to = n;
+            // Lanes go forward in time, so those that see the block are neighbours.
+            while (from < n && room.lanes[from].p.to <= at)
+                from++;
+            while (to > from && room.lanes[to - 1].p.from >= at + keys)
+                to--;
+            for (int i = from; i < to; i++)
+                lanes_block(b, &room.lanes[i], at, keys, &room);
+            if (from == to)
+                continue;
+            add_over_lanes(b, &room, false, from, to, at, keys, room.dv);
+            add_over_lanes(b, &room, true, from, to, at, keys, room.dk);
+        }
+        for (int i = 0; i < n; i++)
+            lanes_end(b, &room.lanes[i], room.rows);
+    }
+    int64_t queries = tensor_count(b->t->in[IN_Q]), keys = tensor_count(b->t->in[IN_K]);
+    put_head(b, head, room.dk, 0.69314718F, queries); // the queries carried log2(e)
+    put_head(b, head, room.dv, 1, queries + keys);
+}
+
+void run_attend_backward(const Tensor *t)
+{
+    Backward b = backward_of(t);
+    b.threads = (float *)(void *)t->graph->scratch;
+    pool_run(b.s.batch * b.s.kv_heads, backward_task, &b);
+}
