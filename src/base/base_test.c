@@ -260,6 +260,9 @@ static void test_field_tables_read_and_complain(void **state)
     Sample s;
     assert_ok(fields_read(&s, sample_fields, COUNT(sample_fields), good, a, &err));
     assert_true(s.layers == 12 && s.theta == 5.0f && s.tied && strcmp(s.act, "gelu") == 0);
+    AUTO(json_decref) json_t *written = fields_json(&s, sample_fields, COUNT(sample_fields));
+    assert_int_equal(json_int(written, "num_layers", 0), 12);
+    assert_true(json_number_value(json_at(written, "rope.theta")) == 5);
     AUTO(json_decref) json_t *bad = json_parse(S("{\"n_layer\":\"x\"}"), "c.json", &err);
     assert_fails(fields_read(&s, sample_fields, COUNT(sample_fields), bad, a, &err), ERR_INVALID,
                  "'num_layers|n_layer' must be an integer, not a string");

@@ -255,3 +255,41 @@ bool fields_read(void *out, const Field *fields, size_t n, const json_t *object,
             return false;
     return true;
 }
+
+static json_t *field_json(const void *at, const Field *f)
+{
+    switch (f->kind) {
+    case FIELD_INT:
+        return json_integer(*(const int64_t *)at);
+    case FIELD_FLOAT:
+        return json_real((double)*(const float *)at);
+    case FIELD_DOUBLE:
+        return json_real(*(const double *)at);
+    case FIELD_BOOL:
+        return json_boolean(*(const bool *)at);
+    case FIELD_TEXT: {
+        const char *text = *(const char *const *)at;
+        return text ? json_from_str(str_of(text)) : json_null();
+    }
+    }
+    return json_null();
+}
+
+json_t *fields_json(const void *in, const Field *fields, size_t n)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < n; i++) {
+        Str path = str_of(fields[i].key), part;
+        path = str_slice(path, 0, str_find_char(path, '|', 0));
+        json_t *into = all;
+        while (str_split(&path, '.', &part) && path.len > 0) {
+            json_t *inner = json_object_getn(into, part.ptr, part.len);
+            if (!inner)
+                json_object_setn_new(into, part.ptr, part.len, inner = json_object());
+            into = inner;
+        }
+        json_object_setn_new(into, part.ptr, part.len,
+                             field_json((const char *)in + fields[i].offset, &fields[i]));
+    }
+    return all;
+}

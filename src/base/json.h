@@ -75,3 +75,6 @@ typedef struct Field {
  * failure *out may be half filled. */
 bool fields_read(void *out, const Field *fields, size_t n, const json_t *object, Arena *a,
                  Error *err);
+/* The inverse: an object with every field under the first spelling of its key, dotted paths as
+ * objects in objects; a NULL text is null. The caller's. */
+json_t *fields_json(const void *in, const Field *fields, size_t n);
