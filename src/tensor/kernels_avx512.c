@@ -27,7 +27,8 @@ enum { LANE = 16, TILE_ROWS = 12 };
 
 #include "tensor/kernels_vector.inc"
 #include "tensor/kernels_attend.inc"
+#include "tensor/kernels_train.inc"
 #include "tensor/kernels_x86.inc"
 
 const Kernels kernels_avx512 = {
-    .name = "avx512", .needs = CPU_AVX512, VECTOR_KERNELS, ATTEND_KERNELS, X86_KERNELS};
+    .name = "avx512", .needs = CPU_AVX512, VECTOR_KERNELS, ATTEND_KERNELS, TRAIN_KERNELS, X86_KERNELS};

@@ -9,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "base/dtype.h"
+#include "tensor/optimize.h"
 
 /* Packed weights: panels of PANEL output rows, values of one input side by side (see pack.c). */
 enum {
@@ -144,6 +145,13 @@ typedef struct Kernels {
      * weight * (slope - delta). lse, delta [PANEL]. */
     void (*attend_slopes)(int n, float *scores, float *slopes, const LaneRanges *seen,
                           const float *lse, const float *delta);
+
+    /* Training; see optimize.h. One update of n values by an optimizer that treats each alone; NULL
+     * for the others. first and second are its states. */
+    void (*update[OPTIMIZER_COUNT])(int64_t n, const OptimizerStep *s, const float *gradient,
+                                    float *values, float *first, float *second);
+    /* Of x^2, in double; the same to the last bit in every set. */
+    double (*sum_squares)(int64_t n, const float *x);
 } Kernels;
 
 extern const Kernels kernels_plain;
