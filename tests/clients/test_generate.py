@@ -1,6 +1,6 @@
 """Decoders in their real shapes against transformers, live: tokens identical, logits within 1e-4 of the
 largest. The recorded cases are in tests/golden; these are too large to record."""
-import ctypes, json, subprocess
+import json, os, subprocess, sys
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +13,16 @@ from conftest import HUG, REAL_HOME, ROOT, run
 NEW = 64
 
 
-class Library:
-    """libhug through ctypes, as another language would use it."""
-
-    class Error(ctypes.Structure):
-        _fields_ = [('kind', ctypes.c_char * 32), ('text', ctypes.c_char * 512)]
-
-    def __init__(self, path, dtype):
-        self.lib = ctypes.CDLL(next(iter(HUG.parent.glob('**/libhug.so'))))
-        self.lib.hug_model_open.restype = self.lib.hug_model_generate.restype = ctypes.c_void_p
-        self.lib.hug_model_logits.restype = ctypes.POINTER(ctypes.c_float)
-        self.lib.hug_model_vocab_size.restype = ctypes.c_int64
-        self.error = self.Error()
-        self.model = ctypes.c_void_p(self.lib.hug_model_open(str(path).encode(), dtype.encode(), ctypes.byref(self.error)))
-        assert self.model, self.error.text
-
-    def logits(self, ids):
-        array = (ctypes.c_int32 * len(ids))(*ids)
-        pointer = self.lib.hug_model_logits(self.model, array, ctypes.c_size_t(len(ids)), ctypes.byref(self.error))
-        assert pointer, self.error.text
-        return np.ctypeslib.as_array(pointer, (self.lib.hug_model_vocab_size(self.model),)).copy()
-
-    def close(self):
-        self.lib.hug_model_free(self.model)
+def library_logits(path, dtype, prompts):
+    """libhug's logits behind each prompt, through ctypes, as another language would use it. In a process of its
+    own: a library with sanitizers wants their runtime loaded first."""
+    library = next(iter(HUG.parent.glob('**/libhug.so')))
+    env = dict(os.environ)
+    if '__asan_init' in run('nm', '-D', library):
+        env |= {'LD_PRELOAD': run('gcc', '-print-file-name=libasan.so').strip(), 'ASAN_OPTIONS': 'detect_leaks=0'}
+    done = subprocess.run([sys.executable, Path(__file__).with_name('libhug.py'), library, path, dtype],
+                          input=json.dumps(prompts).encode(), env=env, stdout=subprocess.PIPE, check=True)
+    return np.frombuffer(done.stdout, np.float32).reshape(len(prompts), -1)
 
 
 def greedy(path, ids, dtype='f32', new=NEW):
@@ -47,21 +34,19 @@ def greedy(path, ids, dtype='f32', new=NEW):
 @torch.inference_mode()
 def compare(model, path, prompts, dtype='f32'):
     """The reference is `model`, ours the weights at `path`."""
-    library = Library(path, dtype)
-    for ids in prompts:
+    for ids, logits in zip(prompts, library_logits(path, dtype, prompts)):
         # Without a mask of its own, generate() takes token 0 in a prompt for padding.
         out = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), do_sample=False,
                              max_new_tokens=NEW, eos_token_id=None, pad_token_id=0, output_logits=True,
                              return_dict_in_generate=True)
         want = out.sequences[0, len(ids):].tolist()
         reference = out.logits[0][0].numpy()
-        off = abs(library.logits(ids) - reference).max() / abs(reference).max()
+        off = abs(logits - reference).max() / abs(reference).max()
         assert off < 1e-4, f'logits are off by {off:.2e} of the largest behind {len(ids)} tokens'
         answer = greedy(path, ids, dtype)
         ended = answer['finish_reason'] == 'eos_token'
         assert answer['token_ids'] == want[:len(answer['token_ids']) if ended else NEW]
         assert answer['prompt_ids'] == list(ids) and (ended or answer['finish_reason'] == 'length')
-    library.close()
 
 
 def prompts_of(vocab, *lengths):
