@@ -532,13 +532,15 @@ static void tags_by_type(Request *r)
 }
 
 const Route info_routes[] = {
-    {"GET", "/api/{kind}/{owner}/{name}", info, .summary = "A repository"},
-    {"GET", "/api/{kind}/{owner}/{name}/revision/{rev}", info, .summary = "One of its revisions"},
+    {"GET", "/api/{kind}/{owner}/{name}", info, .flags = ROUTE_TRY, .summary = "A repository"},
+    {"GET", "/api/{kind}/{owner}/{name}/revision/{rev}", info, .flags = ROUTE_TRY,
+     .summary = "One of its revisions"},
     {"GET", "/api/models", list, .summary = "Models"},
     {"GET", "/api/datasets", list, .summary = "Datasets"},
     {"GET", "/api/spaces", list, .summary = "Spaces"},
-    {"GET", "/api/models/{name}", info, .summary = "A model without an owner"},
-    {"GET", "/api/datasets/{name}", info, .summary = "A dataset without an owner"},
+    {"GET", "/api/models/{name}", info, .flags = ROUTE_TRY, .summary = "A model without an owner"},
+    {"GET", "/api/datasets/{name}", info, .flags = ROUTE_TRY,
+     .summary = "A dataset without an owner"},
     {"GET", "/api/quicksearch", quick_search, .summary = "A few repositories of each kind"},
     {"GET", "/api/models-tags-by-type", tags_by_type, .summary = "Tags of models"},
     {"GET", "/api/datasets-tags-by-type", tags_by_type, .summary = "Tags of datasets"},

@@ -90,6 +90,8 @@ static void send_blob(Request *r, const Repo *repo, const RepoFile *file)
     reply.etag = str_of(arena_printf(request_arena(r), "\"%.*s\"", STR(file->entry.sha256)));
     if (!repo_file_open(api_of(r)->hub, repo, file, &reply.fd, &reply.offset, &err))
         return reply_error(r, &err);
+    if (is_counted(r, file->entry.path))
+        repo_count_download(api_of(r)->hub, repo);
     reply_file(r, &reply);
 }
 
@@ -111,14 +113,14 @@ static void send_file(Request *r, bool raw)
     // The card of a gated repository is for all, its other files for those with access.
     if (!str_eq(path, S("README.md")) && !api_gate(r, &repo))
         return;
-    if (is_counted(r, path))
-        repo_count_download(hub, &repo);
     if (file.entry.is_lfs && !raw) {
         file_headers(r, &repo, &file, raw);
         return send_blob(r, &repo, &file);
     }
     if (!repo_file_bytes(hub, a, &repo, &file, MAX_INLINE, &bytes, &err))
         return reply_error(r, &err);
+    if (is_counted(r, path))
+        repo_count_download(hub, &repo);
     file_headers(r, &repo, &file, raw);
     reply_content(r, bytes, raw && file.entry.is_lfs ? "text/plain" : type_of(&file.entry, bytes),
                   str_of(arena_printf(a, "\"%.*s\"", STR(file.entry.oid))));
@@ -135,13 +137,19 @@ static void raw(Request *r)
 }
 
 const Route resolve_routes[] = {
-    {"GET", "/{owner}/{name}/resolve/{rev}/{path...}", resolve, .summary = "A file"},
-    {"GET", "/datasets/{owner}/{name}/resolve/{rev}/{path...}", resolve, .summary = "A file"},
-    {"GET", "/spaces/{owner}/{name}/resolve/{rev}/{path...}", resolve, .summary = "A file"},
-    {"GET", "/{owner}/{name}/raw/{rev}/{path...}", raw, .summary = "A file as git has it"},
-    {"GET", "/datasets/{owner}/{name}/raw/{rev}/{path...}", raw, .summary = "A file as git has it"},
-    {"GET", "/spaces/{owner}/{name}/raw/{rev}/{path...}", raw, .summary = "A file as git has it"},
-    {"GET", "/{name}/resolve/{rev}/{path...}", resolve,
+    {"GET", "/{owner}/{name}/resolve/{rev}/{path...}", resolve, .flags = ROUTE_TRY,
+     .summary = "A file"},
+    {"GET", "/datasets/{owner}/{name}/resolve/{rev}/{path...}", resolve, .flags = ROUTE_TRY,
+     .summary = "A file"},
+    {"GET", "/spaces/{owner}/{name}/resolve/{rev}/{path...}", resolve, .flags = ROUTE_TRY,
+     .summary = "A file"},
+    {"GET", "/{owner}/{name}/raw/{rev}/{path...}", raw, .flags = ROUTE_TRY,
+     .summary = "A file as git has it"},
+    {"GET", "/datasets/{owner}/{name}/raw/{rev}/{path...}", raw, .flags = ROUTE_TRY,
+     .summary = "A file as git has it"},
+    {"GET", "/spaces/{owner}/{name}/raw/{rev}/{path...}", raw, .flags = ROUTE_TRY,
+     .summary = "A file as git has it"},
+    {"GET", "/{name}/resolve/{rev}/{path...}", resolve, .flags = ROUTE_TRY,
      .summary = "A file of a model without owner"},
 };
 const size_t resolve_routes_n = COUNT(resolve_routes);

@@ -35,6 +35,30 @@ int thread_cpus(void)
     return MAX(CPU_COUNT(&set), 1);
 }
 
+static _Thread_local struct {
+    bool on, refused;
+} hurry;
+
+void thread_hurry_begin(void)
+{
+    hurry.on = true;
+    hurry.refused = false;
+}
+
+bool thread_hurry_end(void)
+{
+    hurry.on = false;
+    return !hurry.refused;
+}
+
+bool thread_may_wait(Error *err)
+{
+    if (!hurry.on)
+        return true;
+    hurry.refused = true;
+    return fail(err, ERR_BUSY, "this thread cannot wait");
+}
+
 struct Queue {
     pthread_mutex_t lock;
     pthread_cond_t filled;

@@ -4,6 +4,7 @@
  * Threads: all functions may be called from any, except that free comes last. */
 #pragma once
 
+#include "base/error.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -12,6 +13,15 @@
 pthread_t thread_start(const char *name, void *(*run)(void *context), void *context);
 /* How many processors this process may use. */
 int thread_cpus(void);
+
+/* A thread that many depend on, such as an event loop, hurries: what could keep it waiting (a
+ * database, a git repository) asks thread_may_wait first and refuses with ERR_BUSY, and is then
+ * done again by a thread that has time. Work in a hurry must leave no trace before its last
+ * refusal. */
+void thread_hurry_begin(void);
+/* True if nothing has been refused since the begin. */
+bool thread_hurry_end(void);
+bool thread_may_wait(Error *err);
 
 typedef struct Queue Queue;
 Queue *queue_new(size_t capacity) __attribute__((returns_nonnull));

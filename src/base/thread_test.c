@@ -85,9 +85,22 @@ static void test_workers_say_when_too_many_wait(void **state)
     assert_in_range(taken, 2, 5);
 }
 
+static void test_a_hurry_refuses_and_notes_it(void **state)
+{
+    Error err = {0};
+    assert_true(thread_may_wait(&err));
+    thread_hurry_begin();
+    assert_true(thread_hurry_end());
+    thread_hurry_begin();
+    assert_false(thread_may_wait(&err));
+    assert_int_equal(err.code, ERR_BUSY);
+    assert_false(thread_hurry_end());
+    assert_true(thread_may_wait(&err));
+}
+
 int main(void)
 {
     return RUN(test_a_queue_says_when_it_is_full, test_a_pop_waits_as_long_as_it_was_told,
                test_nothing_is_lost_between_threads, test_workers_run_all_jobs_on_few_threads,
-               test_workers_say_when_too_many_wait);
+               test_workers_say_when_too_many_wait, test_a_hurry_refuses_and_notes_it);
 }

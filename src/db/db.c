@@ -5,6 +5,7 @@
  * out to one Query at a time; a second user of the same text on one connection gets a fresh one. */
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/thread.h"
 #include "db/db_internal.h"
 
 #include <assert.h>
@@ -111,6 +112,8 @@ void db_close(Db *db)
 
 Conn *db_read(Db *db, Error *err)
 {
+    if (!thread_may_wait(err))
+        return NULL;
     pthread_mutex_lock(&db->pool_lock);
     while (db->n_idle == 0 && db->n_readers == db->driver->readers)
         pthread_cond_wait(&db->pool_freed, &db->pool_lock);
@@ -132,6 +135,8 @@ Conn *db_read(Db *db, Error *err)
 
 Conn *db_write(Db *db, Error *err)
 {
+    if (!thread_may_wait(err))
+        return NULL;
     pthread_mutex_lock(&db->write_lock);
     if (!db->driver->script(db->writer->handle, db->driver->begin, err)) {
         pthread_mutex_unlock(&db->write_lock);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,6 +155,8 @@ bool git_repo_create(const char *path, const char *branch, Error *err)
 
 GitRepo *git_repo_open(const char *path, Error *err)
 {
+    if (!thread_may_wait(err))
+        return NULL;
     git_library_start();
     git_repository *git = NULL;
     int status = git_repository_open_bare(&git, path);

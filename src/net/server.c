@@ -245,6 +245,25 @@ static void run_handler(Request *r)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* On the loop, as far as that goes without waiting; false: nothing has happened. */
+static bool try_handler(Request *r)
+{
+    const RouteTable *table = r->match.table;
+    thread_hurry_begin();
+    if (!table->admit || table->admit(r))
+        r->match.route->handler(r);
+    if (thread_hurry_end() && r->replied)
+        return true;
+    if (r->response)
+        MHD_destroy_response(r->response);
+    r->response = NULL;
+    r->replied = false;
+    r->data = NULL;
+    r->out_headers = NULL;
+    r->out_last = &r->out_headers;
+    return false;
+}
+
 static void work(void *context)
 {
     Request *r = context;
@@ -252,25 +271,30 @@ static void work(void *context)
     request_unref(r);
 }
 
-/* Gives the request to a worker and suspends its connection, or replies 503. */
-static void dispatch(Request *r)
+/* Answers on the loop (then true), or gives the request to a worker and suspends its connection, or
+ * replies 503. */
+static bool dispatch(Request *r)
 {
+    unsigned flags = r->match.route->flags;
     r->dispatched = true;
-    if (r->match.route->flags & ROUTE_LOOP) {
+    if (flags & ROUTE_LOOP) {
         run_handler(r);
-        return;
+        return true;
     }
+    if (flags & ROUTE_TRY && !r->has_body && try_handler(r))
+        return true;
     request_ref(r);
     // Suspended first: the worker may be done before workers_run returns.
     pthread_mutex_lock(&r->lock);
     suspend(r);
     pthread_mutex_unlock(&r->lock);
     if (workers_run(r->server->workers, work, r))
-        return;
+        return false;
     r->server->rejected++;
     reply_header(r, "Retry-After", S("1"));
     reply_failure(r, 503, "the server is busy, try again");
     request_unref(r);
+    return false;
 }
 
 static enum MHD_Result queue_response(Request *r)
@@ -296,8 +320,7 @@ static enum MHD_Result on_head(Request *r, const char *method)
         }
         if (ok) {
             r->head_again = true;
-            dispatch(r);
-            if (!(r->match.route->flags & ROUTE_LOOP))
+            if (!dispatch(r))
                 return MHD_YES;
         }
     }
@@ -349,9 +372,7 @@ static enum MHD_Result on_end(Request *r)
         return queue_response(r);
     if (r->dispatched)
         return MHD_YES;
-    bool on_loop = r->match.route->flags & ROUTE_LOOP;
-    dispatch(r);
-    return on_loop ? queue_response(r) : MHD_YES;
+    return dispatch(r) ? queue_response(r) : MHD_YES;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url,
@@ -534,7 +555,8 @@ static struct MHD_Daemon *start_daemon(Server *s, int fd)
 {
     const ServerOptions *o = &s->options;
     // The daemon keeps the head, the answer's head and its read buffer in one pool a connection,
-    // and clears all of it for each request: a pool of 96 KiB took a sixth of a small answer's time.
+    // and clears all of it for each request: a pool of 96 KiB took a sixth of a small answer's
+    // time.
     size_t pool = (size_t)o->max_head + (16 << 10);
     unsigned loops = (unsigned)o->loops;
     return MHD_start_daemon(

@@ -47,6 +47,9 @@ enum {
 enum RouteFlags {
     ROUTE_LOOP = 1, // run on the event loop: fast, never blocks
     ROUTE_RAW = 2,  // request_read gives a compressed body as it came
+    /* Without a body: tried on the event loop first, in a hurry (base/thread.h), and done again on
+     * a worker if anything there could have waited. Answers are whole, not streams. */
+    ROUTE_TRY = 4,
 };
 
 typedef struct Route {

@@ -130,6 +130,18 @@ static void sleepy(Request *r)
     reply_bytes(r, 200, "text/plain", S("awake"));
 }
 
+/* Looked up once by a thread that has time, known afterwards. */
+static void look_up(Request *r)
+{
+    static atomic_bool known;
+    Error err = {0};
+    reply_header(r, "X-Tried", S("yes"));
+    if (!atomic_load(&known) && !thread_may_wait(&err))
+        return reply_error(r, &err);
+    bool was_known = atomic_exchange(&known, true);
+    reply_bytes(r, 200, "text/plain", was_known ? S("known") : S("looked up"));
+}
+
 static void forge(Request *r)
 {
     reply_header(r, "X-Echo", request_query_get(r, "q"));
@@ -139,6 +151,7 @@ static void forge(Request *r)
 static const Route routes[] = {
     {"GET", "/hello", hello},
     {"GET", "/loop", hello, .flags = ROUTE_LOOP},
+    {"GET", "/look-up", look_up, .flags = ROUTE_TRY},
     {"GET", "/tree/{rev}/{path...}", echo_params},
     {"POST", "/echo", echo_body, .max_body = 1000},
     {"POST", "/count", count_body, .max_body = ANY_BODY},
@@ -232,6 +245,16 @@ static void test_answers_on_a_worker_and_on_the_loop(void **state)
     assert_string_equal(body_of(answer), "hello");
     assert_has(answer, "Access-Control-Allow-Origin: *");
     assert_string_equal(body_of(talk("GET /loop" END "\r\n")), "hello");
+}
+
+static void test_tries_on_the_loop_and_goes_to_a_worker(void **state)
+{
+    const char *answer = talk("GET /look-up" END "\r\n");
+    assert_string_equal(body_of(answer), "looked up");
+    const char *tried = strstr(answer, "X-Tried");
+    assert_non_null(tried);
+    assert_null(strstr(tried + 1, "X-Tried")); // the refused answer has left nothing behind
+    assert_string_equal(body_of(talk("GET /look-up" END "\r\n")), "known");
 }
 
 static void test_gives_handlers_what_was_asked(void **state)
@@ -577,9 +600,9 @@ int main(void)
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                    .sin_port = htons(port_of(server))};
     int failed =
-        RUN(test_answers_on_a_worker_and_on_the_loop, test_gives_handlers_what_was_asked,
-            test_head_has_the_length_and_no_body, test_answers_errors_itself,
-            test_a_value_cannot_forge_headers, test_reads_bodies,
+        RUN(test_answers_on_a_worker_and_on_the_loop, test_tries_on_the_loop_and_goes_to_a_worker,
+            test_gives_handlers_what_was_asked, test_head_has_the_length_and_no_body,
+            test_answers_errors_itself, test_a_value_cannot_forge_headers, test_reads_bodies,
             test_inflates_gzip_within_the_limit, test_expect_continue, test_streams_large_uploads,
             test_sees_clients_leave, test_streams_answers, test_sends_files_and_ranges,
             test_serves_pipelined_requests_in_order, test_refuses_huge_heads,
