@@ -1,37 +1,46 @@
-/* attend.c: attention without a score matrix.
+/* attend.c: attention over the key/value cache, without a score matrix.
  *
- * Keys and values lie in rooms (cache.c): the cache's, or, without a cache, ones in scratch that
- * are filled first. A task is a tile of query rows of one key/value head; the rows are the head's
+ * A task is a tile of query rows of one sequence and one key/value head; the rows are the head's
  * query heads for a run of tokens, token by token, so that grouped queries share every key they
  * load. It walks over the keys in blocks: scores of a block, running softmax, weighted sum of
- * values; only the tile's own few kilobytes are ever written. */
+ * values; only the tile's own few kilobytes are ever written.
+ *
+ * Keys come in parts of PART_KEYS positions. Each part has a softmax of its own, and parts are
+ * merged in order: so a step of few rows may give each part to another thread, and the sums of a
+ * row are the same whoever computes them, whatever else is in the step. */
 #include "tensor/pool_internal.h"
 #include "tensor/tensor_internal.h"
 
 #include <math.h>
 
-enum { STORE_GRAIN = 64 };
+enum {
+    STORE_GRAIN = 64,
+    PART_KEYS = 512,
+    SPLIT_TOKENS = 16,  // a step of at most so many is divided by parts too
+    SPLIT_PARTS = 32,   // into at most so many
+    SMALL_WORK = 32768, // products that are not worth another thread
+};
+_Static_assert(PART_KEYS % ATTEND_KEYS == 0, "a part is whole blocks");
 
 /* The tokens of one sequence in this run. */
 typedef struct Group {
     int64_t first, rows; // which of the B * T rows
     int64_t start;       // position of the first
-    int64_t keys;        // positions that exist, the new ones included
+    int64_t tiles;       // of one key/value head
+    int64_t parts;       // tasks that its keys are divided among
     int sequence;
 } Group;
 
 typedef struct Job {
     const Tensor *t, *q, *k, *v;
     const Attend *p;
-    const KvCache *cache;           // NULL: rooms in scratch
+    KvCache *cache;
     int64_t heads, kv_heads, share; // share: query heads a key/value head
-    int64_t tokens, new_keys, width;
+    int64_t tokens, width, wide;    // wide: whole panels
     int tile_rows;
-    float *rooms, *threads; // scratch
-    size_t room_floats, thread_floats;
-    int64_t capacity; // of rooms in scratch
-    // For tasks.
-    int64_t tiles; // of all groups, for one key/value head
+    float *threads, *partial; // scratch
+    size_t thread_floats, partial_floats;
+    int64_t tasks; // for one key/value head
 } Job;
 
 static int64_t padded(int64_t n)
@@ -43,32 +52,36 @@ static Job job_of(const Tensor *t)
 {
     const Tensor *q = t->in[0], *k = t->in[1];
     Job j = {.t = t, .q = q, .k = k, .v = t->in[2], .p = &t->params.attend};
+    j.cache = t->graph->cache;
     j.heads = q->shape.dims[1];
     j.kv_heads = k->shape.dims[1];
     j.share = j.heads / j.kv_heads;
-    j.tokens = q->shape.dims[2];
-    j.new_keys = k->shape.dims[2];
+    j.tokens = t->shape.dims[0] * q->shape.dims[2];
     j.width = tensor_width(q);
+    j.wide = padded(j.width);
     j.tile_rows = kernels()->tile_rows;
-    j.capacity = padded(j.new_keys);
-    j.room_floats = kv_room_floats(j.capacity, j.width);
-    // Queries, scores, scores turned, sums, one panel of products, and room for two values a row.
-    j.thread_floats = (size_t)MAX_ROWS * (size_t)(2 * padded(j.width) + 2 * ATTEND_KEYS + PANEL);
+    // Queries, scores, scores turned, sums of a part and of all, a panel of products, a page.
+    j.thread_floats =
+        (size_t)MAX_ROWS * (size_t)(3 * j.wide + 2 * ATTEND_KEYS + PANEL) + kv_room_floats(j.width);
+    // Of a part's rows: maximum, sum, weighted values.
+    j.partial_floats = (size_t)(2 * PANEL + j.wide);
     return j;
+}
+
+static size_t partial_slots(const Job *j)
+{
+    return j->tokens <= SPLIT_TOKENS ? (size_t)(j->tokens * j->heads * SPLIT_PARTS) : 0;
 }
 
 size_t scratch_attend(const Tensor *t)
 {
     Job j = job_of(t);
-    int64_t rooms = j.p->cached ? 0 : t->shape.dims[0] * j.kv_heads;
-    return ((size_t)rooms * j.room_floats + (size_t)pool_threads() * j.thread_floats) *
+    return ((size_t)pool_threads() * j.thread_floats + partial_slots(&j) * j.partial_floats) *
            sizeof(float);
 }
 
 bool check_attend(const Tensor *t, Error *err)
 {
-    if (!t->params.attend.cached)
-        return true;
     const KvCache *cache = t->graph->cache;
     Job j = job_of(t);
     if (!cache)
@@ -80,44 +93,37 @@ bool check_attend(const Tensor *t, Error *err)
                     "heads of %lld",
                     j.p->layer, (long long)j.kv_heads, (long long)j.width, s->layers,
                     (long long)s->kv_heads, (long long)s->head_dim);
+    if (s->window && (!j.p->window || j.p->window > s->window))
+        return fail(err, ERR_INVALID, "layer %d looks further back than the cache's window of %lld",
+                    j.p->layer, (long long)s->window);
     size_t n;
     const KvSpan *spans = kv_cache_spans(cache, &n);
     int64_t rows = 0;
     for (size_t i = 0; i < n; i++)
         rows += spans[i].rows;
-    if (rows != t->shape.dims[0] * j.tokens)
+    if (rows != j.tokens)
         return fail(err, ERR_INVALID, "the cache was told of %lld rows, the graph has %lld",
-                    (long long)rows, (long long)(t->shape.dims[0] * j.tokens));
+                    (long long)rows, (long long)j.tokens);
     return true;
 }
 
-/* The group after *g, or the first behind an empty one; false when there is none. Rows of nobody
+/* The group of span `index`, behind *g or an empty one; false when there is none. Rows of nobody
  * come last. */
 static bool next_group(const Job *j, int64_t *index, Group *g)
 {
-    int64_t first = g->first + g->rows, i = (*index)++;
-    if (j->cache) {
-        size_t n;
-        const KvSpan *spans = kv_cache_spans(j->cache, &n);
-        if (i >= (int64_t)n || spans[i].sequence == KV_NOBODY)
-            return false;
-        int64_t start = kv_cache_length(j->cache, spans[i].sequence);
-        *g = (Group){first, spans[i].rows, start, start + spans[i].rows, spans[i].sequence};
-        return true;
-    }
-    if (i >= j->t->shape.dims[0])
+    size_t n;
+    const KvSpan *spans = kv_cache_spans(j->cache, &n);
+    int64_t i = (*index)++;
+    if (i >= (int64_t)n || spans[i].sequence == KV_NOBODY)
         return false;
-    // Queries are the last of the keys' positions.
-    *g = (Group){first, j->tokens, j->new_keys - j->tokens, j->new_keys, (int)i};
+    *g = (Group){.first = g->first + g->rows, .rows = spans[i].rows, .parts = 1};
+    g->sequence = spans[i].sequence;
+    g->start = kv_cache_length(j->cache, g->sequence);
+    g->tiles = (g->rows * j->share + j->tile_rows - 1) / j->tile_rows;
+    int64_t parts = (g->start + g->rows - 1) / PART_KEYS + 1;
+    if (g->tiles == 1 && partial_slots(j) && parts <= SPLIT_PARTS)
+        g->parts = parts;
     return true;
-}
-
-static KvRoom room_of(const Job *j, const Group *g, int64_t head)
-{
-    if (j->cache)
-        return kv_cache_room(j->cache, j->p->layer, g->sequence, head);
-    float *memory = j->rooms + (size_t)(g->sequence * j->kv_heads + head) * j->room_floats;
-    return kv_room_at(memory, j->capacity, j->width);
 }
 
 /* Row `row` of the B * T tokens of x [B,heads,T,D]. */
@@ -128,82 +134,147 @@ static float *token_row(const Tensor *x, int64_t row, int64_t head)
            row % tokens * x->strides[2];
 }
 
-/* Puts rows [from, to) of all B * new_keys of them into their rooms. */
+/* Puts rows [from, to) of all into the cache. */
 static void store_range(void *context, int64_t from, int64_t to)
 {
     const Job *j = context;
     Group g = {0};
     int64_t index = 0;
-    while (next_group(j, &index, &g)) {
-        // Without a cache a group has as many keys as its room, whatever its queries.
-        int64_t rows = j->cache ? g.rows : j->new_keys,
-                first = j->cache ? g.first : rows * (index - 1);
-        int64_t position = j->cache ? g.start : 0;
-        for (int64_t i = MAX(from, first); i < MIN(to, first + rows); i++)
-            for (int64_t head = 0; head < j->kv_heads; head++) {
-                KvRoom room = room_of(j, &g, head);
-                kv_room_put(&room, j->width, position + i - first, token_row(j->k, i, head),
-                            token_row(j->v, i, head));
-            }
-    }
+    while (next_group(j, &index, &g))
+        for (int64_t i = MAX(from, g.first); i < MIN(to, g.first + g.rows); i++)
+            for (int64_t head = 0; head < j->kv_heads; head++)
+                kv_cache_put(j->cache, j->p->layer, g.sequence, head, g.start + i - g.first,
+                             token_row(j->k, i, head), token_row(j->v, i, head));
 }
+
+/* Where a row's softmax stands, and the weighted values so far. */
+typedef struct State {
+    float max[MAX_ROWS], sum[MAX_ROWS];
+    float *values; // [rows,wide]
+} State;
 
 /* A tile of query rows while it walks over the keys. */
 typedef struct Tile {
     int rows;
-    int64_t width; // of the sums: whole panels
-    float *queries, *scores, *turned, *sums, *products;
-    float max[MAX_ROWS], sum[MAX_ROWS];
+    int64_t row; // the first, of the group's
+    float *queries, *scores, *turned, *products, *page;
+    State part, all;
     int64_t from[MAX_ROWS], to[MAX_ROWS]; // positions that a row sees
-    float *out[MAX_ROWS];
 } Tile;
+
+static void state_clear(State *s, int rows, int64_t wide)
+{
+    for (int r = 0; r < rows; r++) {
+        s->max[r] = -INFINITY;
+        s->sum[r] = 0;
+    }
+    memset(s->values, 0, (size_t)(rows * wide) * sizeof(float));
+}
 
 static void tile_begin(const Job *j, const Group *g, int64_t head, int64_t row, int thread, Tile *t)
 {
-    const float *src[MAX_ROWS];
     float *memory = j->threads + (size_t)thread * j->thread_floats;
+    t->row = row;
     t->rows = (int)MIN(j->tile_rows, g->rows * j->share - row);
-    t->width = padded(j->width);
     t->queries = memory;
-    t->sums = t->queries + MAX_ROWS * t->width;
-    t->scores = t->sums + MAX_ROWS * t->width;
+    t->part.values = t->queries + MAX_ROWS * j->wide;
+    t->all.values = t->part.values + MAX_ROWS * j->wide;
+    t->scores = t->all.values + MAX_ROWS * j->wide;
     t->turned = t->scores + MAX_ROWS * ATTEND_KEYS;
     t->products = t->turned + MAX_ROWS * ATTEND_KEYS;
+    t->page = t->products + MAX_ROWS * PANEL;
     for (int r = 0; r < t->rows; r++) {
-        int64_t token = (row + r) / j->share, query_head = head * j->share + (row + r) % j->share;
-        int64_t position = g->start + token;
-        src[r] = token_row(j->q, g->first + token, query_head);
-        t->out[r] = token_row(j->t, g->first + token, query_head);
-        t->to[r] = j->p->causal ? position + 1 : g->keys;
+        int64_t token = (row + r) / j->share, position = g->start + token;
+        const float *query =
+            token_row(j->q, g->first + token, head * j->share + (row + r) % j->share);
+        t->to[r] = j->p->causal ? position + 1 : g->start + g->rows;
         t->from[r] = j->p->window ? MAX(0, position + 1 - j->p->window) : 0;
-        t->max[r] = -INFINITY;
-        t->sum[r] = 0;
+        for (int64_t d = 0; d < j->width; d++)
+            t->queries[d * t->rows + r] = query[d];
     }
-    for (int64_t d = 0; d < j->width; d++)
-        for (int r = 0; r < t->rows; r++)
-            t->queries[d * t->rows + r] = src[r][d];
-    memset(t->sums, 0, (size_t)(t->rows * t->width) * sizeof(float));
+    state_clear(&t->all, t->rows, j->wide);
 }
 
-/* Adds what the keys [at, at + n) contribute. */
-static void tile_block(const Job *j, const KvRoom *room, Tile *t, int64_t at, int n)
+/* Adds what the keys [at, at + n) contribute to the part. */
+static void tile_block(const Job *j, const Group *g, int64_t head, Tile *t, int64_t at, int n)
 {
     const Kernels *k = kernels();
     float factors[MAX_ROWS];
     for (int i = 0; i < n; i += PANEL)
-        k->tile(t->rows, j->width, t->queries, room->keys + (at + i) * j->width, t->scores + i,
-                ATTEND_KEYS);
+        k->tile(
+            t->rows, j->width, t->queries,
+            kv_cache_keys(j->cache, j->p->layer, g->sequence, head, (at + i) / KV_PAGE, t->page),
+            t->scores + i, ATTEND_KEYS);
     for (int r = 0; r < t->rows; r++) {
         KeyRange seen = {(int)MIN(MAX(t->from[r] - at, 0), n), (int)MIN(MAX(t->to[r] - at, 0), n)};
-        factors[r] = k->attend_row(n, t->scores + r * ATTEND_KEYS, j->p->scale, seen, &t->max[r],
-                                   &t->sum[r]);
+        factors[r] = k->attend_row(n, t->scores + r * ATTEND_KEYS, j->p->scale, seen,
+                                   &t->part.max[r], &t->part.sum[r]);
     }
     k->pack_rows(t->rows, n, t->scores, ATTEND_KEYS, t->turned);
-    for (int64_t d = 0; d < t->width; d += PANEL) {
-        k->tile(t->rows, n, t->turned, room->values + d * room->capacity + at * PANEL, t->products,
-                PANEL);
-        for (int r = 0; r < t->rows; r++)
-            k->rescale_add(PANEL, t->sums + r * t->width + d, factors[r], t->products + r * PANEL);
+    for (int i = 0; i < n; i += PANEL) {
+        const float *values =
+            kv_cache_values(j->cache, j->p->layer, g->sequence, head, (at + i) / KV_PAGE, t->page);
+        for (int64_t d = 0; d < j->wide; d += PANEL) {
+            k->tile(t->rows, MIN(PANEL, n - i), t->turned + i * t->rows, values + d * PANEL,
+                    t->products, PANEL);
+            for (int r = 0; r < t->rows; r++)
+                k->rescale_add(PANEL, t->part.values + r * j->wide + d, i ? 1 : factors[r],
+                               t->products + r * PANEL);
+        }
+    }
+}
+
+/* The keys of one part, from nothing. */
+static void tile_part(const Job *j, const Group *g, int64_t head, Tile *t, int64_t part)
+{
+    state_clear(&t->part, t->rows, j->wide);
+    int64_t from = MAX(part * PART_KEYS, t->from[0] / PANEL * PANEL);
+    int64_t to = MIN((part + 1) * PART_KEYS, t->to[t->rows - 1]); // rows go forward in time
+    for (int64_t at = from; at < to;) {
+        // Blocks begin at multiples of their size, so that a row's sums do not depend on the tile.
+        int64_t end = MIN(to, at / ATTEND_KEYS * ATTEND_KEYS + ATTEND_KEYS);
+        tile_block(j, g, head, t, at, (int)(end - at));
+        at = end;
+    }
+}
+
+/* Row r of `all` goes on with a part: its maximum, sum and values. */
+static void merge(const Job *j, State *all, int r, float max, float sum, const float *values)
+{
+    if (sum == 0) // NOLINT: a row that sees no key of the part has exactly this
+        return;
+    float *total = all->values + r * j->wide, top = fmaxf(all->max[r], max);
+    float old = expf(all->max[r] - top), new = expf(max - top);
+    all->max[r] = top;
+    all->sum[r] = all->sum[r] * old + sum * new;
+    kernels()->scale(j->wide, total, old, total);
+    for (int64_t d = 0; d < j->wide; d++)
+        total[d] += values[d] * new;
+}
+
+static void write_out(const Job *j, const Group *g, int64_t head, const Tile *t)
+{
+    for (int r = 0; r < t->rows; r++) {
+        int64_t row = t->row + r;
+        float *out = token_row(j->t, g->first + row / j->share, head * j->share + row % j->share);
+        kernels()->scale(j->width, t->all.values + r * j->wide, 1 / t->all.sum[r], out);
+    }
+}
+
+/* Where a part of a divided group's row is kept. */
+static float *partial_at(const Job *j, const Group *g, int64_t head, int64_t row, int64_t part)
+{
+    int64_t at = (g->first * j->kv_heads + head * g->rows) * j->share + row;
+    return j->partial + (size_t)(at * SPLIT_PARTS + part) * j->partial_floats;
+}
+
+static void keep_part(const Job *j, const Group *g, int64_t head, const Tile *t, int64_t part)
+{
+    for (int r = 0; r < t->rows; r++) {
+        float *out = partial_at(j, g, head, t->row + r, part);
+        out[0] = t->part.max[r];
+        out[1] = t->part.sum[r];
+        memcpy(out + 2 * PANEL, t->part.values + r * j->wide, (size_t)j->wide * sizeof *out);
     }
 }
 
@@ -211,45 +282,83 @@ static void attend_tile(const Job *j, const Group *g, int64_t head, int64_t tile
 {
     Tile t;
     tile_begin(j, g, head, tile * j->tile_rows, thread, &t);
-    KvRoom room = room_of(j, g, head);
-    int64_t from = t.from[0], to = t.to[t.rows - 1]; // rows go forward in time
-    for (int64_t at = from / PANEL * PANEL; at < to; at += ATTEND_KEYS)
-        tile_block(j, &room, &t, at, (int)MIN(ATTEND_KEYS, to - at));
-    for (int r = 0; r < t.rows; r++)
-        kernels()->scale(j->width, t.sums + r * t.width, 1 / t.sum[r], t.out[r]);
+    for (int64_t part = t.from[0] / PART_KEYS; part * PART_KEYS < t.to[t.rows - 1]; part++) {
+        tile_part(j, g, head, &t, part);
+        for (int r = 0; r < t.rows; r++)
+            merge(j, &t.all, r, t.part.max[r], t.part.sum[r], t.part.values + r * j->wide);
+    }
+    write_out(j, g, head, &t);
 }
 
-static int64_t tiles_of(const Job *j, const Group *g)
+/* The group that `task` of one head's tasks belongs to; *task becomes its number there. */
+static Group group_of_task(const Job *j, int64_t *task)
 {
-    return (g->rows * j->share + j->tile_rows - 1) / j->tile_rows;
+    Group g = {0};
+    for (int64_t index = 0; next_group(j, &index, &g) && *task >= g.tiles * g.parts;)
+        *task -= g.tiles * g.parts;
+    return g;
 }
 
 static void attend_task(void *context, int64_t task, int thread)
 {
     const Job *j = context;
-    int64_t head = task / j->tiles, tile = task % j->tiles, index = 0;
-    Group g = {0};
-    while (next_group(j, &index, &g)) {
-        int64_t tiles = tiles_of(j, &g);
-        if (tile < tiles) {
-            // The last tiles see the most keys: begin with them.
-            attend_tile(j, &g, head, tiles - 1 - tile, thread);
-            return;
-        }
-        tile -= tiles;
+    int64_t head = task / j->tasks, at = task % j->tasks;
+    Group g = group_of_task(j, &at);
+    if (g.parts == 1) {
+        // The last tiles see the most keys: begin with them.
+        attend_tile(j, &g, head, g.tiles - 1 - at, thread);
+        return;
     }
+    Tile t;
+    tile_begin(j, &g, head, 0, thread, &t);
+    tile_part(j, &g, head, &t, at);
+    keep_part(j, &g, head, &t, at);
+}
+
+/* What the parts of a divided group come to. */
+static void merge_task(void *context, int64_t task, int thread)
+{
+    const Job *j = context;
+    int64_t head = task / j->tasks, at = task % j->tasks;
+    Group g = group_of_task(j, &at);
+    if (g.parts == 1 || at > 0)
+        return;
+    Tile t;
+    tile_begin(j, &g, head, 0, thread, &t);
+    for (int64_t part = 0; part < g.parts; part++)
+        for (int r = 0; r < t.rows; r++) {
+            const float *kept = partial_at(j, &g, head, r, part);
+            merge(j, &t.all, r, kept[0], kept[1], kept + 2 * PANEL);
+        }
+    write_out(j, &g, head, &t);
+}
+
+static void run_tasks(const Job *j, int64_t work, void (*task)(void *, int64_t, int), void *context)
+{
+    int64_t n = j->tasks * j->kv_heads;
+    if (work > SMALL_WORK) {
+        pool_run(n, task, context);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        task(context, i, 0);
 }
 
 void run_attend(const Tensor *t)
 {
     Job j = job_of(t);
-    j.cache = j.p->cached ? t->graph->cache : NULL;
-    j.rooms = (float *)(void *)t->graph->scratch;
-    j.threads = j.rooms + (j.cache ? 0 : (size_t)(t->shape.dims[0] * j.kv_heads) * j.room_floats);
+    j.threads = (float *)(void *)t->graph->scratch;
+    j.partial = j.threads + (size_t)pool_threads() * j.thread_floats;
     Group g = {0};
-    int64_t index = 0;
-    while (next_group(&j, &index, &g))
-        j.tiles += tiles_of(&j, &g);
-    pool_ranges(t->shape.dims[0] * j.new_keys, STORE_GRAIN, store_range, &j);
-    pool_run(j.tiles * j.kv_heads, attend_task, &j);
+    int64_t pairs = 0; // of queries and keys
+    bool divided = false;
+    for (int64_t index = 0; next_group(&j, &index, &g);) {
+        j.tasks += g.tiles * g.parts;
+        pairs += g.rows * (g.start + g.rows);
+        divided |= g.parts > 1;
+    }
+    pool_ranges(j.tokens, STORE_GRAIN, store_range, &j);
+    run_tasks(&j, pairs * j.heads * j.width, attend_task, &j);
+    if (divided)
+        run_tasks(&j, 0, merge_task, &j);
 }

@@ -222,14 +222,23 @@ typedef struct Attend {
 Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *params);
 
 /* The key/value cache of one model: `sequences` independent sequences, each of at most `capacity`
- * positions, for every layer. Memory is touched only as it fills. */
+ * positions, for every layer. Memory is taken page by page as they grow; a page may belong to
+ * several sequences until one of them writes into it. */
+enum { KV_PAGE = 32 }; // positions a page
+
 typedef struct KvSpec {
     int layers;
     int64_t kv_heads, head_dim;
     int64_t capacity; // positions a sequence
     int sequences;    // 0 means 1
+    /* How keys and values are kept. F32 is exact; F16, BF16 and Q8_0 round each value when it is
+     * put (to 2^-11, 2^-8 of it, and 2^-8 of the largest of 32), products stay f32. */
+    DType type;
+    int64_t window; // no layer looks further back: what lies behind is given back; 0: all is kept
+    size_t limit;   // bytes of pages; 0: none
 } KvSpec;
 
+/* ERR_UNSUPPORTED for other types, ERR_LIMIT for a limit below one page. */
 KvCache *kv_cache_new(const KvSpec *spec, Error *err);
 void kv_cache_free(KvCache *c);
 AUTO_FREE(KvCache, kv_cache_free)
@@ -237,19 +246,40 @@ const KvSpec *kv_cache_spec(const KvCache *c);
 int64_t kv_cache_length(const KvCache *c, int sequence);
 /* Forgets what lies at or behind `length`. */
 void kv_cache_truncate(KvCache *c, int sequence, int64_t length);
-
-/* Sequence `to` becomes what `from` is. */
+/* Sequence `to` becomes what `from` is; they share its pages. */
 void kv_cache_copy(KvCache *c, int to, int from);
 
-/* `rows` consecutive rows of a step belong to this sequence; to nobody if it is KV_NOBODY: such rows,
- * the last of the step, fill a graph up; what they compute means nothing. */
+typedef struct KvUse {
+    size_t page_bytes;
+    int32_t held, left; // pages that sequences or others hold, that may still be taken
+    size_t bytes;       // of all pages that have memory
+} KvUse;
+KvUse kv_cache_use(const KvCache *c);
+
+/* Pages by number, for those who keep them beyond a sequence's life. */
+void kv_page_ref(KvCache *c, int32_t page);
+void kv_page_unref(KvCache *c, int32_t page);
+int kv_page_refs(const KvCache *c, int32_t page);
+/* The sequence's pages [first, n); those before `first` lay behind the window. Borrowed until it
+ * changes. */
+const int32_t *kv_cache_pages(const KvCache *c, int sequence, int64_t *first, int64_t *n);
+/* The sequence becomes what these pages [first, n) hold of `length` positions; the pages get one
+ * more reference. */
+void kv_cache_adopt(KvCache *c, int sequence, const int32_t *pages, int64_t first, int64_t n,
+                    int64_t length);
+
+/* `rows` consecutive rows of a step belong to this sequence; to nobody if it is KV_NOBODY: such
+ * rows, the last of the step, fill a graph up; what they compute means nothing. */
 enum { KV_NOBODY = -1 };
 typedef struct KvSpan {
     int sequence;
     int64_t rows;
 } KvSpan;
+/* Pages that the span would take beyond those the sequence has. */
+int64_t kv_cache_wants(const KvCache *c, const KvSpan *span);
 /* Says whose rows the next run carries, in order; a sequence may appear once. Their positions are
- * the sequence's length onwards. ERR_LIMIT if one would pass the capacity. */
+ * the sequence's length onwards. ERR_LIMIT if one would pass the capacity, or all of them the
+ * limit: nothing has changed then. */
 bool kv_cache_begin(KvCache *c, const KvSpan *spans, size_t n, Error *err);
 /* Behind a run that succeeded: the new rows count. Without it, they are forgotten. */
 void kv_cache_commit(KvCache *c);

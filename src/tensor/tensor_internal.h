@@ -205,17 +205,18 @@ static inline const void *panel_at(const Panels *p, int64_t panel)
     return (const char *)p->memory + (size_t)panel * packing_bytes(p->packing, p->in);
 }
 
-/* One sequence of one layer: panels of PANEL positions. Keys [capacity/PANEL][D][PANEL], values
- * [ceil(D/PANEL)][capacity][PANEL], of one key/value head. */
-typedef struct KvRoom {
-    float *keys, *values;
-    int64_t capacity; // a multiple of PANEL
-} KvRoom;
-KvRoom kv_cache_room(const KvCache *c, int layer, int sequence, int64_t head);
 /* The spans of the current step. */
 const KvSpan *kv_cache_spans(const KvCache *c, size_t *n);
-size_t kv_room_floats(int64_t capacity, int64_t head_dim);
-KvRoom kv_room_at(float *memory, int64_t capacity, int64_t head_dim);
-/* Puts the key and value of one position. */
-void kv_room_put(const KvRoom *room, int64_t head_dim, int64_t position, const float *key,
-                 const float *value);
+/* Puts the key and value [D] of one position. Threads: different heads or positions at once. */
+void kv_cache_put(KvCache *c, int layer, int sequence, int64_t head, int64_t position,
+                  const float *key, const float *value);
+/* The keys of a page's positions as a panel [D,PANEL]; the values as panels
+ * [ceil(D/PANEL)][PANEL positions][PANEL]. Where they lie, or in `room` of kv_room_floats. */
+const float *kv_cache_keys(const KvCache *c, int layer, int sequence, int64_t head, int64_t page,
+                           float *room);
+const float *kv_cache_values(const KvCache *c, int layer, int sequence, int64_t head, int64_t page,
+                             float *room);
+static inline size_t kv_room_floats(int64_t head_dim)
+{
+    return (size_t)(2 * ((head_dim + PANEL - 1) / PANEL) * PANEL * PANEL);
+}
