@@ -294,8 +294,12 @@ static void add_values(const Dense *d, int64_t head, Lanes *l, int64_t at, int n
 {
     const AttendShape *s = &d->s;
     const Kernels *k = kernels();
+    LaneRanges ranges;
+    const LaneRanges *seen = attend_ranges(&l->p, at, n, &ranges);
     if (d->bf16)
-        k->pair_rows(n, room->scores, (uint16_t *)(void *)room->pairs);
+        k->attend_pairs(n, room->scores, seen, &l->softmax, (uint16_t *)(void *)room->pairs);
+    else
+        k->attend_panel(n, room->scores, seen, &l->softmax);
     for (int64_t c = 0; c < s->chunks; c++) {
         int64_t first = attend_chunk(s, c), rows = attend_chunk(s, c + 1) - first;
         if (d->bf16)
@@ -343,15 +347,12 @@ static void attend_task(void *context, int64_t task, int thread)
     for (int64_t at = from / s->block * s->block; at < to; at += s->block)
         for (int i = 0; i < n; i++) {
             Lanes *l = &all[i];
-            LaneRanges ranges;
             int keys = (int)MIN(s->block, s->keys - at);
             if (l->p.to <= at || l->p.from >= at + keys)
                 continue;
             multiply_keys(d, head, l, at, keys, room.scores);
             attend_mask(&l->p, d->t->in[3], d->t->in[4], at, keys, room.scores, room.rows,
                         room.pairs);
-            kernels()->attend_panel(keys, room.scores, attend_ranges(&l->p, at, keys, &ranges),
-                                    &l->softmax);
             add_values(d, head, l, at, keys, &room);
         }
     for (int i = 0; i < n; i++)

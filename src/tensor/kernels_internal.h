@@ -136,6 +136,10 @@ typedef struct Kernels {
      * nothing, or less than 2^-124, for rows that a lane does not see (seen NULL: all are seen) or
      * whose score is -INFINITY. */
     void (*attend_panel)(int n, float *scores, const LaneRanges *seen, RunningSoftmax *softmax);
+    /* The same for a product in bf16: the weights go to a PACK_BF16 panel [ceil(n/2),PANEL,2], and
+     * are exact to 2^-13 before they are rounded. What is left in scores is of no use. */
+    void (*attend_pairs)(int n, float *scores, const LaneRanges *seen, RunningSoftmax *softmax,
+                         uint16_t *pairs);
     /* y [rows,PANEL] = y * factor [PANEL] + x [rows,PANEL] */
     void (*rescale_panel)(int rows, float *y, const float *factor, const float *x);
     /* The panel [n,PANEL] as a PACK_BF16 panel [ceil(n/2),PANEL,2], rounded to nearest even. */

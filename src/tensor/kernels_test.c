@@ -297,6 +297,31 @@ static void test_softmax_runs_on_in_each_lane(void **state)
     }
 }
 
+static void test_softmax_in_pairs_is_softmax_rounded(void **state)
+{
+    static float seen[129 * PANEL], plain[129 * PANEL];
+    static uint16_t pairs[2][130 * PANEL];
+    for (int trial = 0; set->attend_pairs && trial < 100; trial++) {
+        int n = 1 + (int)random_below(&source, 129);
+        LaneRanges ranges;
+        RunningSoftmax s[2];
+        random_lanes(n, trial % 2, &ranges, &s[0], plain);
+        s[1] = s[0];
+        memcpy(seen, plain, sizeof seen);
+        set->attend_pairs(n, seen, trial % 2 ? &ranges : NULL, &s[0], pairs[0]);
+        kernels_plain.attend_pairs(n, plain, trial % 2 ? &ranges : NULL, &s[1], pairs[1]);
+        for (int i = 0; i < (n + n % 2) * PANEL; i++) {
+            float wanted = bf16_to_f32(pairs[1][i]);
+            assert_near("attend_pairs", n, i, bf16_to_f32(pairs[0][i]), wanted,
+                        1e-30F + wanted / 128); // a value near the middle may go either way
+        }
+        for (int l = 0; l < PANEL; l++)
+            if (s[0].max[l] != -INFINITY)
+                assert_near("attend_pairs' sum", n, l, s[0].sum[l], s[1].sum[l],
+                            s[1].sum[l] / 8192);
+    }
+}
+
 static void test_slopes_of_scores_follow_from_those_of_weights(void **state)
 {
     static float scores[2][129 * PANEL], slopes[2][129 * PANEL];
@@ -355,14 +380,15 @@ int main(void)
             continue;
         }
         printf("kernels: %s\n", set->name);
-        failed += RUN(test_tiles_multiply, test_bf16_tiles_multiply,
-                      test_packed_weights_keep_their_values_and_multiply, test_rows_are_turned,
-                      test_activations_agree_over_the_whole_range,
-                      test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
-                      test_running_softmax_never_looks_at_unseen_scores,
-                      test_rectangles_are_transposed, test_softmax_runs_on_in_each_lane,
-                      test_slopes_of_scores_follow_from_those_of_weights,
-                      test_panels_are_rescaled_and_paired);
+        failed +=
+            RUN(test_tiles_multiply, test_bf16_tiles_multiply,
+                test_packed_weights_keep_their_values_and_multiply, test_rows_are_turned,
+                test_activations_agree_over_the_whole_range,
+                test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
+                test_running_softmax_never_looks_at_unseen_scores, test_rectangles_are_transposed,
+                test_softmax_runs_on_in_each_lane, test_softmax_in_pairs_is_softmax_rounded,
+                test_slopes_of_scores_follow_from_those_of_weights,
+                test_panels_are_rescaled_and_paired);
     }
     return failed;
 }
