@@ -156,6 +156,30 @@ typedef struct Kernels {
                                     float *values, float *first, float *second);
     /* Of x^2, in double; the same to the last bit in every set. */
     double (*sum_squares)(int64_t n, const float *x);
+    /* Training (gradient_run.c, gradient_linear.c, loss.c). dx may be dy where both are there. */
+    /* dx = dy * activation'(x) */
+    void (*activate_gradient)(Activation kind, int64_t n, const float *x, const float *dy,
+                              float *dx);
+    /* One row: dx = y * (dy - dy . y) */
+    void (*softmax_gradient)(int64_t n, const float *y, const float *dy, float *dx);
+    /* One row: dx = addend (may be NULL) + the gradient by x; dweight and dbias, if not NULL, are
+     * added to. weight may be NULL. */
+    void (*rms_norm_gradient)(int64_t n, const float *x, const float *weight, float eps,
+                              const float *dy, const float *addend, float *dx, float *dweight);
+    void (*layer_norm_gradient)(int64_t n, const float *x, const float *weight, float eps,
+                                const float *dy, const float *addend, float *dx, float *dweight,
+                                float *dbias);
+    float (*log_sum_exp)(int64_t n, const float *x);
+    /* y = exp(x - lse) * factor - less; y may be x. */
+    void (*softmax_less)(int64_t n, const float *x, float lse, float factor, float less, float *y);
+    /* y = x where a hash of seed and at + i is at least `least`, times factor; else 0. */
+    void (*dropout)(int64_t n, const float *x, uint64_t seed, uint32_t at, uint32_t least,
+                    float factor, float *y);
+    /* dst [k,columns] = columns of src, whose k rows lie `stride` apart; at most PANEL. */
+    void (*pack_columns)(int columns, int64_t k, const float *src, int64_t stride, float *dst);
+    /* The same as pairs in bf16, rounded to nearest even: dst [ceil(k/2),columns,2]. */
+    void (*pack_columns_bf16)(int columns, int64_t k, const float *src, int64_t stride,
+                              uint16_t *dst);
 } Kernels;
 
 extern const Kernels kernels_plain;

@@ -135,24 +135,52 @@ static void shape_attend(Graph *g, Tensor *t)
 }
 
 const Op ops[OP_COUNT] = {
-    [OP_ADD] = {"add", shape_binary, run_binary, .in_place = true},
-    [OP_SUB] = {"sub", shape_binary, run_binary, .in_place = true},
-    [OP_MUL] = {"mul", shape_binary, run_binary, .in_place = true},
-    [OP_SCALE] = {"scale", shape_same, run_scale, .in_place = true},
-    [OP_ACTIVATE] = {"activate", shape_same, run_activate, .in_place = true},
-    [OP_SOFTMAX] = {"softmax", shape_same, run_softmax, .in_place = true},
-    [OP_RMS_NORM] = {"rms_norm", shape_norm, run_rms_norm, .in_place = true},
-    [OP_LAYER_NORM] = {"layer_norm", shape_norm, run_layer_norm, .in_place = true},
-    [OP_LINEAR] = {"linear", shape_linear, run_linear, check_linear, scratch_linear},
-    [OP_EMBED] = {"embed", shape_embed, run_embed, check_indices},
-    [OP_TAKE_ROWS] = {"take_rows", shape_take_rows, run_take_rows, check_indices},
+    [OP_ADD] = {"add", shape_binary, run_binary, .gradient = gradient_add_op, .in_place = true},
+    [OP_SUB] = {"sub", shape_binary, run_binary, .gradient = gradient_sub, .in_place = true},
+    [OP_MUL] = {"mul", shape_binary, run_binary, .gradient = gradient_mul, .in_place = true},
+    [OP_SCALE] = {"scale", shape_same, run_scale, .gradient = gradient_scale, .in_place = true},
+    [OP_ACTIVATE] = {"activate", shape_same, run_activate, .gradient = gradient_activate,
+                     .in_place = true},
+    [OP_SOFTMAX] = {"softmax", shape_same, run_softmax, .gradient = gradient_softmax,
+                    .in_place = true},
+    [OP_RMS_NORM] = {"rms_norm", shape_norm, run_rms_norm, .gradient = gradient_rms_norm,
+                     .in_place = true},
+    [OP_LAYER_NORM] = {"layer_norm", shape_norm, run_layer_norm, .gradient = gradient_layer_norm,
+                       .in_place = true},
+    [OP_LINEAR] = {"linear", shape_linear, run_linear, check_linear, scratch_linear,
+                   .gradient = gradient_linear},
+    [OP_EMBED] = {"embed", shape_embed, run_embed, check_indices, .gradient = gradient_embed},
+    [OP_TAKE_ROWS] = {"take_rows", shape_take_rows, run_take_rows, check_indices,
+                      .gradient = gradient_take_rows},
     [OP_ROPE_TABLE] = {"rope_table", shape_rope_table, run_rope_table},
-    [OP_ROPE] = {"rope", shape_rope, run_rope},
-    [OP_COPY] = {"copy", shape_same, run_copy},
+    [OP_ROPE] = {"rope", shape_rope, run_rope, .gradient = gradient_rope},
+    [OP_COPY] = {"copy", shape_same, run_copy, .gradient = gradient_copy},
     [OP_ATTEND] = {"attend", shape_attend, run_attend, check_attend, scratch_attend},
-    [OP_ATTEND_DENSE] = {"attend", shape_attend, run_attend_dense, .scratch = scratch_attend_dense},
+    [OP_ATTEND_DENSE] = {"attend", shape_attend, run_attend_dense, .scratch = scratch_attend_dense,
+                         .gradient = gradient_attend},
     [OP_ATTEND_BACKWARD] = {"attend_backward", shape_attend_backward, run_attend_backward,
                             .scratch = scratch_attend_backward},
+    [OP_SUM_ROWS] = {"sum", shape_given, run_sum_rows, .gradient = gradient_sum_rows},
+    [OP_EXPAND] = {"expand", shape_given, run_expand, .gradient = gradient_expand},
+    [OP_DROPOUT] = {"dropout", shape_same, run_dropout, .gradient = gradient_dropout,
+                    .in_place = true},
+    [OP_CROSS_ENTROPY] = {"cross_entropy", shape_cross_entropy, run_cross_entropy, check_labels,
+                          .gradient = gradient_cross_entropy},
+    // What only backward passes have.
+    [OP_CROSS_ENTROPY_GRADIENT] = {"cross_entropy's gradient", shape_same,
+                                   run_cross_entropy_gradient, .in_place = true},
+    [OP_ACCUMULATE] = {"accumulate", shape_effect, run_accumulate, .effect = true},
+    [OP_JOIN] = {"join", shape_join, run_join, .in_place = true},
+    [OP_ACTIVATE_GRADIENT] = {"activate's gradient", shape_same, run_activate_gradient,
+                              .in_place = true},
+    [OP_SOFTMAX_GRADIENT] = {"softmax's gradient", shape_same, run_softmax_gradient,
+                             .in_place = true},
+    [OP_NORM_GRADIENT] = {"norm's gradient", shape_same, run_norm_gradient,
+                          .scratch = scratch_norm_gradient, .in_place = true, .effect = true},
+    [OP_LINEAR_GRADIENT] = {"linear's gradient", shape_effect, run_linear_gradient,
+                            .scratch = scratch_linear_gradient, .effect = true},
+    [OP_EMBED_GRADIENT] = {"embed's gradient", shape_effect, run_embed_gradient, .effect = true},
+    [OP_SCATTER_ROWS] = {"scatter_rows", shape_given, run_scatter_rows},
 };
 
 /* Builders. */
@@ -279,6 +307,26 @@ static Tensor *row_wise(Graph *g, OpCode code, float eps, Tensor *x, Tensor *wei
     return t;
 }
 
+Tensor *op_sum(Graph *g, Tensor *x)
+{
+    x = op_contiguous(g, wants_f32(g, "sum", x));
+    return graph_node(g, &ops[OP_SUM_ROWS], &(Params){.shape = SHAPE(1)}, x, NULL, NULL, NULL);
+}
+
+Tensor *op_mean(Graph *g, Tensor *x)
+{
+    return op_scale(g, op_sum(g, x), 1 / (float)tensor_count(x));
+}
+
+Tensor *op_dropout(Graph *g, Tensor *x, float rate)
+{
+    if (!(rate >= 0 && rate < 1))
+        return graph_fail(g, ERR_INVALID, "dropout: a rate of %g", (double)rate);
+    if (g->mode != GRAPH_TRAIN || rate == 0) // NOLINT: exactly none
+        return x;
+    return elementwise(g, OP_DROPOUT, &(Params){.factor = rate, .stream = g->streams++}, x);
+}
+
 Tensor *op_softmax(Graph *g, Tensor *x)
 {
     return row_wise(g, OP_SOFTMAX, 0, x, NULL, NULL);
@@ -294,7 +342,7 @@ Tensor *op_layer_norm(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, float e
     return row_wise(g, OP_LAYER_NORM, eps, x, weight, bias);
 }
 
-static Tensor *linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, bool transposed)
+Tensor *op_linear_either(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, bool transposed)
 {
     Error err = {0};
     x = wants_f32(g, "linear", x);
@@ -313,12 +361,12 @@ static Tensor *linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, bool tr
 
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias)
 {
-    return linear(g, x, weight, bias, false);
+    return op_linear_either(g, x, weight, bias, false);
 }
 
 Tensor *op_linear_transposed(Graph *g, Tensor *x, Tensor *weight, Tensor *bias)
 {
-    return linear(g, x, weight, bias, true);
+    return op_linear_either(g, x, weight, bias, true);
 }
 
 Tensor *op_embed(Graph *g, Tensor *weight, Tensor *ids)
@@ -335,30 +383,36 @@ Tensor *op_take_rows(Graph *g, Tensor *x, Tensor *rows)
 }
 
 /* All layers turn by the same angles: one table a graph, unless the rules differ. */
-static Tensor *rope_table(Graph *g, Tensor *positions, const Rope *rope)
+Tensor *op_rope_table(Graph *g, Tensor *positions, const Rope *rope, bool inverse)
 {
     size_t bytes = (size_t)rope->pairs * sizeof(float);
     for (int i = 0; i < g->n; i++) {
         Tensor *t = g->tensors[i];
         const Rope *r = &t->params.rope;
         if (tensor_is(t, OP_ROPE_TABLE) && t->in[0] == positions && r->pairs == rope->pairs &&
-            r->scale == rope->scale && memcmp(r->inv_freq, rope->inv_freq, bytes) == 0)
+            r->scale == rope->scale && t->params.inverse == inverse &&
+            memcmp(r->inv_freq, rope->inv_freq, bytes) == 0)
             return t;
     }
-    Params p = {.rope = *rope};
+    Params p = {.rope = *rope, .inverse = inverse};
     p.rope.inv_freq = arena_copy(g->arena, rope->inv_freq, bytes);
     return graph_node(g, &ops[OP_ROPE_TABLE], &p, positions, NULL, NULL, NULL);
+}
+
+Tensor *op_turn(Graph *g, Tensor *x, Tensor *table, const Rope *rope)
+{
+    x = wants_f32(g, "rope", x);
+    if (x->strides[x->shape.rank - 1] != 1)
+        x = op_contiguous(g, x);
+    return graph_node(g, &ops[OP_ROPE], &(Params){.rope = *rope}, x, table, NULL, NULL);
 }
 
 Tensor *op_rope(Graph *g, Tensor *x, Tensor *positions, const Rope *rope)
 {
     if (rope->pairs < 1)
         return graph_fail(g, ERR_INVALID, "rope: %lld pairs", (long long)rope->pairs);
-    x = wants_f32(g, "rope", x);
-    if (x->strides[x->shape.rank - 1] != 1)
-        x = op_contiguous(g, x);
-    Tensor *table = rope_table(g, op_contiguous(g, positions), rope);
-    return graph_node(g, &ops[OP_ROPE], &(Params){.rope = *rope}, x, table, NULL, NULL);
+    Tensor *table = op_rope_table(g, op_contiguous(g, positions), rope, false);
+    return op_turn(g, x, table, rope);
 }
 
 static Tensor *rows_inside(Graph *g, Tensor *t)
@@ -386,6 +440,7 @@ Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *param
     Params p = {.attend = *params};
     if (p.attend.scale == 0) // NOLINT: the default, not a computed value
         p.attend.scale = 1 / sqrtf((float)tensor_width(q));
+    p.attend.cached = p.attend.cached && g->mode == GRAPH_STEP;
     if (p.attend.cached && (params->bias || params->attention_mask))
         return graph_fail(g, ERR_UNSUPPORTED, "attend: a bias or mask with a cache");
     Tensor *in[MAX_INPUTS] = {rows_inside(g, q), rows_inside(g, k), rows_inside(g, v),

@@ -26,7 +26,7 @@ static void find_needed(Graph *g)
 {
     for (int i = g->n - 1; i >= 0; i--) {
         Tensor *t = g->tensors[i];
-        if (t->output)
+        if (t->output || (t->op && t->op->effect))
             count_use(t, NULL);
         if (t->needed && t->op)
             for (int j = 0; j < MAX_INPUTS; j++)
@@ -110,7 +110,7 @@ static bool is_planned(const Tensor *base)
 /* Whether step i may write over its first input. */
 static bool can_take_over(const Tensor *t, int i)
 {
-    if (!t->op->in_place || t->head)
+    if (!t->op->in_place || t->head || !t->in[0])
         return false;
     const Tensor *x = t->in[0], *base = x->base;
     if (!is_planned(base) || base->last_use != i || tensor_count(x) != tensor_count(base) ||

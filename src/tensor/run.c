@@ -58,12 +58,6 @@ static void broadcast_range(void *context, int64_t from, int64_t to)
                          tensor_f32(t) + i * n);
 }
 
-/* The pool passes a context that its tasks may change; a tensor's are only read. */
-static void *context_of(const Tensor *t)
-{
-    return (void *)(uintptr_t)t;
-}
-
 void run_binary(const Tensor *t)
 {
     int64_t n = tensor_count(t), nb = tensor_count(t->in[1]);
@@ -99,7 +93,7 @@ void run_activate(const Tensor *t)
 
 /* Row by row, whatever the strides of the outer dimensions. */
 
-static int64_t row_offset(const Tensor *t, int64_t row)
+int64_t tensor_row(const Tensor *t, int64_t row)
 {
     int64_t offset = 0;
     for (int i = t->shape.rank - 2; i >= 0; i--) {
@@ -109,7 +103,7 @@ static int64_t row_offset(const Tensor *t, int64_t row)
     return offset;
 }
 
-static void run_rows(const Tensor *t, void (*range)(void *context, int64_t from, int64_t to))
+void run_rows(const Tensor *t, void (*range)(void *context, int64_t from, int64_t to))
 {
     int64_t width = tensor_width(t);
     pool_ranges(tensor_count(t) / width, MAX(1, GRAIN / width), range, context_of(t));
@@ -119,8 +113,8 @@ static void softmax_range(void *context, int64_t from, int64_t to)
 {
     const Tensor *t = context, *x = t->in[0];
     for (int64_t i = from; i < to; i++)
-        kernels()->softmax(tensor_width(t), tensor_f32(x) + row_offset(x, i),
-                           tensor_f32(t) + row_offset(t, i));
+        kernels()->softmax(tensor_width(t), tensor_f32(x) + tensor_row(x, i),
+                           tensor_f32(t) + tensor_row(t, i));
 }
 
 void run_softmax(const Tensor *t)
@@ -138,8 +132,8 @@ static void rms_norm_range(void *context, int64_t from, int64_t to)
     const Tensor *t = context, *x = t->in[0];
     const float *weight = optional(t->in[1]);
     for (int64_t i = from; i < to; i++)
-        kernels()->rms_norm(tensor_width(t), tensor_f32(x) + row_offset(x, i), weight,
-                            t->params.factor, tensor_f32(t) + row_offset(t, i));
+        kernels()->rms_norm(tensor_width(t), tensor_f32(x) + tensor_row(x, i), weight,
+                            t->params.factor, tensor_f32(t) + tensor_row(t, i));
 }
 
 void run_rms_norm(const Tensor *t)
@@ -152,8 +146,8 @@ static void layer_norm_range(void *context, int64_t from, int64_t to)
     const Tensor *t = context, *x = t->in[0];
     const float *weight = optional(t->in[1]), *bias = optional(t->in[2]);
     for (int64_t i = from; i < to; i++)
-        kernels()->layer_norm(tensor_width(t), tensor_f32(x) + row_offset(x, i), weight, bias,
-                              t->params.factor, tensor_f32(t) + row_offset(t, i));
+        kernels()->layer_norm(tensor_width(t), tensor_f32(x) + tensor_row(x, i), weight, bias,
+                              t->params.factor, tensor_f32(t) + tensor_row(t, i));
 }
 
 void run_layer_norm(const Tensor *t)
@@ -166,7 +160,7 @@ static void copy_range(void *context, int64_t from, int64_t to)
     const Tensor *t = context, *x = t->in[0];
     int64_t width = tensor_width(t), step = x->strides[x->shape.rank - 1];
     for (int64_t i = from; i < to; i++) {
-        const float *src = tensor_f32(x) + row_offset(x, i);
+        const float *src = tensor_f32(x) + tensor_row(x, i);
         float *dst = tensor_f32(t) + i * width;
         if (step == 1)
             memcpy(dst, src, (size_t)width * sizeof *dst);
@@ -243,7 +237,7 @@ static void rope_table_range(void *context, int64_t from, int64_t to)
         for (int64_t j = 0; j < rope->pairs; j++) {
             float angle = (float)positions[i] * rope->inv_freq[j];
             row[j] = cosf(angle) * scale;
-            row[rope->pairs + j] = sinf(angle) * scale;
+            row[rope->pairs + j] = sinf(t->params.inverse ? -angle : angle) * scale;
         }
     }
 }
@@ -262,9 +256,9 @@ static void rope_range(void *context, int64_t from, int64_t to)
     int64_t heads = t->shape.dims[1], tokens = t->shape.dims[2], width = tensor_width(t);
     for (int64_t i = from; i < to; i++) {
         int64_t token = i % tokens, batch = i / tokens / heads;
-        const float *src = tensor_f32(x) + row_offset(x, i);
+        const float *src = tensor_f32(x) + tensor_row(x, i);
         const float *turn = tensor_f32(table) + (batch * tokens + token) * 2 * rope->pairs;
-        float *dst = tensor_f32(t) + row_offset(t, i);
+        float *dst = tensor_f32(t) + tensor_row(t, i);
         kernels()->rope(rope->pairs, rope->neighbours, src, turn, turn + rope->pairs, dst);
         memcpy(dst + 2 * rope->pairs, src + 2 * rope->pairs,
                (size_t)(width - 2 * rope->pairs) * sizeof(float));

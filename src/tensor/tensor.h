@@ -109,6 +109,25 @@ bool graph_ok(const Graph *g, Error *err);
 Tensor *graph_fail(Graph *g, ErrorCode code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What a graph is for; said before anything is built. */
+typedef enum GraphMode {
+    GRAPH_STEP,     // the default: a step of generation, attention reads and extends the cache
+    GRAPH_EVALUATE, // whole sequences: attention sees the graph's own keys alone
+    GRAPH_TRAIN,    // the same with dropout, and graph_backward may follow
+} GraphMode;
+void graph_set_mode(Graph *g, GraphMode mode);
+/* Of the next runs' dropout; equal seeds drop the same values. */
+void graph_set_seed(Graph *g, uint64_t seed);
+/* Between layers: what was built since the last checkpoint is computed again in the backward pass,
+ * from what later layers read of it, so that only that is kept. The same gradients to the last bit,
+ * in less memory and about a third more time. Nothing in a graph that is not for training. */
+void graph_checkpoint(Graph *g);
+/* Builds what computes the gradients of loss, one value, by all trainable weights it depends on;
+ * behind the forward pass and before the first run. From then on each run adds the gradients to
+ * those of the weights: micro-batches are accumulated by running again. Deterministic to the last
+ * bit, whatever the number of threads. ERR_UNSUPPORTED for an operation without a gradient. */
+bool graph_backward(Graph *g, Tensor *loss, Error *err);
+
 /* Memory that the caller fills before each run, through tensor_data. f32 or i32. */
 Tensor *graph_input(Graph *g, DType type, Shape shape);
 /* Keeps a tensor's values readable behind a run; others' memory is reused. The result is t, or a
@@ -166,6 +185,14 @@ Tensor *op_softmax(Graph *g, Tensor *x);
 Tensor *op_rms_norm(Graph *g, Tensor *x, Tensor *weight, float eps);
 Tensor *op_layer_norm(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, float eps);
 
+/* The sum of all values: [1]; their mean. */
+Tensor *op_sum(Graph *g, Tensor *x);
+Tensor *op_mean(Graph *g, Tensor *x);
+/* In training: each value is 0 with probability `rate`, else divided by 1 - rate. Which values, the
+ * run's seed and the place in the graph decide. x itself in other graphs and for rate 0.
+ * Source: Srivastava 2014, JMLR 15. */
+Tensor *op_dropout(Graph *g, Tensor *x, float rate);
+
 /* x [...,I], weight [O,I], bias [O] or NULL; returns [...,O]. */
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias);
 /* The same for weights stored [I,O], as GPT-2's Conv1D has them. Plain types only. */
@@ -186,6 +213,17 @@ typedef struct Rope {
     bool neighbours;       // pair 2i with 2i + 1 instead (GPT-J, original Llama checkpoints)
 } Rope;
 Tensor *op_rope(Graph *g, Tensor *x, Tensor *positions, const Rope *rope);
+
+/* The mean over rows of -log softmax(logits)[label]: logits [...,V], labels [...] (i32, an input; a
+ * row labelled LABEL_IGNORED does not count); returns [1], 0 if no row counts. params may be NULL.
+ * Source of label smoothing: Szegedy 2015, arXiv:1512.00567. */
+enum { LABEL_IGNORED = -100 };
+typedef struct CrossEntropy {
+    float label_smoothing; // the share of the target that all V classes divide
+    Tensor *divisor;       // [1], an input: the sum is divided by it, as when the labels of several
+                           // micro-batches count; NULL: by the number of rows that count
+} CrossEntropy;
+Tensor *op_cross_entropy(Graph *g, Tensor *logits, Tensor *labels, const CrossEntropy *params);
 
 /* Views: no copy is made, and kernels that need contiguous rows copy by themselves. */
 Tensor *op_split_heads(Graph *g, Tensor *x, int64_t heads); // [B,T,H*D] -> [B,H,T,D]

@@ -7,6 +7,15 @@
 enum { MAX_INPUTS = 8 };
 
 typedef struct Op Op;
+typedef struct Piece Piece;
+
+/* Gradients of views and where in the base's gradient they go; see gradient.c. */
+enum { JOIN_PARTS = MAX_INPUTS - 1, MARKS_STEP = 64 };
+typedef struct Join {
+    int64_t strides[SHAPE_MAX_RANK]; // of the result
+    const Tensor *views[JOIN_PARTS]; // of the base, one for each part
+    bool tiled;                      // the parts cover all of it once
+} Join;
 
 /* What an operation needs to know beside its inputs. */
 typedef struct Params {
@@ -14,7 +23,13 @@ typedef struct Params {
     Activation activation;
     bool transposed;
     Rope rope;
+    bool inverse; // of the rotation
+    bool centred; // layer_norm, not rms_norm
     Attend attend;
+    CrossEntropy cross_entropy;
+    Shape shape;      // of a result that no input has
+    const Join *join; // of the graph's
+    uint32_t stream;  // of random numbers
 } Params;
 
 /* A value of the graph: a node with memory of its own, or a view of one. */
@@ -31,6 +46,11 @@ struct Tensor {
     int64_t offset; // in elements, from base's start
     bool input, output;
     int64_t kept; // floats behind the values that the run leaves there for a gradient
+
+    // While the backward pass is built.
+    bool differentiable; // a trainable weight is behind it
+    Tensor *gradient;
+    Piece *pieces;
 
     // What the plan says.
     int index;    // place in the graph's order
@@ -62,6 +82,7 @@ struct Op {
     /* Adds to the graph what computes the inputs' gradients from t's; NULL: not differentiable. */
     void (*gradient)(Graph *g, Tensor *t, Tensor *dt);
     bool in_place; // may write over its first input
+    bool effect;   // adds to weights' gradients: runs though nobody reads its result
 };
 
 /* The operation table. */
@@ -82,7 +103,20 @@ struct Op {
     X(OP_COPY)                                                                                     \
     X(OP_ATTEND)                                                                                   \
     X(OP_ATTEND_DENSE)                                                                             \
-    X(OP_ATTEND_BACKWARD)
+    X(OP_ATTEND_BACKWARD)                                                                          \
+    X(OP_SUM_ROWS)                                                                                 \
+    X(OP_EXPAND)                                                                                   \
+    X(OP_DROPOUT)                                                                                  \
+    X(OP_CROSS_ENTROPY)                                                                            \
+    X(OP_CROSS_ENTROPY_GRADIENT)                                                                   \
+    X(OP_ACCUMULATE)                                                                               \
+    X(OP_JOIN)                                                                                     \
+    X(OP_ACTIVATE_GRADIENT)                                                                        \
+    X(OP_SOFTMAX_GRADIENT)                                                                         \
+    X(OP_NORM_GRADIENT)                                                                            \
+    X(OP_LINEAR_GRADIENT)                                                                          \
+    X(OP_EMBED_GRADIENT)                                                                           \
+    X(OP_SCATTER_ROWS)
 
 typedef enum OpCode {
 #define X(code) code,
@@ -102,6 +136,11 @@ struct Graph {
     Tensor **tensors; // in order of building: an order of execution
     int n, cap;
     Tensor nowhere; // what failed builders return
+    GraphMode mode;
+    uint64_t seed;    // of dropout
+    uint32_t streams; // dropouts so far
+    int *marks;       // checkpoints: segments begin at these tensors
+    int n_marks;
     KvCache *cache;
     bool planned;
     Tensor **steps; // what runs, in order
@@ -123,6 +162,37 @@ Tensor *graph_view(Graph *g, Tensor *of, const Shape *shape, const int64_t *stri
 /* A contiguous copy of t. */
 Tensor *graph_add_copy(Graph *g, Tensor *t);
 bool graph_plan(Graph *g, Error *err);
+
+/* What the gradient column holds, and the rows that it makes use of; in gradient_ops.c and
+ * gradient_run.c, gradient_linear.c and loss.c. */
+typedef void GradientRule(Graph *g, Tensor *t, Tensor *dt);
+GradientRule gradient_add_op, gradient_sub, gradient_mul, gradient_scale, gradient_activate,
+    gradient_softmax, gradient_rms_norm, gradient_layer_norm, gradient_linear, gradient_embed,
+    gradient_take_rows, gradient_rope, gradient_copy, gradient_attend, gradient_sum_rows,
+    gradient_expand, gradient_dropout, gradient_cross_entropy;
+typedef void ShapeRule(Graph *g, Tensor *t);
+ShapeRule shape_given, shape_effect, shape_join, shape_cross_entropy;
+typedef void Runner(const Tensor *t);
+Runner run_sum_rows, run_expand, run_dropout, run_cross_entropy, run_cross_entropy_gradient,
+    run_accumulate, run_join, run_activate_gradient, run_softmax_gradient, run_norm_gradient,
+    run_linear_gradient, run_embed_gradient, run_scatter_rows;
+size_t scratch_norm_gradient(const Tensor *t);
+size_t scratch_linear_gradient(const Tensor *t);
+bool check_labels(const Tensor *t, Error *err);
+
+/* Row i of those that t has in its last dimension, from the start of its values. */
+int64_t tensor_row(const Tensor *t, int64_t i);
+/* The pool passes a context that its tasks may change; a tensor's are only read. */
+static inline void *context_of(const Tensor *t)
+{
+    return (void *)(uintptr_t)t;
+}
+/* range(t, from, to) over the rows of t, some together. */
+void run_rows(const Tensor *t, void (*range)(void *context, int64_t from, int64_t to));
+/* The builders' ways to operands. */
+Tensor *op_linear_either(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, bool transposed);
+Tensor *op_rope_table(Graph *g, Tensor *positions, const Rope *rope, bool inverse);
+Tensor *op_turn(Graph *g, Tensor *x, Tensor *table, const Rope *rope);
 
 /* What the rows of the table call; in run.c, linear.c and attend.c. */
 void run_binary(const Tensor *t);

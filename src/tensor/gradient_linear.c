@@ -1,0 +1,162 @@
+/* gradient_linear.c: the gradient of a linear layer's weight and bias.
+ *
+ * The weight lies as [A,B] with A and B the widths of the layer's output and input (transposed: of
+ * its input and output), so its gradient is a' . b over all rows, a and b being the output's
+ * gradient and the input or the other way round. Both are read in their columns: b is packed once
+ * in panels of PANEL columns, then a task packs some tiles of a's columns and multiplies each with
+ * every panel, adding to the gradient. Nothing is transposed: a tile of columns is a copy of short
+ * runs. */
+#include "tensor/gradient_internal.h"
+#include "tensor/pool_internal.h"
+
+enum { TILES = 8, COLUMNS = 256 };
+
+typedef struct Outer {
+    const float *a, *b; // [rows,...], rows a_stride and b_stride apart
+    int64_t rows, a_stride, b_stride, a_width, b_width;
+    bool bf16;
+    int tile_rows, tiles; // tiles: a task's
+    int64_t tasks, panels;
+    char *packed, *threads; // scratch: all of b, and a task's part of a
+    float *gradient;
+} Outer;
+
+static int64_t even(int64_t k)
+{
+    return k + k % 2;
+}
+
+/* Bytes of one column over all rows. */
+static size_t column_bytes(const Outer *o)
+{
+    return o->bf16 ? (size_t)even(o->rows) * sizeof(uint16_t) : (size_t)o->rows * sizeof(float);
+}
+
+static Outer outer_of(const Tensor *t)
+{
+    const Tensor *dt = t->in[0], *x = t->in[1];
+    const Weight *w = t->in[2]->weight;
+    bool transposed = t->params.transposed;
+    Outer o = {.bf16 = w->spec.precision == PRECISION_BF16, .gradient = w->gradient};
+    o.a_width = w->spec.shape.dims[0];
+    o.b_width = w->spec.shape.dims[1];
+    o.rows = tensor_count(x) / tensor_width(x);
+    CHECK(tensor_has_rows(transposed ? x : dt, &o.a_stride));
+    CHECK(tensor_has_rows(transposed ? dt : x, &o.b_stride));
+    o.tile_rows = kernels()->tile_rows;
+    o.panels = (o.b_width + PANEL - 1) / PANEL;
+    int64_t tiles = (o.a_width + o.tile_rows - 1) / o.tile_rows;
+    int64_t wanted = 4 * (int64_t)pool_threads(); // tasks
+    o.tiles = (int)MAX(1, MIN(TILES, tiles / wanted));
+    o.tasks = (tiles + o.tiles - 1) / o.tiles;
+    return o;
+}
+
+size_t scratch_linear_gradient(const Tensor *t)
+{
+    Outer o = outer_of(t);
+    size_t a = (size_t)(pool_threads() * o.tiles * o.tile_rows);
+    return ((size_t)(o.panels * PANEL) + a + PANEL) * column_bytes(&o);
+}
+
+/* Columns of src from `from` on, as the tile kernels read them. */
+static void pack(const Outer *o, int columns, const float *src, int64_t stride, void *dst)
+{
+    if (o->bf16)
+        kernels()->pack_columns_bf16(columns, o->rows, src, stride, dst);
+    else
+        kernels()->pack_columns(columns, o->rows, src, stride, dst);
+}
+
+/* A panel that b's last columns do not fill is padded with zeros. */
+static void pack_b_task(void *context, int64_t panel, int thread)
+{
+    const Outer *o = context;
+    char *dst = o->packed + (size_t)(panel * PANEL) * column_bytes(o);
+    int columns = (int)MIN(PANEL, o->b_width - panel * PANEL);
+    if (columns == PANEL) {
+        pack(o, PANEL, o->b + panel * PANEL, o->b_stride, dst);
+        return;
+    }
+    float row[2 * PANEL];
+    memset(row, 0, sizeof row);
+    for (int64_t i = 0; i < o->rows; i++) { // a pair of rows at a time
+        memcpy(row + i % 2 * PANEL, o->b + i * o->b_stride + panel * PANEL,
+               (size_t)columns * sizeof *row);
+        if (!o->bf16)
+            memcpy(dst + (size_t)i * PANEL * sizeof *row, row + i % 2 * PANEL, PANEL * sizeof *row);
+        else if (i % 2 || i == o->rows - 1)
+            kernels()->pack_columns_bf16(PANEL, i % 2 + 1, row, PANEL,
+                                         (uint16_t *)(void *)dst + (i - i % 2) * PANEL);
+    }
+}
+
+static void multiply(const Outer *o, int rows, const void *a, const void *b, float *out)
+{
+    if (o->bf16)
+        kernels()->tile_bf16(rows, even(o->rows), a, b, out, PANEL);
+    else
+        kernels()->tile(rows, o->rows, a, b, out, PANEL);
+}
+
+static int columns_of_tile(const Outer *o, int64_t tile)
+{
+    return (int)MIN(o->tile_rows, o->a_width - tile * o->tile_rows);
+}
+
+static void outer_task(void *context, int64_t task, int thread)
+{
+    const Outer *o = context;
+    size_t tile_bytes = (size_t)o->tile_rows * column_bytes(o);
+    char *a = o->threads + (size_t)(thread * o->tiles) * tile_bytes;
+    int64_t from = task * o->tiles, all = (o->a_width + o->tile_rows - 1) / o->tile_rows;
+    int tiles = (int)MIN(o->tiles, all - from);
+    float products[MAX_ROWS * PANEL] __attribute__((aligned(64)));
+    for (int i = 0; i < tiles; i++)
+        pack(o, columns_of_tile(o, from + i), o->a + (from + i) * o->tile_rows, o->a_stride,
+             a + (size_t)i * tile_bytes);
+    for (int64_t panel = 0; panel < o->panels; panel++) {
+        const char *b = o->packed + (size_t)(panel * PANEL) * column_bytes(o);
+        int64_t columns = MIN(PANEL, o->b_width - panel * PANEL);
+        for (int i = 0; i < tiles; i++) {
+            int rows = columns_of_tile(o, from + i);
+            float *sum = o->gradient + (from + i) * o->tile_rows * o->b_width + panel * PANEL;
+            multiply(o, rows, a + (size_t)i * tile_bytes, b, products);
+            for (int r = 0; r < rows; r++)
+                kernels()->add(columns, sum + r * o->b_width, products + r * PANEL,
+                               sum + r * o->b_width);
+        }
+    }
+}
+
+typedef struct BiasSum {
+    const float *x;
+    int64_t rows, stride;
+    float *sum;
+} BiasSum;
+
+static void bias_range(void *context, int64_t from, int64_t to)
+{
+    const BiasSum *b = context;
+    for (int64_t i = 0; i < b->rows; i++)
+        kernels()->add(to - from, b->sum + from, b->x + i * b->stride + from, b->sum + from);
+}
+
+void run_linear_gradient(const Tensor *t)
+{
+    const Tensor *dt = t->in[0], *x = t->in[1], *bias = t->in[3];
+    Outer o = outer_of(t);
+    if (bias) {
+        int64_t stride = t->params.transposed ? o.b_stride : o.a_stride;
+        BiasSum b = {tensor_f32(dt), o.rows, stride, bias->weight->gradient};
+        pool_ranges(tensor_width(dt), COLUMNS, bias_range, &b);
+    }
+    if (!o.gradient)
+        return;
+    o.a = tensor_f32(t->params.transposed ? x : dt);
+    o.b = tensor_f32(t->params.transposed ? dt : x);
+    o.packed = t->graph->scratch;
+    o.threads = o.packed + (size_t)((o.panels * PANEL)) * column_bytes(&o);
+    pool_run(o.panels, pack_b_task, &o);
+    pool_run(o.tasks, outer_task, &o);
+}

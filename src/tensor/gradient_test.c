@@ -1,0 +1,372 @@
+/* Gradients against finite differences: every operation, with shapes that are no multiple of
+ * anything, by each value of each weight. Then what graph_backward promises: sums over fan-out and
+ * over runs, checkpoints that change no bit, dropout that repeats itself.
+ *
+ * Values are f32, so a central difference with step h is off by about 2^-24 |loss| / h, and by the
+ * third derivative times h^2; h = 2^-7 and a tolerance of 4e-3 leave room for both. */
+#include "base/random.h"
+#include "base/test.h"
+#include "tensor/gradient_internal.h"
+#include "tensor/pool_internal.h"
+
+#include <math.h>
+
+enum { MOST = 4 }; // weights a case
+
+static Random source;
+
+static void fill(float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (float)(random_unit(&source) * 2 - 1);
+}
+
+static Tensor *ids_of(Graph *g, Shape shape, int below)
+{
+    Tensor *t = graph_input(g, DTYPE_I32, shape);
+    int32_t *ids = tensor_data(t);
+    for (int64_t i = 0; i < shape_count(&shape); i++)
+        ids[i] = (int32_t)random_below(&source, (uint64_t)below);
+    return t;
+}
+
+/* The weights of a case are its operands. */
+typedef struct Case {
+    const char *name;
+    Tensor *(*build)(Graph *g, Tensor **w);
+    Shape shapes[MOST];
+} Case;
+
+#define BUILD(name, expression)                                                                    \
+    static Tensor *name(Graph *g, Tensor **w)                                                      \
+    {                                                                                              \
+        return expression;                                                                         \
+    }
+
+BUILD(add, op_add(g, w[0], w[1]))
+BUILD(sub, op_sub(g, w[0], w[1]))
+BUILD(mul, op_mul(g, w[0], w[1]))
+BUILD(square, op_mul(g, w[0], w[0]))
+BUILD(scale, op_scale(g, w[0], -1.5F))
+BUILD(sum, op_sum(g, w[0]))
+BUILD(mean, op_mean(g, op_mul(g, w[0], w[1])))
+BUILD(relu, op_relu(g, w[0]))
+BUILD(tanh_, op_tanh(g, w[0]))
+BUILD(sigmoid, op_sigmoid(g, w[0]))
+BUILD(silu, op_silu(g, w[0]))
+BUILD(gelu, op_gelu(g, w[0]))
+BUILD(gelu_tanh, op_gelu_tanh(g, w[0]))
+BUILD(gelu_quick, op_gelu_quick(g, w[0]))
+BUILD(softmax, op_softmax(g, w[0]))
+BUILD(rms_norm, op_rms_norm(g, w[0], w[1], 1e-5F))
+BUILD(rms_norm_bare, op_rms_norm(g, w[0], NULL, 1e-5F))
+BUILD(layer_norm, op_layer_norm(g, w[0], w[1], w[2], 1e-5F))
+BUILD(layer_norm_bare, op_layer_norm(g, w[0], w[1], NULL, 1e-5F))
+BUILD(norm_beside, op_add(g, w[0], op_rms_norm(g, op_tanh(g, w[0]), w[1], 1e-5F)))
+BUILD(linear, op_linear(g, w[0], w[1], w[2]))
+BUILD(linear_bare, op_linear(g, w[0], w[1], NULL))
+BUILD(linear_transposed, op_linear_transposed(g, w[0], w[1], w[2]))
+BUILD(copy, op_contiguous(g, op_permute(g, w[0], (const int[]){1, 0})))
+BUILD(slice, op_scale(g, op_slice(g, op_tanh(g, w[0]), 1, 1, 3), 2))
+BUILD(permute, op_mul(g, op_permute(g, op_tanh(g, w[0]), (const int[]){2, 0, 1}), w[1]))
+BUILD(reshape, op_mul(g, op_reshape(g, op_tanh(g, w[0]), SHAPE(5, 6)), w[1]))
+
+/* Fan-out, layers of products, residuals: what a block of a model does. */
+static Tensor *block(Graph *g, Tensor **w)
+{
+    Tensor *x = w[0]; // [2,3,8]
+    Tensor *h = op_gelu_tanh(g, op_linear(g, op_layer_norm(g, x, NULL, NULL, 1e-5F), w[1], NULL));
+    x = op_add(g, x, op_linear(g, h, w[2], NULL));
+    return op_add(g, op_silu(g, x), op_mul(g, x, x));
+}
+
+static Tensor *gated(Graph *g, Tensor **w)
+{
+    Tensor *gate = op_silu(g, op_linear(g, w[0], w[1], NULL));
+    return op_add(g, op_mul(g, gate, op_linear(g, w[0], w[2], NULL)), w[3]);
+}
+
+static Tensor *split_uneven(Graph *g, Tensor **w)
+{
+    Tensor *part[3], *x = op_tanh(g, w[0]);
+    op_split(g, x, 3, part);
+    return op_add(g, op_mul(g, part[2], part[0]), op_slice(g, x, -1, 1, 5));
+}
+
+static Tensor *split_heads(Graph *g, Tensor **w)
+{
+    Tensor *part[3], *x = op_linear(g, w[0], w[1], NULL);
+    op_split(g, x, 3, part);
+    Tensor *a = op_softmax(g, op_split_heads(g, part[0], 2)), *b = op_split_heads(g, part[1], 2);
+    return op_merge_heads(g, op_mul(g, a, op_add(g, b, op_split_heads(g, part[2], 2))));
+}
+
+static Tensor *many_slices(Graph *g, Tensor **w)
+{
+    Tensor *x = op_tanh(g, w[0]), *y = op_slice(g, x, 0, 0, 1);
+    for (int i = 1; i < 11; i++)
+        y = op_add(g, y, op_scale(g, op_slice(g, x, 0, i, i + 1), (float)i));
+    return y;
+}
+
+static Tensor *embed(Graph *g, Tensor **w)
+{
+    return op_add(g, op_embed(g, w[0], ids_of(g, SHAPE(2, 7), 5)),
+                  op_embed(g, w[1], ids_of(g, SHAPE(2, 7), 3)));
+}
+
+static Tensor *tied(Graph *g, Tensor **w)
+{
+    return op_linear(g, op_tanh(g, op_embed(g, w[0], ids_of(g, SHAPE(1, 4), 5))), w[0], NULL);
+}
+
+static Tensor *take_rows(Graph *g, Tensor **w)
+{
+    return op_take_rows(g, op_tanh(g, w[0]), ids_of(g, SHAPE(4), 6));
+}
+
+static const float freqs[] = {1, 0.3F, 0.1F};
+
+static Tensor *rope(Graph *g, Tensor **w)
+{
+    const Rope r = {.inv_freq = freqs, .pairs = 3, .scale = 1.25F};
+    Tensor *at = ids_of(g, SHAPE(2, 3), 9);
+    return op_merge_heads(g, op_rope(g, op_split_heads(g, w[0], 2), at, &r));
+}
+
+static Tensor *rope_neighbours(Graph *g, Tensor **w)
+{
+    const Rope r = {.inv_freq = freqs, .pairs = 3, .neighbours = true};
+    Tensor *at = ids_of(g, SHAPE(1, 5), 9);
+    return op_rope(g, op_rope(g, w[0], at, &r), at, &r);
+}
+
+static Tensor *attend(Graph *g, Tensor **w)
+{
+    return op_attend(g, w[0], w[1], w[2], &(Attend){.causal = true, .cached = true});
+}
+
+static Tensor *attend_everywhere(Graph *g, Tensor **w)
+{
+    return op_attend(g, op_tanh(g, w[0]), w[1], w[2], &(Attend){.scale = 0.7F});
+}
+
+/* As a decoder has it: one projection, its thirds as heads. */
+static Tensor *self_attention(Graph *g, Tensor **w)
+{
+    Tensor *part[3];
+    op_split(g, op_linear_transposed(g, w[0], w[1], w[2]), 3, part);
+    Tensor *y = op_attend(g, op_split_heads(g, part[0], 2), op_split_heads(g, part[1], 2),
+                          op_split_heads(g, part[2], 2), &(Attend){.causal = true});
+    return op_linear(g, op_merge_heads(g, y), w[3], NULL);
+}
+
+static Tensor *labelled(Graph *g, Tensor *logits, const CrossEntropy *params)
+{
+    Tensor *labels = ids_of(g, SHAPE(6), 7);
+    ((int32_t *)tensor_data(labels))[2] = LABEL_IGNORED;
+    return op_cross_entropy(g, logits, labels, params);
+}
+
+static Tensor *cross_entropy(Graph *g, Tensor **w)
+{
+    return labelled(g, op_scale(g, w[0], 3), NULL);
+}
+
+static Tensor *cross_entropy_smoothed(Graph *g, Tensor **w)
+{
+    Tensor *divisor = graph_input(g, DTYPE_F32, SHAPE(1));
+    *(float *)tensor_data(divisor) = 2.5F;
+    return labelled(g, op_linear(g, w[0], w[1], NULL),
+                    &(CrossEntropy){.label_smoothing = 0.2F, .divisor = divisor});
+}
+
+static const Case cases[] = {
+    {"add", add, {SHAPE(3, 5), SHAPE(3, 5)}},
+    {"add, broadcast", add, {SHAPE(3, 2, 5), SHAPE(5)}},
+    {"sub", sub, {SHAPE(3, 5), SHAPE(3, 5)}},
+    {"sub, broadcast", sub, {SHAPE(3, 2, 5), SHAPE(2, 5)}},
+    {"mul", mul, {SHAPE(3, 5), SHAPE(3, 5)}},
+    {"mul, broadcast", mul, {SHAPE(3, 2, 5), SHAPE(5)}},
+    {"mul with itself", square, {SHAPE(3, 5)}},
+    {"scale", scale, {SHAPE(3, 5)}},
+    {"sum", sum, {SHAPE(3, 5)}},
+    {"mean", mean, {SHAPE(3, 5), SHAPE(5)}},
+    {"relu", relu, {SHAPE(3, 5)}},
+    {"tanh", tanh_, {SHAPE(3, 35)}},
+    {"sigmoid", sigmoid, {SHAPE(3, 35)}},
+    {"silu", silu, {SHAPE(3, 35)}},
+    {"gelu", gelu, {SHAPE(3, 35)}},
+    {"gelu_tanh", gelu_tanh, {SHAPE(3, 35)}},
+    {"gelu_quick", gelu_quick, {SHAPE(3, 35)}},
+    {"softmax", softmax, {SHAPE(3, 2, 5)}},
+    {"softmax, wide", softmax, {SHAPE(2, 37)}},
+    {"rms_norm", rms_norm, {SHAPE(2, 3, 7), SHAPE(7)}},
+    {"rms_norm, wide", rms_norm, {SHAPE(3, 37), SHAPE(37)}},
+    {"rms_norm without weight", rms_norm_bare, {SHAPE(2, 3, 7)}},
+    {"layer_norm", layer_norm, {SHAPE(2, 3, 7), SHAPE(7), SHAPE(7)}},
+    {"layer_norm, wide", layer_norm, {SHAPE(3, 37), SHAPE(37), SHAPE(37)}},
+    {"layer_norm without bias", layer_norm_bare, {SHAPE(2, 3, 7), SHAPE(7)}},
+    {"rms_norm beside its input", norm_beside, {SHAPE(3, 7), SHAPE(7)}},
+    {"linear", linear, {SHAPE(2, 3, 5), SHAPE(33, 5), SHAPE(33)}},
+    {"linear, one row", linear, {SHAPE(1, 5), SHAPE(3, 5), SHAPE(3)}},
+    {"linear without bias", linear_bare, {SHAPE(17, 3), SHAPE(7, 3)}},
+    {"linear_transposed", linear_transposed, {SHAPE(2, 3, 5), SHAPE(5, 33), SHAPE(33)}},
+    {"linear_transposed, wide", linear_transposed, {SHAPE(3, 37), SHAPE(37, 2), SHAPE(2)}},
+    {"copy", copy, {SHAPE(3, 5)}},
+    {"slice", slice, {SHAPE(3, 5)}},
+    {"permute", permute, {SHAPE(2, 3, 4), SHAPE(4, 2, 3)}},
+    {"reshape", reshape, {SHAPE(3, 10), SHAPE(5, 6)}},
+    {"block", block, {SHAPE(2, 3, 8), SHAPE(11, 8), SHAPE(8, 11)}},
+    {"gated", gated, {SHAPE(4, 5), SHAPE(6, 5), SHAPE(6, 5), SHAPE(4, 6)}},
+    {"split and slice", split_uneven, {SHAPE(2, 12)}},
+    {"split into heads", split_heads, {SHAPE(1, 3, 4), SHAPE(12, 4)}},
+    {"more slices than a node takes", many_slices, {SHAPE(11, 3)}},
+    {"embed", embed, {SHAPE(5, 6), SHAPE(3, 6)}},
+    {"tied embedding", tied, {SHAPE(5, 6)}},
+    {"take_rows", take_rows, {SHAPE(2, 3, 5)}},
+    {"rope", rope, {SHAPE(2, 3, 14)}},
+    {"rope of neighbours", rope_neighbours, {SHAPE(1, 2, 5, 6)}},
+    {"attend", attend, {SHAPE(2, 4, 5, 6), SHAPE(2, 2, 5, 6), SHAPE(2, 2, 5, 6)}},
+    {"attend, crosswise",
+     attend_everywhere,
+     {SHAPE(1, 3, 2, 5), SHAPE(1, 1, 7, 5), SHAPE(1, 1, 7, 5)}},
+    {"self-attention", self_attention, {SHAPE(2, 3, 4), SHAPE(4, 12), SHAPE(12), SHAPE(3, 4)}},
+    {"cross_entropy", cross_entropy, {SHAPE(6, 7)}},
+    {"cross_entropy, smoothed", cross_entropy_smoothed, {SHAPE(2, 3, 4), SHAPE(7, 4)}},
+};
+
+/* One case as a graph: the loss is the sum of what it gives, weighted at random. */
+typedef struct Built {
+    Arena *arena;
+    Graph *graph;
+    Weight *weights[MOST];
+    int n;
+    Tensor *loss;
+} Built;
+
+static void build(Built *b, const Case *c, bool checkpoints)
+{
+    Error err = {0};
+    Tensor *w[MOST] = {0};
+    *b = (Built){.arena = arena_new(0), .graph = graph_new()};
+    graph_set_mode(b->graph, GRAPH_TRAIN);
+    for (; b->n < MOST && c->shapes[b->n].rank; b->n++) {
+        const WeightSpec spec = {.name = c->name, .shape = c->shapes[b->n], .trainable = true};
+        b->weights[b->n] = weight_new(b->arena, &spec, &err);
+        if (!b->weights[b->n])
+            fail_msg("%s", err.text);
+        fill(weight_values(b->weights[b->n]), shape_count(&c->shapes[b->n]));
+        w[b->n] = op_weight(b->graph, b->weights[b->n]);
+    }
+    if (checkpoints)
+        graph_checkpoint(b->graph);
+    Tensor *y = op_contiguous(b->graph, c->build(b->graph, w));
+    if (checkpoints)
+        graph_checkpoint(b->graph);
+    if (!graph_ok(b->graph, &err))
+        fail_msg("%s: %s", c->name, err.text);
+    Tensor *by = graph_input(b->graph, DTYPE_F32, *tensor_shape(y));
+    fill(tensor_data(by), shape_count(tensor_shape(y)));
+    b->loss = graph_output(b->graph, op_sum(b->graph, op_mul(b->graph, y, by)));
+    if (!graph_backward(b->graph, b->loss, &err))
+        fail_msg("%s: %s", c->name, err.text);
+}
+
+static void done(Built *b)
+{
+    graph_free(b->graph);
+    arena_free(b->arena);
+}
+
+static float run(const Built *b)
+{
+    Error err = {0};
+    if (!graph_run(b->graph, &err))
+        fail_msg("%s: %s", weight_name(b->weights[0]), err.text);
+    return *(const float *)tensor_data(b->loss);
+}
+
+static float loss_with(const Built *b, Weight *w, int64_t i, float value)
+{
+    float *x = &weight_values(w)[i], before = *x;
+    *x = value;
+    weight_updated(w);
+    float loss = run(b);
+    *x = before;
+    weight_updated(w);
+    return loss;
+}
+
+static void check_weight(const Built *b, Weight *w)
+{
+    const float h = 0x1p-7F;
+    for (int64_t i = 0; i < shape_count(weight_shape(w)); i++) {
+        float x = weight_values(w)[i];
+        if (fabsf(x) < h && strcmp(weight_name(w), "relu") == 0)
+            continue; // its corner
+        weight_zero_gradient(w);
+        run(b);
+        float seen = weight_gradient(w)[i];
+        float slope = (loss_with(b, w, i, x + h) - loss_with(b, w, i, x - h)) / (2 * h);
+        if (!(fabsf(seen - slope) <= 4e-3F * (1 + fabsf(slope))))
+            fail_msg("%s: gradient %lld is %.6g, differences say %.6g", weight_name(w),
+                     (long long)i, (double)seen, (double)slope);
+    }
+}
+
+static void test_gradients_agree_with_finite_differences(void **state)
+{
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        Built b;
+        build(&b, &cases[i], false);
+        for (int j = 0; j < b.n; j++)
+            check_weight(&b, b.weights[j]);
+        done(&b);
+    }
+}
+
+/* All gradients of a case after one run. */
+static void gradients_after(const Case *c, bool checkpoints, int runs, float *out, size_t most)
+{
+    Built b;
+    source = random_of(7);
+    build(&b, c, checkpoints);
+    for (int i = 0; i < runs; i++)
+        run(&b);
+    for (int j = 0; j < b.n; j++) {
+        size_t n = (size_t)shape_count(weight_shape(b.weights[j]));
+        CHECK(n <= most);
+        memcpy(out, weight_gradient(b.weights[j]), n * sizeof *out);
+        out += n;
+        most -= n;
+    }
+    done(&b);
+}
+
+static void test_checkpoints_change_no_bit(void **state)
+{
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        float plain[1024] = {0}, again[1024] = {0};
+        gradients_after(&cases[i], false, 1, plain, COUNT(plain));
+        gradients_after(&cases[i], true, 1, again, COUNT(again));
+        if (memcmp(plain, again, sizeof plain) != 0)
+            fail_msg("%s: other gradients with checkpoints", cases[i].name);
+    }
+}
+
+static void test_runs_accumulate(void **state)
+{
+    float once[1024] = {0}, twice[1024] = {0};
+    gradients_after(&cases[0], false, 1, once, COUNT(once));
+    gradients_after(&cases[0], false, 2, twice, COUNT(twice));
+    for (size_t i = 0; i < COUNT(once); i++)
+        assert_true(twice[i] == 2 * once[i]);
+}
+
+int main(void)
+{
+    source = random_of(1);
+    return RUN(test_gradients_agree_with_finite_differences, test_checkpoints_change_no_bit,
+               test_runs_accumulate);
+}
