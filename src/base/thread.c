@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 pthread_t thread_start(const char *name, void *(*run)(void *context), void *context)
 {
@@ -57,6 +58,34 @@ bool thread_may_wait(Error *err)
         return true;
     hurry.refused = true;
     return fail(err, ERR_BUSY, "this thread cannot wait");
+}
+
+typedef struct Each {
+    int64_t n;
+    _Atomic int64_t next;
+    void (*task)(void *context, int64_t i);
+    void *context;
+} Each;
+
+static void *each_run(void *context)
+{
+    Each *e = context;
+    for (int64_t i; (i = atomic_fetch_add(&e->next, 1)) < e->n;)
+        e->task(e->context, i);
+    return NULL;
+}
+
+void thread_each(int64_t n, void (*task)(void *context, int64_t i), void *context)
+{
+    enum { MOST = 64 };
+    Each e = {.n = n, .task = task, .context = context};
+    pthread_t threads[MOST];
+    int more = (int)MIN(MIN(thread_cpus(), MOST), n) - 1;
+    for (int i = 0; i < more; i++)
+        threads[i] = thread_start("each", each_run, &e);
+    each_run(&e);
+    for (int i = 0; i < more; i++)
+        pthread_join(threads[i], NULL);
 }
 
 struct Queue {

@@ -23,6 +23,10 @@ void thread_hurry_begin(void);
 bool thread_hurry_end(void);
 bool thread_may_wait(Error *err);
 
+/* Calls task(context, i) for every i in [0, n), in no order, on as many threads as processors, the
+ * caller among them, and returns when all are done. */
+void thread_each(int64_t n, void (*task)(void *context, int64_t i), void *context);
+
 typedef struct Queue Queue;
 Queue *queue_new(size_t capacity) __attribute__((returns_nonnull));
 /* Must be empty, or hold nothing that needs freeing. NULL is fine. */

@@ -98,9 +98,27 @@ static void test_a_hurry_refuses_and_notes_it(void **state)
     assert_true(thread_may_wait(&err));
 }
 
+static void count_item(void *context, int64_t i)
+{
+    atomic_fetch_add((_Atomic int64_t *)context + i, i + 1);
+}
+
+static void test_each_item_is_done_once(void **state)
+{
+    enum { N = 1000 };
+    _Atomic int64_t counts[N] = {0};
+    thread_each(0, count_item, counts);
+    thread_each(1, count_item, counts);
+    assert_int_equal(counts[0], 1);
+    thread_each(N, count_item, counts);
+    for (int i = 1; i < N; i++)
+        assert_int_equal(counts[i], i + 1);
+}
+
 int main(void)
 {
     return RUN(test_a_queue_says_when_it_is_full, test_a_pop_waits_as_long_as_it_was_told,
                test_nothing_is_lost_between_threads, test_workers_run_all_jobs_on_few_threads,
-               test_workers_say_when_too_many_wait, test_a_hurry_refuses_and_notes_it);
+               test_workers_say_when_too_many_wait, test_a_hurry_refuses_and_notes_it,
+               test_each_item_is_done_once);
 }
