@@ -266,6 +266,7 @@ bool training_arguments_read(TrainingArguments *out, const json_t *given, Arena 
     a.save = (Strategy)save;
     a.eval_steps = a.eval_steps > 0 ? a.eval_steps : a.logging_steps;
     a.data_seed = a.data_seed >= 0 ? a.data_seed : a.seed;
+    a.packing_given = json_is_boolean(json_object_get(given, "packing"));
     // transformers 5 has a name for it, earlier ones a flag.
     if (strcmp(json_text(given, "train_sampling_strategy", ""), "group_by_length") == 0)
         a.group_by_length = true;

@@ -95,6 +95,7 @@ typedef struct TrainingArguments {
     // Read from the names above.
     ScheduleType schedule;
     Strategy logging, eval, save;
+    bool packing_given; // else conversations and pairs are not packed
 } TrainingArguments;
 
 /* Fills all from `given`, an object of arguments by their names; what is not given gets its
