@@ -3,6 +3,7 @@
 #pragma once
 
 #include "formats/checkpoint.h"
+#include "formats/feed.h"
 
 /* Of the checkpoint's lifetime. */
 Arena *checkpoint_arena(Checkpoint *c) __attribute__((returns_nonnull));
@@ -19,3 +20,20 @@ bool dims_count(const int64_t *dims, int rank, int64_t *count, Error *err);
 
 /* What a GGUF file's metadata say, in config.json's words. The caller's. */
 json_t *gguf_config(const Checkpoint *c, Error *err);
+
+/* Writes the bytes of one tensor at the descriptor's place, from t->data or as the feed gives them.
+ */
+bool feed_write(int fd, const StoredTensor *t, const TensorFeed *feed, Error *err);
+
+/* The format allows 100 MB of header. JSON takes many times its length in memory, and the longest
+ * header seen in the wild is below 2 MB, so we stop earlier. */
+enum { SAFETENSORS_MAX_HEADER = 16 << 20, SAFETENSORS_TYPES = 22 };
+
+typedef struct SafetensorsType {
+    const char *name;
+    int bits;
+    DType type; // DTYPE_COUNT: we do not read it
+} SafetensorsType;
+
+/* In the reference library's order, narrowest first, which is also the writer's sort key. */
+extern const SafetensorsType safetensors_types[SAFETENSORS_TYPES];

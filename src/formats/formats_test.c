@@ -98,7 +98,7 @@ static void test_a_written_file_reads_back_and_is_laid_out_by_type_and_name(void
     };
     AUTO(json_decref) json_t *metadata = json_pack("{s:s}", "format", "pt");
     const char *path = test_path("m.safetensors");
-    assert_ok(safetensors_write(path, tensors, COUNT(tensors), metadata, &err));
+    assert_ok(safetensors_write(path, tensors, COUNT(tensors), metadata, NULL, &err));
     AUTO(checkpoint_free) Checkpoint *c = NULL;
     assert_ok(c = checkpoint_open(path, &err));
     assert_int_equal(checkpoint_count(c), 4);
@@ -108,7 +108,99 @@ static void test_a_written_file_reads_back_and_is_laid_out_by_type_and_name(void
     assert_memory_equal(checkpoint_find(c, S("x"))->data, x, sizeof x);
     assert_int_equal((uintptr_t)checkpoint_at(c, 0)->data % 8, 0);
     StoredTensor block = {.name = "q", .type = DTYPE_Q8_0, .data = x};
-    assert_fails(safetensors_write(path, &block, 1, NULL, &err), ERR_UNSUPPORTED, "no type q8_0");
+    assert_fails(safetensors_write(path, &block, 1, NULL, NULL, &err), ERR_UNSUPPORTED,
+                 "no type q8_0");
+}
+
+/* Writes t's values, all its number, in pieces of 3 bytes; one byte too many for "long". */
+static bool produce(const StoredTensor *t, TensorSink *sink, void *context, Error *err)
+{
+    ++*(int *)context;
+    const char bytes[] = {'a', 'b', 'c'};
+    size_t n = t->size + (strcmp(t->name, "long") == 0) - (strcmp(t->name, "short") == 0);
+    for (size_t i = 0; i < n; i += 3)
+        if (!tensor_sink_add(sink, bytes, MIN(n - i, (size_t)3), err))
+            return false;
+    return true;
+}
+
+static void test_tensors_may_be_produced_while_they_are_written(void **state)
+{
+    Error err = {0};
+    int calls = 0;
+    AUTO(progress_free) Progress *progress = progress_new("x", -1, true);
+    TensorFeed feed = {produce, &calls, progress};
+    StoredTensor t[] = {
+        {.name = "made", .type = DTYPE_U8, .rank = 1, .dims = {5}},
+        {.name = "held", .type = DTYPE_U8, .rank = 1, .dims = {2}, .data = "xy"},
+    };
+    assert_ok(stored_size(&t[0], &err) && stored_size(&t[1], &err));
+    const char *path = test_path("made.safetensors");
+    assert_ok(safetensors_write(path, t, 2, NULL, &feed, &err));
+    assert_int_equal(calls, 1);
+    assert_int_equal(progress_done(progress), 7);
+    AUTO(checkpoint_free) Checkpoint *c = NULL;
+    assert_ok(c = checkpoint_open(path, &err));
+    assert_memory_equal(checkpoint_find(c, S("made"))->data, "abcab", 5);
+    assert_memory_equal(checkpoint_find(c, S("held"))->data, "xy", 2);
+
+    t[0].name = "long";
+    assert_fails(safetensors_write(path, t, 1, NULL, &feed, &err), ERR_INVALID,
+                 "tensor 'long': 1 bytes more");
+    t[0].name = "short";
+    assert_fails(safetensors_write(path, t, 1, NULL, &feed, &err), ERR_INVALID,
+                 "tensor 'short': 1 bytes fewer");
+    t[0].name = t[1].name;
+    assert_fails(safetensors_write(path, t, 2, NULL, &feed, &err), ERR_INVALID, "comes twice");
+    StoredTensor odd = {.name = "q", .type = DTYPE_Q4_0, .rank = 2, .dims = {2, 33}};
+    assert_fails(stored_size(&odd, &err), ERR_INVALID, "multiples of 32");
+}
+
+static void test_large_models_are_saved_in_shards(void **state)
+{
+    Error err = {0};
+    const float x[6] = {1, 2, 3, 4, 5, 6};
+    StoredTensor t[4];
+    const char *names[] = {"d", "big", "c", "a"};
+    for (int i = 0; i < 4; i++)
+        t[i] = (StoredTensor){.name = names[i],
+                              .type = DTYPE_F32,
+                              .rank = 1,
+                              .dims = {i == 1 ? 6 : 2},
+                              .data = x,
+                              .size = i == 1 ? 24 : 8};
+    const char *dir = test_path("saved");
+    assert_ok(file_make_folders(dir, 0700, &err));
+    assert_ok(file_write_atomic(test_path("saved/model-one.safetensors"), S("mine"), 0600, &err));
+    assert_ok(safetensors_save(dir, t, 4, &(SafetensorsSave){.max_shard_size = 16}, &err));
+    AUTO_BUF index;
+    buf_init(&index, 4096);
+    assert_ok(file_read(test_path("saved/model.safetensors.index.json"), &index, &err));
+    assert_str(buf_str(&index), "{\n"
+                                "  \"metadata\": {\n"
+                                "    \"total_parameters\": 12,\n"
+                                "    \"total_size\": 48\n"
+                                "  },\n"
+                                "  \"weight_map\": {\n"
+                                "    \"a\": \"model-00003-of-00003.safetensors\",\n"
+                                "    \"big\": \"model-00002-of-00003.safetensors\",\n"
+                                "    \"c\": \"model-00003-of-00003.safetensors\",\n"
+                                "    \"d\": \"model-00001-of-00003.safetensors\"\n"
+                                "  }\n"
+                                "}\n");
+    AUTO(checkpoint_free) Checkpoint *c = NULL;
+    assert_ok(c = checkpoint_open(dir, &err));
+    assert_int_equal(checkpoint_count(c), 4);
+    assert_memory_equal(checkpoint_find(c, S("big"))->data, x, 24);
+
+    // Saved again as one file: what the first save left is gone, what it never wrote is not.
+    assert_ok(safetensors_save(dir, t, 3, &(SafetensorsSave){0}, &err));
+    assert_true(file_exists(test_path("saved/model.safetensors")));
+    assert_false(file_exists(test_path("saved/model.safetensors.index.json")));
+    assert_false(file_exists(test_path("saved/model-00001-of-00003.safetensors")));
+    assert_true(file_exists(test_path("saved/model-one.safetensors")));
+    assert_ok(safetensors_save(dir, t, 4, &(SafetensorsSave){.max_shard_size = 16}, &err));
+    assert_false(file_exists(test_path("saved/model.safetensors")));
 }
 
 static void write_shard(const char *path, const char *name, float value)
@@ -116,7 +208,7 @@ static void write_shard(const char *path, const char *name, float value)
     Error err = {0};
     StoredTensor t = {
         .name = name, .type = DTYPE_F32, .rank = 1, .dims = {1}, .data = &value, .size = 4};
-    assert_ok(safetensors_write(path, &t, 1, NULL, &err));
+    assert_ok(safetensors_write(path, &t, 1, NULL, NULL, &err));
 }
 
 static void test_folders_are_searched_in_order(void **state)
@@ -352,6 +444,7 @@ int main(void)
     atexit(test_folder_remove);
     return RUN(test_safetensors_are_read_where_they_lie, test_hostile_safetensors_are_refused,
                test_a_written_file_reads_back_and_is_laid_out_by_type_and_name,
-               test_folders_are_searched_in_order, test_gguf_metadata_and_tensors,
-               test_hostile_gguf_is_refused);
+               test_tensors_may_be_produced_while_they_are_written,
+               test_large_models_are_saved_in_shards, test_folders_are_searched_in_order,
+               test_gguf_metadata_and_tensors, test_hostile_gguf_is_refused);
 }

@@ -1,23 +1,9 @@
-/* safetensors.c: the parser and the writer; see safetensors.h. */
-#include "formats/safetensors.h"
-
-#include "base/file.h"
+/* safetensors.c: the parser; see safetensors.h. The writer is safetensors_write.c. */
 #include "formats/formats_internal.h"
 
 #include <stdlib.h>
 
-/* The format allows 100 MB of header. JSON takes many times its length in memory, and the longest
- * header seen in the wild is below 2 MB, so we stop earlier. */
-enum { MAX_HEADER = 16 << 20, HEADER_ALIGN = 8 };
-
-typedef struct TypeName {
-    const char *name;
-    int bits;
-    DType type; // DTYPE_COUNT: we do not read it
-} TypeName;
-
-/* In the reference library's order, narrowest first, which is also the writer's sort key. */
-static const TypeName type_names[] = {
+const SafetensorsType safetensors_types[SAFETENSORS_TYPES] = {
     {"BOOL", 8, DTYPE_BOOL},
     {"F4", 4, DTYPE_COUNT},
     {"F6_E2M3", 6, DTYPE_COUNT},
@@ -47,11 +33,11 @@ typedef struct Span {
     const char *name;
 } Span;
 
-static const TypeName *type_named(const char *name)
+static const SafetensorsType *type_named(const char *name)
 {
-    for (size_t i = 0; name && i < COUNT(type_names); i++)
-        if (strcmp(type_names[i].name, name) == 0)
-            return &type_names[i];
+    for (size_t i = 0; name && i < COUNT(safetensors_types); i++)
+        if (strcmp(safetensors_types[i].name, name) == 0)
+            return &safetensors_types[i];
     return NULL;
 }
 
@@ -89,7 +75,7 @@ static bool read_offsets(Span *span, const json_t *offsets, size_t data_len, Err
 static bool read_tensor(StoredTensor *t, Span *span, const json_t *entry, Str data, Error *err)
 {
     const char *type = json_text(entry, "dtype", NULL);
-    const TypeName *known = type_named(type);
+    const SafetensorsType *known = type_named(type);
     if (!known)
         return fail(err, ERR_UNSUPPORTED, "dtype '%.40s' is not a safetensors type",
                     type ? type : "");
@@ -163,10 +149,10 @@ bool safetensors_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
 {
     Reader r = reader_of(bytes.ptr, bytes.len, name);
     uint64_t header_len = reader_u64(&r);
-    if (header_len > MAX_HEADER)
+    if (header_len > SAFETENSORS_MAX_HEADER)
         reader_fail(&r, ERR_LIMIT,
                     "header of %llu bytes, at most %d are read; is this a safetensors file?",
-                    (unsigned long long)header_len, MAX_HEADER);
+                    (unsigned long long)header_len, SAFETENSORS_MAX_HEADER);
     const char *text = reader_bytes(&r, (size_t)header_len);
     if (!reader_ok(&r, err))
         return false;
@@ -178,94 +164,4 @@ bool safetensors_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
         return false;
     Str data = {bytes.ptr + r.pos, reader_left(&r)};
     return read_header(c, header, data, err) || fail_while(err, "%s", name);
-}
-
-/* The writer. */
-
-static size_t type_rank(DType type)
-{
-    size_t i = 0;
-    while (i < COUNT(type_names) && type_names[i].type != type)
-        i++;
-    return i;
-}
-
-static int write_order(const void *a, const void *b)
-{
-    const StoredTensor *x = *(const StoredTensor *const *)a, *y = *(const StoredTensor *const *)b;
-    size_t rx = type_rank(x->type), ry = type_rank(y->type);
-    if (rx != ry)
-        return rx > ry ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
-static json_t *dims_json(const StoredTensor *t)
-{
-    json_t *dims = json_array();
-    for (int i = 0; i < t->rank; i++)
-        json_array_append_new(dims, json_integer(t->dims[i]));
-    return dims;
-}
-
-/* Appends the header with its length in front. */
-static bool format_header(Buf *out, const StoredTensor *const *sorted, size_t n,
-                          const json_t *metadata, Error *err)
-{
-    AUTO(json_decref) json_t *header = json_object();
-    if (metadata)
-        json_object_set(header, "__metadata__", (json_t *)(uintptr_t)metadata);
-    size_t offset = 0;
-    for (size_t i = 0; i < n; i++) {
-        const StoredTensor *t = sorted[i];
-        size_t rank = type_rank(t->type);
-        if (t->foreign || rank == COUNT(type_names))
-            return fail(err, ERR_UNSUPPORTED, "tensor '%s': safetensors has no type %s", t->name,
-                        t->foreign ? t->foreign : dtype_name(t->type));
-        json_t *entry =
-            json_pack("{s:s,s:o,s:[I,I]}", "dtype", type_names[rank].name, "shape", dims_json(t),
-                      "data_offsets", (json_int_t)offset, (json_int_t)(offset + t->size));
-        offset += t->size;
-        if (!entry || json_object_set_new(header, t->name, entry) < 0)
-            return fail(err, ERR_INVALID, "tensor name '%.200s' is not UTF-8", t->name);
-    }
-    buf_add_bytes(out, &(uint64_t){0}, 8);
-    json_write(out, header);
-    while (out->len % HEADER_ALIGN != 0)
-        buf_add_char(out, ' ');
-    uint64_t length = out->len - 8;
-    memcpy(out->ptr, &length, 8);
-    return buf_ok(out, err);
-}
-
-typedef struct WriteJob {
-    Str header;
-    const StoredTensor *const *sorted;
-    size_t n;
-} WriteJob;
-
-static bool write_body(int fd, void *context, Error *err)
-{
-    const WriteJob *job = context;
-    if (!fd_write_all(fd, job->header.ptr, job->header.len, err))
-        return false;
-    for (size_t i = 0; i < job->n; i++)
-        if (!fd_write_all(fd, job->sorted[i]->data, job->sorted[i]->size, err))
-            return false;
-    return true;
-}
-
-bool safetensors_write(const char *path, const StoredTensor *tensors, size_t n,
-                       const json_t *metadata, Error *err)
-{
-    AUTO(arena_free) Arena *a = arena_new(0);
-    const StoredTensor **sorted = NEW_ARRAY(a, const StoredTensor *, n);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = &tensors[i];
-    qsort(sorted, n, sizeof *sorted, write_order);
-    AUTO_BUF header;
-    buf_init(&header, MAX_HEADER);
-    if (!format_header(&header, sorted, n, metadata, err))
-        return fail_while(err, "write '%s'", path);
-    WriteJob job = {buf_str(&header), sorted, n};
-    return file_write_atomic_by(path, 0644, write_body, &job, err);
 }

@@ -80,7 +80,7 @@ static Checkpoint *checkpoint_with(const StoredTensor *tensors, size_t n)
 {
     Error err = {0};
     Checkpoint *c = NULL;
-    assert_ok(safetensors_write(test_path("x.safetensors"), tensors, n, NULL, &err));
+    assert_ok(safetensors_write(test_path("x.safetensors"), tensors, n, NULL, NULL, &err));
     assert_ok(c = checkpoint_open(test_path("x.safetensors"), &err));
     return c;
 }
