@@ -67,18 +67,18 @@ class Xet(Writer):
 
 
 class Push(Writer):
+    def __init__(self, hub, tmp_path):
+        super().__init__(hub, tmp_path)
+        self.folder = tmp_path / 'push'
+        url = hub.url.replace('http://', f'http://me:{hub.token}@')
+        subprocess.run(['git', 'clone', '-q', f'{url}/{self.repo}', self.folder], check=True, timeout=60)
+        self.git('config', 'gc.auto', '0')
+
     def git(self, *args):
-        subprocess.run(['git', *args], cwd=self.tmp_path / 'push', check=True, timeout=60, capture_output=True)
+        subprocess.run(['git', *args], cwd=self.folder, check=True, timeout=60, capture_output=True)
 
     def write(self, path, content):
-        if not (self.tmp_path / 'push').exists():
-            url = self.hub.url.replace('http://', f'http://me:{self.hub.token}@')
-            (self.tmp_path / 'push').mkdir()
-            self.git('init', '-q', '-b', 'main')
-            self.git('remote', 'add', 'origin', f'{url}/{self.repo}')
-            self.git('pull', '-q', 'origin', 'main')
-            self.git('config', 'gc.auto', '0')
-        (self.tmp_path / 'push' / path).write_bytes(content)
+        (self.folder / path).write_bytes(content)
         self.git('add', path)
         self.git('-c', 'core.hooksPath=/dev/null', 'commit', '-q', '-m', path)
         self.git('push', '-q', 'origin', 'main')
