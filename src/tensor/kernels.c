@@ -17,6 +17,7 @@ const Kernels *const *kernel_sets(void)
 }
 
 static Kernels chosen;
+static bool ready; // for kernels() to ask cheaply: it is called for every row
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* A table is all pointers to functions behind its head: merge slot by slot. */
@@ -52,11 +53,13 @@ static void choose(CpuLevel level)
 static void choose_first(void)
 {
     choose(cpu_level());
+    __atomic_store_n(&ready, true, __ATOMIC_RELEASE);
 }
 
 const Kernels *kernels(void)
 {
-    pthread_once(&once, choose_first);
+    if (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
+        pthread_once(&once, choose_first);
     return &chosen;
 }
 

@@ -6,13 +6,22 @@
 
 enum { TILE_ROWS = 12, LANE = 16 };
 
-static inline __attribute__((always_inline)) void
-tile_of(const int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out, int64_t stride)
+static inline __attribute__((always_inline)) void tile_of(const int rows, int64_t k,
+                                                          const uint16_t *a, const uint16_t *b,
+                                                          float *out, int64_t stride,
+                                                          const bool more, const char *ahead)
 {
-    __m512 sums[TILE_ROWS][2] = {0};
+    __m512 sums[TILE_ROWS][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++)
+            sums[r][j] = more ? _mm512_loadu_ps(out + r * stride + j * LANE) : _mm512_setzero_ps();
     for (int64_t i = 0; i < k / 2; i++) {
         __m512bh b0 = (__m512bh)_mm512_loadu_si512(b + i * 2 * PANEL);
         __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + i * 2 * PANEL + 2 * LANE);
+        if (ahead)
+            __builtin_prefetch(ahead + i * 64, 0, 2);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             int32_t pair;
@@ -29,28 +38,47 @@ tile_of(const int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *
     }
 }
 
+/* The number of rows is a constant inside. */
+#define EACH_CASE                                                                                  \
+    switch (rows) {                                                                                \
+        CASE(1)                                                                                    \
+        CASE(2)                                                                                    \
+        CASE(3)                                                                                    \
+        CASE(4)                                                                                    \
+        CASE(5)                                                                                    \
+        CASE(6)                                                                                    \
+        CASE(7)                                                                                    \
+        CASE(8)                                                                                    \
+        CASE(9)                                                                                    \
+        CASE(10)                                                                                   \
+        CASE(11)                                                                                   \
+        CASE(12)                                                                                   \
+    }
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        RUN(n);                                                                                    \
+        break;
+
 static void tile_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
                       int64_t stride)
 {
-    switch (rows) {
-#define CASE(n)                                                                                    \
-    case n:                                                                                        \
-        tile_of(n, k, a, b, out, stride);                                                          \
-        break;
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-        CASE(7)
-        CASE(8)
-        CASE(9)
-        CASE(10)
-        CASE(11)
-        CASE(12)
-#undef CASE
+#define RUN(n) tile_of(n, k, a, b, out, stride, false, NULL)
+    EACH_CASE
+#undef RUN
+}
+
+static void gemm_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
+                      bool more, const char *ahead)
+{
+    if (more) {
+#define RUN(n) tile_of(n, k, a, b, out, PANEL, true, ahead)
+        EACH_CASE
+#undef RUN
+        return;
     }
+#define RUN(n) tile_of(n, k, a, b, out, PANEL, false, ahead)
+    EACH_CASE
+#undef RUN
 }
 
 /* Rounds runs of each row to pairs, then turns the pairs as pack_rows turns values. */
@@ -77,4 +105,5 @@ static void pack_rows_bf16(int rows, int64_t k, const float *src, int64_t stride
 const Kernels kernels_avx512bf16 = {.name = "avx512bf16",
                                     .needs = CPU_AVX512BF16,
                                     .tile_bf16 = tile_bf16,
+                                    .gemm_bf16 = gemm_bf16,
                                     .pack_rows_bf16 = pack_rows_bf16};

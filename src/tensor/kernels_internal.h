@@ -103,8 +103,17 @@ typedef struct Kernels {
     void (*pack_rows)(int rows, int64_t k, const float *src, int64_t stride, float *dst);
     /* The same as pairs in bf16, rounded to nearest even: dst [ceil(k/2),rows,2]. */
     void (*pack_rows_bf16)(int rows, int64_t k, const float *src, int64_t stride, uint16_t *dst);
-    /* c [columns] = what the epilogue makes of products [columns]; its pointers are at column 0. */
-    void (*finish)(int64_t columns, const float *products, const Epilogue *e, float *c);
+    /* The products of GEMM: out [rows,PANEL] = a . b as above, on top of what is there if `more`.
+     * Meanwhile a line of 64 bytes a step (an input of f32, two of bf16) is fetched into the
+     * second-level cache from `ahead` on, which may point past what exists. */
+    void (*gemm)(int rows, int64_t k, const float *a, const float *b, float *out, bool more,
+                 const char *ahead);
+    void (*gemm_bf16)(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
+                      bool more, const char *ahead);
+    /* c [rows,columns] = what the epilogue makes of products [rows,PANEL], columns <= PANEL. Its
+     * pointers are at column 0; rows of factor, addend and c lie `stride` apart. */
+    void (*finish)(int rows, int columns, const float *products, const Epilogue *e, float *c,
+                   int64_t stride);
 
     void (*activate)(Activation kind, int64_t n, const float *x, float *y);
     void (*add)(int64_t n, const float *a, const float *b, float *y);

@@ -10,25 +10,53 @@ static void clear(int rows, float *out, int64_t stride)
         memset(out + r * stride, 0, PANEL * sizeof *out);
 }
 
-static void tile(int rows, int64_t k, const float *a, const float *b, float *out, int64_t stride)
+static void tile_add(int rows, int64_t k, const float *a, const float *b, float *out,
+                     int64_t stride)
 {
-    clear(rows, out, stride);
     for (int64_t i = 0; i < k; i++)
         for (int r = 0; r < rows; r++)
             for (int j = 0; j < PANEL; j++)
                 out[r * stride + j] += a[i * rows + r] * b[i * PANEL + j];
 }
 
-static void tile_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
-                      int64_t stride)
+static void tile(int rows, int64_t k, const float *a, const float *b, float *out, int64_t stride)
 {
     clear(rows, out, stride);
+    tile_add(rows, k, a, b, out, stride);
+}
+
+static void gemm(int rows, int64_t k, const float *a, const float *b, float *out, bool more,
+                 const char *ahead)
+{
+    if (!more)
+        clear(rows, out, PANEL);
+    tile_add(rows, k, a, b, out, PANEL);
+}
+
+static void tile_add_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
+                          int64_t stride)
+{
     for (int64_t i = 0; i < k / 2; i++)
         for (int r = 0; r < rows; r++)
             for (int j = 0; j < PANEL; j++)
                 for (int p = 0; p < 2; p++)
                     out[r * stride + j] += bf16_to_f32(a[(i * rows + r) * 2 + p]) *
                                            bf16_to_f32(b[(i * PANEL + j) * 2 + p]);
+}
+
+static void tile_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
+                      int64_t stride)
+{
+    clear(rows, out, stride);
+    tile_add_bf16(rows, k, a, b, out, stride);
+}
+
+static void gemm_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
+                      bool more, const char *ahead)
+{
+    if (!more)
+        clear(rows, out, PANEL);
+    tile_add_bf16(rows, k, a, b, out, PANEL);
 }
 
 /* Unpacking: the inputs [from, from + n) of a panel as f32 [n,PANEL], n at most BLOCK and from a
@@ -232,17 +260,20 @@ static float activated(Activation kind, float x)
     CHECK(false);
 }
 
-static void finish(int64_t columns, const float *products, const Epilogue *e, float *c)
+static void finish(int rows, int columns, const float *products, const Epilogue *e, float *c,
+                   int64_t stride)
 {
-    for (int64_t j = 0; j < columns; j++) {
-        float v = products[j] + (e->bias ? e->bias[j] : 0);
-        v = activated(e->activation, v);
-        if (e->factor)
-            v *= e->factor[j];
-        if (e->addend)
-            v += e->addend[j];
-        c[j] = v;
-    }
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < columns; j++) {
+            int64_t at = r * stride + j;
+            float v =
+                activated(e->activation, products[r * PANEL + j] + (e->bias ? e->bias[j] : 0));
+            if (e->factor)
+                v *= e->factor[at];
+            if (e->addend)
+                v += e->addend[at];
+            c[at] = v;
+        }
 }
 
 static void activate(Activation kind, int64_t n, const float *x, float *y)
@@ -368,6 +399,8 @@ const Kernels kernels_plain = {.name = "plain",
                                .tile_rows = 4,
                                .tile = tile,
                                .tile_bf16 = tile_bf16,
+                               .gemm = gemm,
+                               .gemm_bf16 = gemm_bf16,
                                .gemv = BY_PACKING(gemv),
                                .unpack = BY_PACKING(unpack),
                                .pack_rows = pack_rows,

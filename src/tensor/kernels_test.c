@@ -48,6 +48,13 @@ static void test_tiles_multiply(void **state)
             set->tile(rows, sizes[s], a, b, seen, 2 * PANEL);
             kernels_plain.tile(rows, sizes[s], a, b, plain, 2 * PANEL);
             assert_all_near("tile", COUNT(seen), seen, plain, 1e-7F * (float)sizes[s], 0);
+            // In two parts, the second on top of the first: to the last bit the same sums.
+            int64_t part = sizes[s] / 2, n = rows * PANEL;
+            set->tile(rows, sizes[s], a, b, seen, PANEL);
+            set->gemm(rows, part, a, b, plain, false, NULL);
+            set->gemm(rows, sizes[s] - part, a + part * rows, b + part * PANEL, plain, true,
+                      (const char *)b);
+            assert_memory_equal(seen, plain, (size_t)n * sizeof *seen);
         }
 }
 
@@ -76,6 +83,11 @@ static void test_bf16_tiles_multiply(void **state)
             set->tile_bf16(rows, even, a[1], b, seen, PANEL);
             kernels_plain.tile_bf16(rows, even, a[0], b, plain, PANEL);
             assert_all_near("tile_bf16", rows * PANEL, seen, plain, 1e-7F * (float)k, 0);
+            int64_t part = even / 4 * 2;
+            set->gemm_bf16(rows, part, a[1], b, plain, false, NULL);
+            set->gemm_bf16(rows, even - part, a[1] + part * rows, b + part * PANEL, plain, true,
+                           (const char *)b);
+            assert_memory_equal(seen, plain, (size_t)(rows * PANEL) * sizeof *seen);
         }
 }
 
@@ -168,20 +180,22 @@ static void test_activations_agree_over_the_whole_range(void **state)
 
 static void test_finishing_does_each_step_that_is_there(void **state)
 {
-    float products[PANEL], bias[PANEL], factor[PANEL], addend[PANEL], seen[PANEL], plain[PANEL];
-    fill(products, PANEL, 4);
-    fill(bias, PANEL, 1);
-    fill(factor, PANEL, 1);
-    fill(addend, PANEL, 1);
+    enum { ROWS = 3, WIDTH = PANEL + 5 };
+    float products[ROWS * PANEL], bias[PANEL], factor[ROWS * WIDTH], addend[ROWS * WIDTH];
+    float seen[ROWS * WIDTH], plain[ROWS * WIDTH];
+    fill(products, COUNT(products), 4);
+    fill(bias, COUNT(bias), 1);
+    fill(factor, COUNT(factor), 1);
+    fill(addend, COUNT(addend), 1);
     for (int steps = 0; set->finish && steps < 8 * ACT_COUNT; steps++)
         for (int columns = 1; columns <= PANEL; columns++) {
             Epilogue e = {steps & 1 ? bias : NULL, (Activation)(steps / 8),
                           steps & 2 ? factor : NULL, steps & 4 ? addend : NULL};
             memset(seen, 0, sizeof seen);
             memset(plain, 0, sizeof plain);
-            set->finish(columns, products, &e, seen);
-            kernels_plain.finish(columns, products, &e, plain);
-            assert_all_near("finish", PANEL, seen, plain, 1e-6F, 1e-6F);
+            set->finish(ROWS, columns, products, &e, seen, WIDTH);
+            kernels_plain.finish(ROWS, columns, products, &e, plain, WIDTH);
+            assert_all_near("finish", COUNT(seen), seen, plain, 1e-6F, 1e-6F);
         }
 }
 

@@ -1,26 +1,44 @@
 /* linear.c: x [M,K] times a packed weight, with what is fused behind it.
  *
  * One row: each panel of 32 outputs is one pass over its weights (GEMV), which memory speed bounds.
- * Several rows: x is packed once, in tiles of a few rows side by side; then a task takes a panel,
- * unpacks it to f32 where its type asks for that, and multiplies it with every tile (GEMM). A
- * tile's sums stay in registers over the whole of K, its 32 columns are finished in the first-level
- * cache, and the output is written once. Panels that are unpacked come from the second-level cache
- * for all tiles but the first. */
+ *
+ * Several rows (GEMM): x is packed once, in tiles of a few rows side by side. Then a task takes a
+ * block of tiles that the second-level cache holds (BLOCK_BYTES) and a few panels: panel by panel,
+ * it unpacks what the products cannot read, and multiplies each tile with it. A long K is cut, so
+ * that a tile and its panel stay small; sums go on from cut to cut in the order of the inputs, so
+ * cutting changes no bit. While a panel is used, the next one is fetched from memory. A tile is
+ * finished while its sums are in the first-level cache, and the output is written once: rows lie
+ * far apart, often a multiple of a page, so its lines are fetched before the products begin. */
+#include "tensor/pack_internal.h"
 #include "tensor/pool_internal.h"
 #include "tensor/tensor_internal.h"
 
-enum { GEMV_BYTES = 32768 }; // of weights, that are worth a task
+enum {
+    GEMV_BYTES = 32768,       // of weights, that are worth a task
+    BLOCK_BYTES = 400 * 1024, // of packed rows, what a task goes over again and again
+    CUT_BYTES = 4096,         // of one row: where K is cut
+    GROUP = 8,                // panels a task at most
+    TASKS_A_THREAD = 8,       // at least, to share the work evenly
+    UNPACK = 256,             // inputs unpacked at once on the way to bf16
+    LINE = 64,
+};
+
+typedef enum Products { PRODUCTS_F32, PRODUCTS_BF16 } Products;
 
 typedef struct Linear {
+    const Kernels *k;
     const Tensor *t;
     const Panels *w;
     const float *x;
-    int64_t rows, stride, in, out;
-    bool bf16;
+    int64_t rows, stride, in, out, panels;
+    Products products;
     int tile_rows;
-    int64_t tiles, panels, chunks; // chunks of tiles a panel is divided into
-    float *packed, *sums, *wide;   // scratch
-    Epilogue epilogue;             // of row 0
+    int64_t tiles, block, blocks;   // block: tiles a task
+    int64_t group, groups;          // group: panels a task
+    int64_t cut, cuts;              // cut: inputs a step
+    float *packed, *sums, *threads; // scratch
+    size_t thread_floats;
+    Epilogue epilogue; // of row 0
     float *c;
 } Linear;
 
@@ -29,39 +47,75 @@ static int64_t even(int64_t k)
     return k + k % 2;
 }
 
-/* Sizes that planning and running agree on. Scratch: the sums of x's blocks or x packed, then one
- * unpacked panel a thread. */
+static int64_t divide_up(int64_t n, int64_t by)
+{
+    return (n + by - 1) / by;
+}
+
+static Products products_of(const Weight *w)
+{
+    return w->spec.precision == PRECISION_BF16 ? PRODUCTS_BF16 : PRODUCTS_F32;
+}
+
+static size_t value_bytes(const Linear *l)
+{
+    return l->products == PRODUCTS_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+/* Can the products read the panel as it lies? */
+static bool is_direct(const Linear *l)
+{
+    return l->w->packing == (l->products == PRODUCTS_BF16 ? PACK_BF16 : PACK_F32);
+}
+
+static void divide_work(Linear *l)
+{
+    int64_t value = (int64_t)value_bytes(l);
+    l->tiles = divide_up(l->rows, l->k->tile_rows);
+    l->tile_rows = (int)divide_up(l->rows, l->tiles);
+    l->cuts = divide_up(l->in * value, CUT_BYTES);
+    l->cut = divide_up(divide_up(l->in, l->cuts), SUPER) * SUPER; // whole blocks of any packing
+    l->cuts = divide_up(l->in, l->cut);
+    int64_t most = MAX(1, BLOCK_BYTES / (MIN(l->cut, l->in) * value * l->tile_rows));
+    l->blocks = divide_up(l->tiles, most);
+    int64_t wanted = TASKS_A_THREAD * (int64_t)pool_threads();
+    l->group = MAX(1, MIN(GROUP, l->panels * l->blocks / wanted));
+    l->groups = divide_up(l->panels, l->group);
+    // Few columns: more blocks than the cache asks for.
+    l->blocks = MIN(l->tiles, MAX(l->blocks, divide_up(wanted, l->groups)));
+    l->block = divide_up(l->tiles, l->blocks);
+    l->blocks = divide_up(l->tiles, l->block);
+}
+
+/* Sizes that planning and running agree on. */
 static Linear linear_of(const Tensor *t)
 {
     const Tensor *x = t->in[0];
     const Weight *w = t->in[1]->weight;
-    Linear l = {.t = t, .in = tensor_width(x), .out = tensor_width(t)};
+    Linear l = {.k = kernels(), .t = t, .in = tensor_width(x), .out = tensor_width(t)};
     l.w = &w->panels[t->params.transposed];
     l.rows = tensor_count(x) / l.in;
-    l.tile_rows = kernels()->tile_rows;
-    l.tiles = (l.rows + l.tile_rows - 1) / l.tile_rows;
-    l.panels = (l.out + PANEL - 1) / PANEL;
-    l.bf16 = l.rows > 1 && l.w->packing == PACK_BF16 && w->spec.precision == PRECISION_BF16;
-    int64_t wanted = 3 * (int64_t)pool_threads(); // tasks, to share the work evenly
-    l.chunks = MIN(l.tiles, MAX(1, (wanted + l.panels - 1) / l.panels));
+    l.panels = divide_up(l.out, PANEL);
+    l.products = products_of(w);
+    if (l.rows == 1)
+        return l;
+    divide_work(&l);
+    // A thread's: sums of a block, if they wait for the next cut; a panel's part unpacked.
+    size_t sums = l.cuts > 1 ? (size_t)(l.group * l.block * l.tile_rows * PANEL) : 0;
+    l.thread_floats = sums + (is_direct(&l) ? 0 : (size_t)(l.cut * PANEL));
     return l;
 }
 
 static size_t packed_floats(const Linear *l)
 {
-    return l->rows == 1 ? (size_t)(l->in / 16 + 1) : (size_t)(l->rows * even(l->in));
-}
-
-static bool unpacks(const Linear *l)
-{
-    return l->rows > 1 && !l->bf16 && l->w->packing != PACK_F32;
+    size_t floats = l->rows == 1 ? (size_t)(l->in / 16 + 1) : (size_t)(l->rows * even(l->in));
+    return (floats + PANEL - 1) / PANEL * PANEL;
 }
 
 size_t scratch_linear(const Tensor *t)
 {
     Linear l = linear_of(t);
-    size_t panels = unpacks(&l) ? (size_t)(pool_threads() * even(l.in) * PANEL) : 0;
-    return (packed_floats(&l) + PANEL + panels) * sizeof(float);
+    return (packed_floats(&l) + (size_t)pool_threads() * l.thread_floats) * sizeof(float);
 }
 
 bool check_linear(const Tensor *t, Error *err)
@@ -71,24 +125,25 @@ bool check_linear(const Tensor *t, Error *err)
            fail(err, ERR_INVALID, "weight '%s' is not packed", t->in[1]->weight->spec.name);
 }
 
-/* The columns of one panel in one row of the output. */
-static void finish_row(const Linear *l, int64_t row, int64_t panel, const float *products)
+/* Some rows of one panel's columns in the output. */
+static void finish_rows(const Linear *l, int64_t row, int rows, int64_t panel,
+                        const float *products)
 {
     int64_t column = panel * PANEL, at = row * l->out + column;
     Epilogue e = l->epilogue;
     e.bias = e.bias ? e.bias + column : NULL;
     e.factor = e.factor ? e.factor + at : NULL;
     e.addend = e.addend ? e.addend + at : NULL;
-    kernels()->finish(MIN(PANEL, l->out - column), products, &e, l->c + at);
+    l->k->finish(rows, (int)MIN(PANEL, l->out - column), products, &e, l->c + at, l->out);
 }
 
 static void gemv_range(void *context, int64_t from, int64_t to)
 {
     const Linear *l = context;
     for (int64_t panel = from; panel < to; panel++) {
-        float products[PANEL] __attribute__((aligned(64)));
-        kernels()->gemv[l->w->packing](l->in, l->x, l->sums, panel_at(l->w, panel), products);
-        finish_row(l, 0, panel, products);
+        float products[PANEL] __attribute__((aligned(LINE)));
+        l->k->gemv[l->w->packing](l->in, l->x, l->sums, panel_at(l->w, panel), products);
+        finish_rows(l, 0, 1, panel, products);
     }
 }
 
@@ -110,11 +165,12 @@ static int rows_of_tile(const Linear *l, int64_t tile)
     return (int)MIN(l->tile_rows, l->rows - tile * l->tile_rows);
 }
 
-static void *packed_tile(const Linear *l, int64_t tile)
+/* A packed tile from input `from` on. */
+static void *packed_at(const Linear *l, int64_t tile, int64_t from)
 {
-    size_t value = l->bf16 ? sizeof(uint16_t) : sizeof(float);
-    int64_t k = l->bf16 ? even(l->in) : l->in;
-    return (char *)l->packed + (size_t)(tile * l->tile_rows * k) * value;
+    int64_t k = l->products == PRODUCTS_BF16 ? even(l->in) : l->in;
+    int64_t at = tile * l->tile_rows * k + from * rows_of_tile(l, tile);
+    return (char *)l->packed + (size_t)at * value_bytes(l);
 }
 
 static void pack_task(void *context, int64_t tile, int thread)
@@ -122,33 +178,94 @@ static void pack_task(void *context, int64_t tile, int thread)
     const Linear *l = context;
     const float *src = l->x + tile * l->tile_rows * l->stride;
     int rows = rows_of_tile(l, tile);
-    if (l->bf16)
-        kernels()->pack_rows_bf16(rows, l->in, src, l->stride, packed_tile(l, tile));
+    if (l->products == PRODUCTS_BF16)
+        l->k->pack_rows_bf16(rows, l->in, src, l->stride, packed_at(l, tile, 0));
     else
-        kernels()->pack_rows(rows, l->in, src, l->stride, packed_tile(l, tile));
+        l->k->pack_rows(rows, l->in, src, l->stride, packed_at(l, tile, 0));
+}
+
+/* The inputs [from, from + n) of a panel as the products read them. */
+static const void *read_panel(const Linear *l, int64_t panel, int64_t from, int64_t n, void *memory)
+{
+    const char *b = (const char *)panel_at(l->w, panel) + packing_bytes(l->w->packing, from);
+    if (is_direct(l))
+        return b;
+    if (l->products == PRODUCTS_F32) {
+        l->k->unpack[l->w->packing](n, b, memory);
+        return memory;
+    }
+    uint16_t *pairs = memory;
+    for (int64_t i = 0; i < n; i += UNPACK) {
+        float values[UNPACK * PANEL] __attribute__((aligned(LINE)));
+        int64_t some = MIN(UNPACK, n - i);
+        l->k->unpack[l->w->packing](some, b + packing_bytes(l->w->packing, i), values);
+        l->k->pair_rows(some, values, pairs + i * PANEL);
+    }
+    return pairs;
+}
+
+/* Asks for the lines of the output, and of what is added or multiplied, that a tile will meet. */
+static void fetch_output(const Linear *l, int64_t row, int rows, int64_t panel)
+{
+    for (int r = 0; r < rows; r++) {
+        int64_t at = (row + r) * l->out + panel * PANEL;
+        __builtin_prefetch(l->c + at, 1);
+        __builtin_prefetch(l->c + at + PANEL - 1, 1);
+        if (l->epilogue.addend) {
+            __builtin_prefetch(l->epilogue.addend + at);
+            __builtin_prefetch(l->epilogue.addend + at + PANEL - 1);
+        }
+        if (l->epilogue.factor) {
+            __builtin_prefetch(l->epilogue.factor + at);
+            __builtin_prefetch(l->epilogue.factor + at + PANEL - 1);
+        }
+    }
+}
+
+/* What a task goes over: a block of tiles, a group of panels, and its own memory. */
+typedef struct Part {
+    int64_t tile, tiles, panel, panels;
+    float *sums; // [panels][tiles][tile_rows,PANEL] if there are several cuts
+    void *wide;
+} Part;
+
+/* One panel's inputs [from, from + n) times the block. */
+static void multiply_panel(const Linear *l, const Part *p, int64_t panel, int64_t from, int64_t n)
+{
+    float once[MAX_ROWS * PANEL] __attribute__((aligned(LINE)));
+    const void *b = read_panel(l, panel, from, n, p->wide);
+    const char *ahead =
+        (const char *)panel_at(l->w, panel + 1) + packing_bytes(l->w->packing, from);
+    bool last = from + n == l->in;
+    int64_t steps = l->products == PRODUCTS_BF16 ? even(n) / 2 : n;
+    int64_t size = l->tile_rows * PANEL, bytes = (int64_t)packing_bytes(l->w->packing, n);
+    for (int64_t i = 0; i < p->tiles; i++) {
+        int64_t tile = p->tile + i, row = tile * l->tile_rows;
+        int rows = rows_of_tile(l, tile);
+        float *sums = l->cuts > 1 ? p->sums + ((panel - p->panel) * p->tiles + i) * size : once;
+        const char *fetch = i * steps * LINE < bytes ? ahead + i * steps * LINE : NULL;
+        if (last)
+            fetch_output(l, row, rows, panel);
+        if (l->products == PRODUCTS_BF16)
+            l->k->gemm_bf16(rows, even(n), packed_at(l, tile, from), b, sums, from > 0, fetch);
+        else
+            l->k->gemm(rows, n, packed_at(l, tile, from), b, sums, from > 0, fetch);
+        if (last)
+            finish_rows(l, row, rows, panel, sums);
+    }
 }
 
 static void gemm_task(void *context, int64_t task, int thread)
 {
     const Linear *l = context;
-    int64_t panel = task / l->chunks, chunk = task % l->chunks;
-    int64_t from = l->tiles * chunk / l->chunks, to = l->tiles * (chunk + 1) / l->chunks;
-    const void *b = panel_at(l->w, panel);
-    if (unpacks(l)) {
-        float *wide = l->wide + (int64_t)thread * even(l->in) * PANEL;
-        kernels()->unpack[l->w->packing](l->in, b, wide);
-        b = wide;
-    }
-    float products[MAX_ROWS * PANEL] __attribute__((aligned(64)));
-    for (int64_t tile = from; tile < to; tile++) {
-        int rows = rows_of_tile(l, tile);
-        if (l->bf16)
-            kernels()->tile_bf16(rows, even(l->in), packed_tile(l, tile), b, products, PANEL);
-        else
-            kernels()->tile(rows, l->in, packed_tile(l, tile), b, products, PANEL);
-        for (int r = 0; r < rows; r++)
-            finish_row(l, tile * l->tile_rows + r, panel, products + r * PANEL);
-    }
+    Part p = {.tile = task / l->groups * l->block, .panel = task % l->groups * l->group};
+    p.tiles = MIN(l->block, l->tiles - p.tile);
+    p.panels = MIN(l->group, l->panels - p.panel);
+    p.sums = l->threads + (size_t)thread * l->thread_floats;
+    p.wide = l->cuts > 1 ? p.sums + l->group * l->block * l->tile_rows * PANEL : p.sums;
+    for (int64_t from = 0; from < l->in; from += l->cut)
+        for (int64_t panel = p.panel; panel < p.panel + p.panels; panel++)
+            multiply_panel(l, &p, panel, from, MIN(l->cut, l->in - from));
 }
 
 void run_linear(const Tensor *t)
@@ -162,11 +279,11 @@ void run_linear(const Tensor *t)
                             .factor = t->factor ? tensor_f32(t->factor) : NULL,
                             .addend = t->addend ? tensor_f32(t->addend) : NULL};
     l.packed = l.sums = (float *)(void *)t->graph->scratch;
-    l.wide = l.packed + (packed_floats(&l) + PANEL - 1) / PANEL * PANEL;
+    l.threads = l.packed + packed_floats(&l);
     if (l.rows == 1) {
         run_gemv(&l);
         return;
     }
     pool_run(l.tiles, pack_task, &l);
-    pool_run(l.panels * l.chunks, gemm_task, &l);
+    pool_run(l.blocks * l.groups, gemm_task, &l);
 }
