@@ -80,32 +80,43 @@ static bool make_parameters(Model *m, int64_t positions, Error *err)
     return weights_seal(m->weights, err);
 }
 
-static bool open_with(Model *m, Checkpoint *c, const char *dtype, Error *err)
+static bool open_with(Model *m, Checkpoint *c, const WeightPolicy *policy, Error *err)
 {
-    WeightPolicy policy;
     Common common;
     AUTO(checkpoint_free) Checkpoint *owned = c;
     m->config_json = checkpoint_config(c, err);
     if (!m->config_json)
         return false;
     m->architecture = architecture_find(m->config_json, err);
-    if (!m->architecture || !read_config(m, &common, err) ||
-        !weight_policy_parse(&policy, dtype ? dtype : "auto", err))
+    if (!m->architecture || !read_config(m, &common, err))
         return false;
-    m->weights = open_weights(m, &common, TAKE(owned), &policy, err);
+    m->weights = open_weights(m, &common, TAKE(owned), policy, err);
     return m->weights && make_parameters(m, common.positions, err);
 }
 
-Model *model_open(const char *path, const char *dtype, Error *err)
+static Model *open_as(const char *path, const WeightPolicy *policy, Error *err)
 {
     Checkpoint *c = checkpoint_open(path, err);
     if (!c)
         return NULL;
     AUTO(model_free) Model *m = xcalloc(1, sizeof *m);
     m->arena = arena_new(0);
-    if (!open_with(m, c, dtype, err))
+    if (!open_with(m, c, policy, err))
         return fail_while(err, "open model '%s'", path);
     return TAKE(m);
+}
+
+Model *model_open(const char *path, const char *dtype, Error *err)
+{
+    WeightPolicy policy;
+    if (!weight_policy_parse(&policy, dtype ? dtype : "auto", err))
+        return fail_while(err, "open model '%s'", path);
+    return open_as(path, &policy, err);
+}
+
+Model *model_open_trainable(const char *path, Precision precision, Error *err)
+{
+    return open_as(path, &(WeightPolicy){.trainable = true, .precision = precision}, err);
 }
 
 void model_free(Model *m)

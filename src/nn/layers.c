@@ -5,7 +5,7 @@ enum { NAME_MAX_LENGTH = 500 };
 
 Scope nn_root(Graph *g, Weights *w)
 {
-    return (Scope){.weights = w, .arena = graph_arena(g), .name = ""};
+    return (Scope){.weights = w, .graph = g, .name = ""};
 }
 
 Scope at(Scope s, const char *format, ...)
@@ -17,7 +17,11 @@ Scope at(Scope s, const char *format, ...)
     int more = vsnprintf(name + n, sizeof name - n, format, args);
     va_end(args);
     CHECK(more >= 0 && n + (size_t)more < sizeof name);
-    s.name = arena_cstr(s.arena, str_of(name));
+    s.name = arena_cstr(graph_arena(s.graph), str_of(name));
+    if (!s.numbered && strstr(format, "%d")) {
+        s.numbered = true;
+        graph_checkpoint(s.graph);
+    }
     return s;
 }
 

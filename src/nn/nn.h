@@ -16,12 +16,14 @@
 /* Where layers look for their parameters. Plain data; the name lives as long as the graph. */
 typedef struct Scope {
     Weights *weights;
-    Arena *arena;
+    Graph *graph;
     const char *name; // "" at the root
+    bool numbered;    // one of a row of layers
 } Scope;
 
 Scope nn_root(Graph *g, Weights *w);
-/* The scope inside s that the format names: at(s, "h.%d", i). */
+/* The scope inside s that the format names: at(s, "h.%d", i). The outermost number says that a
+ * layer begins, which is where a training graph may put a checkpoint. */
 Scope at(Scope s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* What a decoder is given to go on with: T more tokens of each of B sequences. */

@@ -78,11 +78,21 @@ bool weights_seal(Weights *w, Error *err)
     return stored_all_used(w->stored, err);
 }
 
+size_t weights_count(const Weights *w)
+{
+    return w->made.n;
+}
+
+Weight *weights_at(const Weights *w, size_t i)
+{
+    return ((const Made *)w->made.entries[i].value)->weight;
+}
+
 size_t weights_memory(const Weights *w)
 {
     size_t bytes = w->mapped;
     for (size_t i = 0; i < w->made.n; i++)
-        bytes += weight_packed_bytes(((const Made *)w->made.entries[i].value)->weight);
+        bytes += weight_packed_bytes(weights_at(w, i));
     return bytes;
 }
 
@@ -135,6 +145,11 @@ static Weight *make(Weights *w, const StoredTensor *t, WeightUse use, Shape shap
                     Error *err)
 {
     WeightSpec spec = {.name = t->name, .type = t->type, .shape = shape, .data = t->data};
+    if (w->policy.trainable) {
+        spec.trainable = true;
+        spec.precision = w->policy.precision;
+        return weight_new(w->arena, &spec, err);
+    }
     switch (use) {
     case USE_MATRIX:
         apply_policy(w, &spec, shape.dims[1]);
@@ -179,7 +194,8 @@ Weight *weights_find(Weights *w, const char *name, WeightUse use, Shape shape, b
                      Error *err)
 {
     char key[600];
-    snprintf(key, sizeof key, "%d %s", (int)use, name);
+    // What is trained is one parameter, whoever reads it.
+    snprintf(key, sizeof key, "%d %s", w->policy.trainable ? 0 : (int)use, name);
     Made *made = map_find(&w->made, str_of(key));
     if (!made) {
         CHECK(!w->sealed); // a decoder asks for the same parameters every time

@@ -15,6 +15,7 @@ typedef struct WeightPolicy {
     bool convert;        // else matrices stay in the file's type
     DType as;            // a matrix whose rows are no whole blocks of it becomes f32
     Precision precision; // of the products
+    bool trainable;      // all are f32 values with gradients, made from whatever the file has
 } WeightPolicy;
 
 /* "auto" (as stored), "f32", "bf16", "f16", "q8_0", "q4_0", ...; ERR_UNSUPPORTED lists them. */
@@ -43,6 +44,10 @@ const float *weights_floats(Weights *w, const char *name, int64_t n, Error *err)
 bool weights_have(const Weights *w, const char *name);
 /* All parameters have been asked for: ERR_INVALID if the file has others. */
 bool weights_seal(Weights *w, Error *err);
+/* The parameters made so far, in the order in which layers first asked for them. Trainable ones are
+ * one each, though an embedding is also the head. */
+size_t weights_count(const Weights *w);
+Weight *weights_at(const Weights *w, size_t i);
 /* Bytes in memory: packed copies and the maps that are read in place. */
 size_t weights_memory(const Weights *w);
 const Checkpoint *weights_checkpoint(const Weights *w);

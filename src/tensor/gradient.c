@@ -30,9 +30,14 @@ void graph_set_seed(Graph *g, uint64_t seed)
     g->seed = seed;
 }
 
+void graph_use_checkpoints(Graph *g, bool yes)
+{
+    g->use_marks = yes;
+}
+
 void graph_checkpoint(Graph *g)
 {
-    if (g->mode != GRAPH_TRAIN || (g->n_marks && g->marks[g->n_marks - 1] == g->n))
+    if (!g->use_marks || g->mode != GRAPH_TRAIN || (g->n_marks && g->marks[g->n_marks - 1] == g->n))
         return;
     if (g->n_marks % MARKS_STEP == 0) {
         int *more = NEW_ARRAY(g->arena, int, (size_t)g->n_marks + MARKS_STEP);

@@ -251,6 +251,7 @@ static void build(Built *b, const Case *c, bool checkpoints)
     Tensor *w[MOST] = {0};
     *b = (Built){.arena = arena_new(0), .graph = graph_new()};
     graph_set_mode(b->graph, GRAPH_TRAIN);
+    graph_use_checkpoints(b->graph, checkpoints);
     for (; b->n < MOST && c->shapes[b->n].rank; b->n++) {
         const WeightSpec spec = {.name = c->name, .shape = c->shapes[b->n], .trainable = true};
         b->weights[b->n] = weight_new(b->arena, &spec, &err);
@@ -259,11 +260,9 @@ static void build(Built *b, const Case *c, bool checkpoints)
         fill(weight_values(b->weights[b->n]), shape_count(&c->shapes[b->n]));
         w[b->n] = op_weight(b->graph, b->weights[b->n]);
     }
-    if (checkpoints)
-        graph_checkpoint(b->graph);
+    graph_checkpoint(b->graph);
     Tensor *y = op_contiguous(b->graph, c->build(b->graph, w));
-    if (checkpoints)
-        graph_checkpoint(b->graph);
+    graph_checkpoint(b->graph);
     if (!graph_ok(b->graph, &err))
         fail_msg("%s: %s", c->name, err.text);
     Tensor *by = graph_input(b->graph, DTYPE_F32, *tensor_shape(y));

@@ -118,9 +118,11 @@ typedef enum GraphMode {
 void graph_set_mode(Graph *g, GraphMode mode);
 /* Of the next runs' dropout; equal seeds drop the same values. */
 void graph_set_seed(Graph *g, uint64_t seed);
+/* Makes graph_checkpoint effective in a training graph; said before anything is built. */
+void graph_use_checkpoints(Graph *g, bool yes);
 /* Between layers: what was built since the last checkpoint is computed again in the backward pass,
  * from what later layers read of it, so that only that is kept. The same gradients to the last bit,
- * in less memory and about a third more time. Nothing in a graph that is not for training. */
+ * in less memory and about a third more time. nn/ calls it where a layer begins. */
 void graph_checkpoint(Graph *g);
 /* Builds what computes the gradients of loss, one value, by all trainable weights it depends on;
  * behind the forward pass and before the first run. From then on each run adds the gradients to

@@ -141,6 +141,7 @@ struct Graph {
     uint32_t streams; // dropouts so far
     int *marks;       // checkpoints: segments begin at these tensors
     int n_marks;
+    bool use_marks;
     KvCache *cache;
     bool planned;
     Tensor **steps; // what runs, in order
