@@ -1,6 +1,6 @@
 /* Checkpoints: what is written is read, and hostile files are refused with the place named. */
 #include "base/test.h"
-#include "formats/gguf.h"
+#include "formats/gguf_write.h"
 #include "formats/safetensors.h"
 
 /* safetensors bytes with this header text and n bytes of data. */
@@ -357,6 +357,63 @@ static void test_gguf_metadata_and_tensors(void **state)
         json_integer_value(json_at(json_object_get(all, "tokenizer.ggml.tokens"), "length")), 3);
 }
 
+static void test_a_written_gguf_file_reads_back(void **state)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(gguf_writer_free) GgufWriter *w = gguf_writer_new();
+    gguf_put_str(w, "general.architecture", S("replaced"));
+    gguf_put_str(w, "general.architecture", S("llama"));
+    AUTO(json_decref)
+    json_t *config =
+        json_pack("{s:i,s:f,s:{s:s,s:f},s:i}", "hidden_size", 32, "rope_theta", 5e5, "rope_scaling",
+                  "rope_type", "linear", "factor", 2.0, "num_key_value_heads", -1);
+    gguf_put_config(w, "llama", config);
+    const Str words[] = {S("a"), S(""), S("c c")};
+    gguf_put_strs(w, "tokenizer.ggml.tokens", words, 3);
+    gguf_put_i32s(w, "x.ints", (const int32_t[]){1, -2}, 2);
+    gguf_put_f32s(w, "x.floats", (const float[]){0.5f}, 1);
+    gguf_put_flag(w, "x.flag", true);
+    int calls = 0;
+    TensorFeed feed = {produce, &calls, NULL};
+    const float norm[] = {1, 2, 3};
+    StoredTensor t[] = {
+        {.name = "output_norm.weight", .type = DTYPE_F32, .rank = 1, .dims = {3}, .data = norm},
+        {.name = "token_embd.weight", .type = DTYPE_Q8_0, .rank = 2, .dims = {2, 32}},
+    };
+    assert_ok(stored_size(&t[0], &err) && stored_size(&t[1], &err));
+    const char *path = test_path("written.gguf");
+    assert_ok(gguf_write(path, w, t, 2, &feed, &err));
+    AUTO(checkpoint_free) Checkpoint *c = NULL;
+    assert_ok(c = checkpoint_open(path, &err));
+    assert_memory_equal(checkpoint_find(c, S("output_norm.weight"))->data, norm, sizeof norm);
+    const StoredTensor *q = checkpoint_find(c, S("token_embd.weight"));
+    assert_true(q->type == DTYPE_Q8_0 && q->dims[0] == 2 && q->dims[1] == 32 && q->size == 68);
+    const Gguf *g = checkpoint_gguf(c);
+    assert_str(gguf_str(g, "general.architecture"), "llama");
+    assert_true(gguf_num(g, "llama.rope.freq_base", 0) == 5e5);
+    assert_true(gguf_flag(g, "x.flag", false));
+    assert_false(gguf_has(g, "llama.attention.head_count_kv"));
+    Str *read;
+    assert_int_equal(gguf_strs(g, "tokenizer.ggml.tokens", a, &read), 3);
+    assert_str(read[2], "c c");
+    double *numbers;
+    assert_int_equal(gguf_nums(g, "x.ints", a, &numbers), 2);
+    assert_true(numbers[1] == -2);
+
+    // All values of one file go into another as they are.
+    AUTO(gguf_writer_free) GgufWriter *copy = gguf_writer_new();
+    gguf_put_all(copy, g);
+    assert_ok(gguf_write(test_path("copy.gguf"), copy, t, 2, &feed, &err));
+    AUTO_BUF one, two;
+    buf_init(&one, 1 << 20);
+    buf_init(&two, 1 << 20);
+    assert_ok(file_read(path, &one, &err) && file_read(test_path("copy.gguf"), &two, &err));
+    assert_true(str_eq(buf_str(&one), buf_str(&two)));
+    t[0].type = DTYPE_U8;
+    assert_fails(gguf_write(path, w, t, 1, NULL, &err), ERR_UNSUPPORTED, "GGUF has no type u8");
+}
+
 static void test_hostile_gguf_is_refused(void **state)
 {
     Error err;
@@ -446,5 +503,6 @@ int main(void)
                test_a_written_file_reads_back_and_is_laid_out_by_type_and_name,
                test_tensors_may_be_produced_while_they_are_written,
                test_large_models_are_saved_in_shards, test_folders_are_searched_in_order,
-               test_gguf_metadata_and_tensors, test_hostile_gguf_is_refused);
+               test_gguf_metadata_and_tensors, test_a_written_gguf_file_reads_back,
+               test_hostile_gguf_is_refused);
 }

@@ -1,64 +1,25 @@
 /* gguf.c: the parser, and typed reads of the metadata where they lie; see gguf.h.
  * Layout: "GGUF", version, counts, key/value pairs, tensor infos, padding, data. Everything is
  * checked once here: later reads trust the recorded spans. */
-#include "formats/gguf.h"
-
-#include "base/map.h"
-#include "formats/formats_internal.h"
+#include "formats/gguf_internal.h"
 
 enum {
     MAX_VALUES = 1 << 16,
     MAX_KEY = 1 << 16,
-    MAX_RANK = 4,
     MAX_NESTING = 4, // arrays of arrays
     MAX_ALIGNMENT = 1 << 16,
-    DEFAULT_ALIGNMENT = 32,
     MIN_TENSOR_INFO = 8 + 4 + 4 + 8,
 };
 
-/* The file's codes of value types; fixed is the size of one, 0 where it varies. */
-typedef enum ValueType {
-    VALUE_U8,
-    VALUE_I8,
-    VALUE_U16,
-    VALUE_I16,
-    VALUE_U32,
-    VALUE_I32,
-    VALUE_F32,
-    VALUE_BOOL,
-    VALUE_STR,
-    VALUE_ARRAY,
-    VALUE_U64,
-    VALUE_I64,
-    VALUE_F64,
-    VALUE_COUNT
-} ValueType;
-
-static const uint8_t value_sizes[VALUE_COUNT] = {
-    [VALUE_U8] = 1,  [VALUE_I8] = 1,  [VALUE_U16] = 2, [VALUE_I16] = 2,
-    [VALUE_U32] = 4, [VALUE_I32] = 4, [VALUE_F32] = 4, [VALUE_BOOL] = 1,
-    [VALUE_U64] = 8, [VALUE_I64] = 8, [VALUE_F64] = 8,
+static const uint8_t value_sizes[GGUF_TYPES] = {
+    [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
+    [GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8,
 };
 
-/* A value, or an array's n items of one type, as bytes of the file. */
-typedef struct Value {
-    ValueType type;
-    bool is_array;
-    uint64_t n;
-    const void *bytes;
-    size_t size;
-} Value;
-
-struct Gguf {
-    Map values; // key -> Value
-};
-
-typedef struct BlockType {
-    uint32_t code;
-    const char *name;
-    int block, bytes;
-    DType type; // DTYPE_COUNT: we do not read it
-} BlockType;
+size_t gguf_type_size(GgufType type)
+{
+    return type < GGUF_TYPES ? value_sizes[type] : 0;
+}
 
 static const BlockType block_types[] = {
     {0, "F32", 1, 4, DTYPE_F32},           {1, "F16", 1, 2, DTYPE_F16},
@@ -79,10 +40,18 @@ static const BlockType block_types[] = {
     {39, "MXFP4", 32, 17, DTYPE_COUNT},
 };
 
-static const BlockType *block_type(uint32_t code)
+const BlockType *block_type(uint32_t code)
 {
     for (size_t i = 0; i < COUNT(block_types); i++)
         if (block_types[i].code == code)
+            return &block_types[i];
+    return NULL;
+}
+
+const BlockType *block_type_of(DType type)
+{
+    for (size_t i = 0; i < COUNT(block_types); i++)
+        if (block_types[i].type == type && type != DTYPE_COUNT)
             return &block_types[i];
     return NULL;
 }
@@ -95,9 +64,9 @@ static Str read_str(Reader *r)
 }
 
 /* Steps over n items of a type; strings and nested arrays one by one. */
-static void skip_items(Reader *r, ValueType type, uint64_t n, int depth)
+static void skip_items(Reader *r, GgufType type, uint64_t n, int depth)
 {
-    if (type >= VALUE_COUNT || depth > MAX_NESTING) {
+    if (type >= GGUF_TYPES || depth > MAX_NESTING) {
         reader_fail(r, ERR_INVALID, "value of type %d, nested %d deep", (int)type, depth);
         return;
     }
@@ -110,22 +79,22 @@ static void skip_items(Reader *r, ValueType type, uint64_t n, int depth)
     }
     // Each item is at least 8 bytes, so n beyond the file stops at its end, not after n rounds.
     for (uint64_t i = 0; i < n && r->error.code == ERR_NONE; i++) {
-        if (type == VALUE_STR) {
+        if (type == GGUF_STR) {
             read_str(r);
         } else {
-            ValueType item = (ValueType)reader_u32(r);
+            GgufType item = (GgufType)reader_u32(r);
             skip_items(r, item, reader_u64(r), depth + 1);
         }
     }
 }
 
-static void read_value(Reader *r, Value *v)
+static void read_value(Reader *r, GgufValue *v)
 {
-    v->type = (ValueType)reader_u32(r);
+    v->type = (GgufType)reader_u32(r);
     v->n = 1;
-    if (v->type == VALUE_ARRAY) {
+    if (v->type == GGUF_ARRAY) {
         v->is_array = true;
-        v->type = (ValueType)reader_u32(r);
+        v->type = (GgufType)reader_u32(r);
         v->n = reader_u64(r);
     }
     size_t start = r->pos;
@@ -147,7 +116,7 @@ static void read_values(Reader *r, Gguf *g, uint64_t n, Arena *a)
             reader_fail(r, ERR_INVALID, "key of %zu bytes, or with NUL in it", key.len);
             return;
         }
-        Value *v = NEW(a, Value);
+        GgufValue *v = NEW(a, GgufValue);
         read_value(r, v);
         if (r->error.code == ERR_NONE && !map_put(&g->values, arena_str(a, key), v))
             reader_fail(r, ERR_INVALID, "key '%.*s' comes twice", STR(str_slice(key, 0, 200)));
@@ -163,10 +132,10 @@ typedef struct Info {
 static void read_dims(Reader *r, StoredTensor *t)
 {
     uint32_t rank = reader_u32(r);
-    if (rank > MAX_RANK)
+    if (rank > GGUF_MAX_RANK)
         reader_fail(r, ERR_INVALID, "tensor '%s': %u dimensions, at most %d", t->name, rank,
-                    MAX_RANK);
-    t->rank = (int)MIN(rank, (uint32_t)MAX_RANK);
+                    GGUF_MAX_RANK);
+    t->rank = (int)MIN(rank, (uint32_t)GGUF_MAX_RANK);
     // The file lists the innermost first.
     for (int i = t->rank - 1; i >= 0; i--)
         t->dims[i] = (int64_t)reader_u64(r);
@@ -256,7 +225,7 @@ static bool read_tensors(Checkpoint *c, Reader *r, const Gguf *g, uint64_t n, Er
     Info *infos = NEW_ARRAY(scratch, Info, n);
     for (uint64_t i = 0; i < n && r->error.code == ERR_NONE; i++)
         read_info(r, &infos[i], checkpoint_arena(c));
-    int64_t alignment = DEFAULT_ALIGNMENT;
+    int64_t alignment = GGUF_ALIGNMENT;
     gguf_int(g, "general.alignment", &alignment);
     if (alignment < 1 || alignment > MAX_ALIGNMENT)
         reader_fail(r, ERR_INVALID, "general.alignment is %lld", (long long)alignment);
@@ -299,7 +268,7 @@ bool gguf_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
 
 /* Metadata. */
 
-static const Value *find(const Gguf *g, const char *key)
+static const GgufValue *find(const Gguf *g, const char *key)
 {
     return map_find(&g->values, str_of(key));
 }
@@ -310,50 +279,50 @@ bool gguf_has(const Gguf *g, const char *key)
 }
 
 /* One number of a fixed type, as both kinds; false for strings and arrays. */
-static bool read_number(Reader *r, ValueType type, double *number, int64_t *integer)
+static bool read_number(Reader *r, GgufType type, double *number, int64_t *integer)
 {
     switch (type) {
-    case VALUE_U8:
-    case VALUE_BOOL:
+    case GGUF_U8:
+    case GGUF_BOOL:
         *number = (double)(*integer = reader_u8(r));
         return true;
-    case VALUE_I8:
+    case GGUF_I8:
         *number = (double)(*integer = (int8_t)reader_u8(r));
         return true;
-    case VALUE_U16:
+    case GGUF_U16:
         *number = (double)(*integer = reader_u16(r));
         return true;
-    case VALUE_I16:
+    case GGUF_I16:
         *number = (double)(*integer = (int16_t)reader_u16(r));
         return true;
-    case VALUE_U32:
+    case GGUF_U32:
         *number = (double)(*integer = reader_u32(r));
         return true;
-    case VALUE_I32:
+    case GGUF_I32:
         *number = (double)(*integer = (int32_t)reader_u32(r));
         return true;
-    case VALUE_U64: // past INT64_MAX it wraps; callers check the range of what they need
-    case VALUE_I64:
+    case GGUF_U64: // past INT64_MAX it wraps; callers check the range of what they need
+    case GGUF_I64:
         *number = (double)(*integer = (int64_t)reader_u64(r));
         return true;
-    case VALUE_F32:
+    case GGUF_F32:
         *number = (double)reader_f32(r);
         return true;
-    case VALUE_F64:
+    case GGUF_F64:
         *number = reader_f64(r);
         return true;
-    case VALUE_STR:
-    case VALUE_ARRAY:
-    case VALUE_COUNT:
+    case GGUF_STR:
+    case GGUF_ARRAY:
+    case GGUF_TYPES:
         break;
     }
     return false;
 }
 
 static bool number_of(const Gguf *g, const char *key, double *number, int64_t *integer,
-                      ValueType *type)
+                      GgufType *type)
 {
-    const Value *v = find(g, key);
+    const GgufValue *v = find(g, key);
     if (!v || v->is_array)
         return false;
     Reader r = reader_of(v->bytes, v->size, key);
@@ -365,8 +334,8 @@ bool gguf_int(const Gguf *g, const char *key, int64_t *out)
 {
     double number;
     int64_t integer = 0;
-    ValueType type;
-    if (!number_of(g, key, &number, &integer, &type) || type == VALUE_F32 || type == VALUE_F64)
+    GgufType type;
+    if (!number_of(g, key, &number, &integer, &type) || type == GGUF_F32 || type == GGUF_F64)
         return false;
     *out = integer;
     return true;
@@ -376,20 +345,20 @@ double gguf_num(const Gguf *g, const char *key, double otherwise)
 {
     double number;
     int64_t integer;
-    ValueType type;
+    GgufType type;
     return number_of(g, key, &number, &integer, &type) ? number : otherwise;
 }
 
 bool gguf_flag(const Gguf *g, const char *key, bool otherwise)
 {
-    const Value *v = find(g, key);
-    return v && !v->is_array && v->type == VALUE_BOOL ? *(const uint8_t *)v->bytes != 0 : otherwise;
+    const GgufValue *v = find(g, key);
+    return v && !v->is_array && v->type == GGUF_BOOL ? *(const uint8_t *)v->bytes != 0 : otherwise;
 }
 
 Str gguf_str(const Gguf *g, const char *key)
 {
-    const Value *v = find(g, key);
-    if (!v || v->is_array || v->type != VALUE_STR)
+    const GgufValue *v = find(g, key);
+    if (!v || v->is_array || v->type != GGUF_STR)
         return (Str){0};
     Reader r = reader_of(v->bytes, v->size, key);
     return read_str(&r);
@@ -398,8 +367,8 @@ Str gguf_str(const Gguf *g, const char *key)
 size_t gguf_strs(const Gguf *g, const char *key, Arena *a, Str **out)
 {
     *out = NULL;
-    const Value *v = find(g, key);
-    if (!v || !v->is_array || v->type != VALUE_STR)
+    const GgufValue *v = find(g, key);
+    if (!v || !v->is_array || v->type != GGUF_STR)
         return 0;
     // n is bounded by the file: the parser stepped over that many strings.
     *out = NEW_ARRAY(a, Str, v->n);
@@ -412,7 +381,7 @@ size_t gguf_strs(const Gguf *g, const char *key, Arena *a, Str **out)
 size_t gguf_nums(const Gguf *g, const char *key, Arena *a, double **out)
 {
     *out = NULL;
-    const Value *v = find(g, key);
+    const GgufValue *v = find(g, key);
     if (!v || value_sizes[v->type] == 0)
         return 0;
     *out = NEW_ARRAY(a, double, v->n);
@@ -423,28 +392,28 @@ size_t gguf_nums(const Gguf *g, const char *key, Arena *a, double **out)
     return (size_t)v->n;
 }
 
-static json_t *items_json(Reader *r, ValueType type, uint64_t n, bool is_array, size_t longest);
+static json_t *items_json(Reader *r, GgufType type, uint64_t n, bool is_array, size_t longest);
 
-static json_t *item_json(Reader *r, ValueType type, size_t longest)
+static json_t *item_json(Reader *r, GgufType type, size_t longest)
 {
-    if (type == VALUE_STR)
+    if (type == GGUF_STR)
         return json_from_str(read_str(r));
-    if (type == VALUE_ARRAY) {
-        ValueType item = (ValueType)reader_u32(r);
+    if (type == GGUF_ARRAY) {
+        GgufType item = (GgufType)reader_u32(r);
         return items_json(r, item, reader_u64(r), true, longest);
     }
     double number = 0;
     int64_t integer = 0;
     read_number(r, type, &number, &integer);
-    if (type == VALUE_BOOL)
+    if (type == GGUF_BOOL)
         return json_boolean(integer != 0);
-    if (type != VALUE_F32 && type != VALUE_F64)
+    if (type != GGUF_F32 && type != GGUF_F64)
         return json_integer(integer);
     json_t *real = json_real(number);
     return real ? real : json_null(); // JSON has no infinity
 }
 
-static json_t *items_json(Reader *r, ValueType type, uint64_t n, bool is_array, size_t longest)
+static json_t *items_json(Reader *r, GgufType type, uint64_t n, bool is_array, size_t longest)
 {
     if (!is_array)
         return item_json(r, type, longest);
@@ -462,7 +431,7 @@ json_t *gguf_to_json(const Gguf *g, size_t longest)
 {
     json_t *all = json_object();
     for (size_t i = 0; i < g->values.n; i++) {
-        const Value *v = g->values.entries[i].value;
+        const GgufValue *v = g->values.entries[i].value;
         Reader r = reader_of(v->bytes, v->size, "metadata");
         Str key = g->values.entries[i].key;
         json_object_setn_new(all, key.ptr, key.len,
