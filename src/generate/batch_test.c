@@ -1,6 +1,7 @@
 /* Many sequences at once give what each gives alone. */
 #include "base/random.h"
 #include "base/test.h"
+#include "base/thread.h"
 #include "generate/batch.h"
 
 #include <math.h>
@@ -135,8 +136,182 @@ static void test_logits_of_several_tokens(void **state)
                  "2 tokens, and logits of 3");
 }
 
+static int feed_new(Batch *b, const int32_t *ids, size_t n)
+{
+    Error err = {0};
+    int s = batch_add(b, &err);
+    assert_ok(batch_step(b, &(BatchFeed){s, ids, n, 0}, 1, NULL, &err));
+    return s;
+}
+
+/* One client: a prompt of its own, then greedy tokens one by one through a session. */
+enum { CLIENTS = 8, ANSWER = 40 };
+
+typedef struct Client {
+    Batch *batch;
+    int number;
+    bool shares; // its prompt begins as the others' do
+    int32_t ids[TOKENS];
+    size_t n;
+    const char *failed;
+} Client;
+
+static void prompt_of(Client *c)
+{
+    ids_of(c->shares ? 1 : c->number + 1, c->ids);
+    c->n = 50;
+    for (size_t i = 45; c->shares && i < c->n; i++)
+        c->ids[i] = (c->number * 7 + (int)i) % 200;
+    c->n -= (size_t)c->number % 4;
+}
+
+static int32_t likeliest(const float *logits, int64_t vocab)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < vocab; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return best;
+}
+
+static void *run_client(void *context)
+{
+    Client *c = context;
+    Error err = {0};
+    AUTO(session_free) Session *s = session_new_in(c->batch, &err);
+    int64_t vocab = language_model_vocab(batch_model(c->batch));
+    if (!s || !session_feed(s, c->ids, c->n, NULL, &err))
+        return c->failed = xstrdup(err.text), NULL;
+    for (int i = 0; i < ANSWER; i++) {
+        int32_t id = likeliest(session_logits(s), vocab);
+        c->ids[c->n++] = id;
+        if (!session_feed(s, &id, 1, NULL, &err))
+            return c->failed = xstrdup(err.text), NULL;
+    }
+    return NULL;
+}
+
+/* Each client alone and in a batch of its own. */
+static void run_alone(const LanguageModel *m, Client clients[CLIENTS], bool share)
+{
+    Error err = {0};
+    for (int i = 0; i < CLIENTS; i++) {
+        AUTO(batch_free) Batch *own = NULL;
+        assert_ok(own = batch_new(m, NULL, &err));
+        clients[i] = (Client){.batch = own, .number = i, .shares = share};
+        prompt_of(&clients[i]);
+        run_client(&clients[i]);
+        assert_null(clients[i].failed);
+    }
+}
+
+static void run_together(Batch *b, Client clients[CLIENTS], bool share)
+{
+    pthread_t threads[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = (Client){.batch = b, .number = i, .shares = share};
+        prompt_of(&clients[i]);
+        threads[i] = thread_start("client", run_client, &clients[i]);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void assert_same_answers(const Client seen[CLIENTS], const Client expected[CLIENTS])
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        if (seen[i].failed)
+            fail_msg("client %d: %s", i, seen[i].failed);
+        assert_int_equal(seen[i].n, expected[i].n);
+        for (size_t t = 0; t < seen[i].n; t++)
+            if (seen[i].ids[t] != expected[i].ids[t])
+                fail_msg("client %d: token %zu is %d, not %d", i, t, seen[i].ids[t],
+                         expected[i].ids[t]);
+    }
+}
+
+static void test_clients_that_meet_get_what_each_gets_alone(void **state)
+{
+    Error err = {0};
+    AUTO(language_model_free) LanguageModel *m = NULL;
+    assert_ok(m = language_model_open(golden("llama"), NULL, &err));
+    Client alone[CLIENTS], together[CLIENTS];
+    run_alone(m, alone, false);
+    AUTO(batch_free) Batch *b = NULL;
+    assert_ok(b = batch_new(m, &(BatchOptions){.sequences = CLIENTS}, &err));
+    run_together(b, together, false);
+    assert_same_answers(together, alone);
+    BatchCounts counts = batch_counts(b);
+    assert_true(counts.most > 1 && counts.steps < CLIENTS * (ANSWER + 1));
+    assert_true(counts.sequences == 0 && counts.preempted == 0 && counts.reused == 0);
+}
+
+static void test_what_is_remembered_changes_no_answer(void **state)
+{
+    Error err = {0};
+    AUTO(language_model_free) LanguageModel *m = NULL;
+    assert_ok(m = language_model_open(golden("gpt2"), NULL, &err));
+    Client alone[CLIENTS], together[CLIENTS];
+    run_alone(m, alone, true);
+    AUTO(batch_free) Batch *b = NULL;
+    assert_ok(b = batch_new(m, &(BatchOptions){.prefix_memory = 1 << 20}, &err));
+    run_together(b, together, true);
+    assert_same_answers(together, alone);
+    int64_t before = batch_counts(b).reused;
+    run_together(b, together, true);
+    assert_same_answers(together, alone);
+    // Now all but each prompt's last token was there.
+    assert_true(batch_counts(b).reused - before >= CLIENTS * 45);
+    // A conversation goes on where it ended, in the middle of a page.
+    AUTO(session_free) Session *s = NULL;
+    assert_ok(s = session_new_in(b, &err));
+    assert_ok(session_feed(s, alone[3].ids, alone[3].n, NULL, &err));
+    assert_int_equal(batch_reused(b, session_sequence(s)), alone[3].n - 1);
+    assert_like_alone(b, session_sequence(s), alone[3].ids, alone[3].n);
+}
+
+static void test_sequences_wait_for_memory_and_lose_nothing(void **state)
+{
+    Error err = {0};
+    AUTO(language_model_free) LanguageModel *m = NULL;
+    assert_ok(m = language_model_open(golden("llama"), NULL, &err));
+    Client alone[CLIENTS], together[CLIENTS];
+    run_alone(m, alone, false);
+    // A page; each client takes three of them.
+    AUTO(batch_free) Batch *any = NULL;
+    assert_ok(any = batch_new(m, NULL, &err));
+    assert_like_alone(any, feed_new(any, alone[0].ids, 1), alone[0].ids, 1);
+    size_t page = batch_counts(any).cache_bytes;
+    for (size_t pages = 3; pages < 12; pages += 4)
+        for (int remember = 0; remember < 2; remember++) {
+            AUTO(batch_free) Batch *b = NULL;
+            BatchOptions options = {.cache_memory = pages * page,
+                                    .prefix_memory = remember ? pages * page : 0};
+            assert_ok(b = batch_new(m, &options, &err));
+            run_together(b, together, false);
+            assert_same_answers(together, alone);
+            assert_true(batch_counts(b).cache_bytes <= pages * page);
+        }
+    // The older takes the younger's memory; that one is computed again when there is room.
+    AUTO(batch_free) Batch *small = NULL;
+    assert_ok(small = batch_new(m, &(BatchOptions){.cache_memory = 3 * page}, &err));
+    const int32_t *ids = alone[0].ids;
+    int older = feed_new(small, ids, 30), younger = feed_new(small, ids, 40);
+    assert_ok(batch_step(small, &(BatchFeed){older, ids + 30, 10, 0}, 1, NULL, &err));
+    assert_int_equal(batch_counts(small).preempted, 1);
+    assert_like_alone(small, older, ids, 40);
+    assert_like_alone(small, younger, ids, 40);
+    assert_fails(batch_step(small, &(BatchFeed){younger, ids + 40, 1, 0}, 1, NULL, &err), ERR_LIMIT,
+                 "the key/value cache is full");
+    batch_drop(small, older);
+    assert_ok(batch_step(small, &(BatchFeed){younger, ids + 40, 2, 0}, 1, NULL, &err));
+    assert_like_alone(small, younger, ids, 42);
+}
+
 int main(void)
 {
     return RUN(test_ragged_steps_give_what_each_sequence_gives_alone, test_forks_go_their_own_ways,
-               test_logits_of_several_tokens);
+               test_logits_of_several_tokens, test_clients_that_meet_get_what_each_gets_alone,
+               test_what_is_remembered_changes_no_answer,
+               test_sequences_wait_for_memory_and_lose_nothing);
 }

@@ -19,6 +19,7 @@
 
 typedef struct LanguageModel LanguageModel;
 typedef struct Session Session;
+typedef struct Batch Batch;
 
 typedef struct LanguageModelOptions {
     const char *dtype; // "f32", "bf16", or "auto": block-quantised weights stay as stored, plain
@@ -41,6 +42,8 @@ const json_t *language_model_defaults(const LanguageModel *m);
 /* A cache for one sequence of up to `capacity` tokens; 0: what the model allows. Memory is taken as
  * the sequence grows. */
 Session *session_new(const LanguageModel *m, int64_t capacity, Error *err);
+/* A session in a batch that others use too (generate/batch.h); free it before the batch. */
+Session *session_new_in(Batch *b, Error *err);
 void session_free(Session *s);
 AUTO_FREE(Session, session_free)
 /* Computes n more tokens; afterwards session_logits are those of the last one. ERR_INVALID for an
@@ -53,6 +56,9 @@ const int32_t *session_ids(const Session *s);  // session_length of them, borrow
 size_t session_length(const Session *s);
 size_t session_capacity(const Session *s);
 const LanguageModel *session_model(const Session *s);
+/* The sequence that the session is: for decoding that forks it. */
+Batch *session_batch(const Session *s);
+int session_sequence(const Session *s);
 /* Forgets all tokens behind the first n. */
 void session_rewind(Session *s, size_t n);
 

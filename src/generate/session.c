@@ -1,4 +1,5 @@
-/* session.c: a loaded language model, and sessions, which are batches of one; see generate.h. */
+/* session.c: a loaded language model, and sessions, each one sequence of a batch; see generate.h.
+ */
 #include "base/file.h"
 #include "generate/generate_internal.h"
 
@@ -10,7 +11,8 @@ struct LanguageModel {
 };
 
 struct Session {
-    Batch *batch; // of this one sequence
+    Batch *batch;
+    bool own; // nobody else's batch
     int sequence;
 };
 
@@ -80,25 +82,50 @@ const json_t *language_model_defaults(const LanguageModel *m)
     return m->defaults;
 }
 
+static Session *session_of(Batch *b, bool own, Error *err)
+{
+    int sequence = batch_add(b, err);
+    if (sequence < 0)
+        return NULL;
+    Session *s = xcalloc(1, sizeof *s);
+    *s = (Session){.batch = b, .own = own, .sequence = sequence};
+    batch_join(b);
+    return s;
+}
+
 Session *session_new(const LanguageModel *m, int64_t capacity, Error *err)
 {
     if (capacity < 0)
         return fail(err, ERR_INVALID, "a session of %lld tokens", (long long)capacity);
-    AUTO(session_free) Session *s = xcalloc(1, sizeof *s);
-    const BatchOptions options = {.sequences = 1, .max_tokens = capacity};
-    s->batch = batch_new(m, &options, err);
-    if (!s->batch)
-        return NULL;
-    s->sequence = batch_add(s->batch, err);
-    return TAKE(s);
+    Batch *b = batch_new(m, &(BatchOptions){.max_tokens = capacity}, err);
+    return b ? session_of(b, true, err) : NULL;
+}
+
+Session *session_new_in(Batch *b, Error *err)
+{
+    return session_of(b, false, err);
 }
 
 void session_free(Session *s)
 {
     if (!s)
         return;
-    batch_free(s->batch);
+    if (!s->own)
+        batch_drop(s->batch, s->sequence);
+    batch_leave(s->batch);
+    if (s->own)
+        batch_free(s->batch);
     free(s);
+}
+
+Batch *session_batch(const Session *s)
+{
+    return s->batch;
+}
+
+int session_sequence(const Session *s)
+{
+    return s->sequence;
 }
 
 bool session_feed(Session *s, const int32_t *ids, size_t n, const atomic_bool *cancelled,

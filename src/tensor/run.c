@@ -7,7 +7,7 @@
 
 enum { GRAIN = 16384 }; // values that are worth another thread
 
-bool graph_run_until(Graph *g, const volatile bool *cancel, Error *err)
+bool graph_run_until(Graph *g, const atomic_bool *cancelled, Error *err)
 {
     if (!graph_ok(g, err) || !graph_plan(g, err))
         return false;
@@ -17,7 +17,7 @@ bool graph_run_until(Graph *g, const volatile bool *cancel, Error *err)
             return fail_while(err, "%s", t->op->name);
     }
     for (int i = 0; i < g->n_steps; i++) {
-        if (cancel && *cancel)
+        if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
             return fail(err, ERR_CANCELLED, "cancelled");
         const Tensor *t = g->steps[i]->head ? g->steps[i]->head : g->steps[i];
         t->op->run(t);

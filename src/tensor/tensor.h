@@ -29,6 +29,8 @@
 #include "base/dtype.h"
 #include "base/memory.h"
 
+#include <stdatomic.h>
+
 /* Shapes. */
 
 enum { SHAPE_MAX_RANK = 6 };
@@ -143,9 +145,9 @@ KvCache *graph_cache(const Graph *g);
 /* Plans on the first call, runs all operations. Errors of running: an index out of range, a cache
  * without room, a weight without data. */
 bool graph_run(Graph *g, Error *err);
-/* As graph_run; the flag is looked at between operations, ERR_CANCELLED once it is true. The cache
- * is then as before the run. */
-bool graph_run_until(Graph *g, const volatile bool *cancel, Error *err);
+/* As graph_run; the flag (may be NULL) is looked at between operations, ERR_CANCELLED once it is
+ * true. The cache is then as before the run. */
+bool graph_run_until(Graph *g, const atomic_bool *cancelled, Error *err);
 /* Bytes that the plan holds for activations; 0 before the first run. */
 size_t graph_memory(const Graph *g);
 

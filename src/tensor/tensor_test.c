@@ -396,7 +396,7 @@ static void test_cancelling_leaves_the_cache_as_it_was(void **state)
     Error err = {0};
     AUTO(graph_free) Graph *g = graph_new();
     graph_output(g, op_relu(g, input_of(g, SHAPE(3))));
-    volatile bool cancel = true;
+    atomic_bool cancel = true;
     assert_fails(graph_run_until(g, &cancel, &err), ERR_CANCELLED, "cancelled");
     cancel = false;
     assert_ok(graph_run_until(g, &cancel, &err));
