@@ -148,7 +148,7 @@ static int feed_new(Batch *b, const int32_t *ids, size_t n)
 enum { CLIENTS = 8, ANSWER = 40 };
 
 typedef struct Client {
-    Batch *batch;
+    Session *session;
     int number;
     bool shares; // its prompt begins as the others' do
     int32_t ids[TOKENS];
@@ -178,9 +178,9 @@ static void *run_client(void *context)
 {
     Client *c = context;
     Error err = {0};
-    AUTO(session_free) Session *s = session_new_in(c->batch, &err);
-    int64_t vocab = language_model_vocab(batch_model(c->batch));
-    if (!s || !session_feed(s, c->ids, c->n, NULL, &err))
+    AUTO(session_free) Session *s = c->session;
+    int64_t vocab = language_model_vocab(session_model(s));
+    if (!session_feed(s, c->ids, c->n, NULL, &err))
         return c->failed = xstrdup(err.text), NULL;
     for (int i = 0; i < ANSWER; i++) {
         int32_t id = likeliest(session_logits(s), vocab);
@@ -196,9 +196,7 @@ static void run_alone(const LanguageModel *m, Client clients[CLIENTS], bool shar
 {
     Error err = {0};
     for (int i = 0; i < CLIENTS; i++) {
-        AUTO(batch_free) Batch *own = NULL;
-        assert_ok(own = batch_new(m, NULL, &err));
-        clients[i] = (Client){.batch = own, .number = i, .shares = share};
+        clients[i] = (Client){.session = session_new(m, 0, &err), .number = i, .shares = share};
         prompt_of(&clients[i]);
         run_client(&clients[i]);
         assert_null(clients[i].failed);
@@ -207,12 +205,14 @@ static void run_alone(const LanguageModel *m, Client clients[CLIENTS], bool shar
 
 static void run_together(Batch *b, Client clients[CLIENTS], bool share)
 {
+    Error err = {0};
     pthread_t threads[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = (Client){.batch = b, .number = i, .shares = share};
+        clients[i] = (Client){.session = session_new_in(b, &err), .number = i, .shares = share};
         prompt_of(&clients[i]);
-        threads[i] = thread_start("client", run_client, &clients[i]);
     }
+    for (int i = 0; i < CLIENTS; i++)
+        threads[i] = thread_start("client", run_client, &clients[i]);
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(threads[i], NULL);
 }
