@@ -298,7 +298,7 @@ static void test_dtypes_round_trip(void **state)
             assert_true(fabsf(back[i] - x[i]) <=
                         3 * (cases[c].tolerance + (dtype_is_block(cases[c].type) ? 0x1p-10f : 0)));
     }
-    assert_fails(dtype_from_f32(DTYPE_Q4_K, x, back, 256, &err), ERR_UNSUPPORTED, "q4_k");
+    assert_fails(dtype_from_f32(DTYPE_IQ4_XS, x, back, 256, &err), ERR_UNSUPPORTED, "iq4_xs");
     size_t size;
     assert_ok(dtype_size(DTYPE_Q6_K, 512, &size, &err));
     assert_int_equal(size, 420);

@@ -1,6 +1,6 @@
 /* dtype.c: one reader and one writer a type; see dtype.h. These are the truth that the fast kernels
  * in tensor/ are compared with, so they are plain, not quick. */
-#include "base/dtype.h"
+#include "base/dtype_internal.h"
 
 #include <math.h>
 
@@ -35,27 +35,6 @@ bool dtype_size(DType type, int64_t n, size_t *size, Error *err)
     if (!size_mul((size_t)(n / info->block), (size_t)info->bytes, size))
         return fail(err, ERR_LIMIT, "%lld values of %s overflow", (long long)n, info->name);
     return true;
-}
-
-static uint16_t load_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static void store_u16(uint8_t *p, uint16_t value)
-{
-    p[0] = (uint8_t)value;
-    p[1] = (uint8_t)(value >> 8);
-}
-
-static uint32_t load_u32(const uint8_t *p)
-{
-    return load_u16(p) | (uint32_t)load_u16(p + 2) << 16;
-}
-
-static float load_half(const uint8_t *p)
-{
-    return f16_to_f32(load_u16(p));
 }
 
 /* 1 sign, `exponent_bits`, the rest mantissa; E4M3 has no infinity and one NaN (OCP 8-bit floating
@@ -206,14 +185,28 @@ void dtype_to_f32(DType type, const void *src, float *dst, int64_t n)
     case DTYPE_Q5_1:
         LOAD_BLOCKS(DTYPE_Q5_1, load_nibble_block(p, out, true, true, 0));
     case DTYPE_Q8_0:
-        LOAD_BLOCKS(DTYPE_Q8_0, float d = load_half(p); for (int i = 0; i < 32; i++) out[i] =
-                                    d * (float)(int8_t)p[2 + i]);
+        LOAD_BLOCKS(DTYPE_Q8_0, float d = load_half(p);
+                    for (int i = 0; i < 32; i++) out[i] = d * (float)(int8_t)p[2 + i]);
     case DTYPE_Q4_K:
         LOAD_BLOCKS(DTYPE_Q4_K, load_q45_k(p, out, false));
     case DTYPE_Q5_K:
         LOAD_BLOCKS(DTYPE_Q5_K, load_q45_k(p, out, true));
     case DTYPE_Q6_K:
         LOAD_BLOCKS(DTYPE_Q6_K, load_q6_k(p, out));
+    case DTYPE_Q2_K:
+        LOAD_BLOCKS(DTYPE_Q2_K, load_q2_k(p, out));
+    case DTYPE_Q3_K:
+        LOAD_BLOCKS(DTYPE_Q3_K, load_q3_k(p, out));
+    case DTYPE_IQ4_NL:
+        LOAD_BLOCKS(DTYPE_IQ4_NL, load_iq4_nl(p, out));
+    case DTYPE_IQ4_XS:
+        LOAD_BLOCKS(DTYPE_IQ4_XS, load_iq4_xs(p, out));
+    case DTYPE_MXFP4:
+        LOAD_BLOCKS(DTYPE_MXFP4, load_mxfp4(p, out));
+    case DTYPE_TQ1_0:
+        LOAD_BLOCKS(DTYPE_TQ1_0, load_tq1_0(p, out));
+    case DTYPE_TQ2_0:
+        LOAD_BLOCKS(DTYPE_TQ2_0, load_tq2_0(p, out));
     case DTYPE_COUNT:
         CHECK(false);
     }
@@ -307,6 +300,10 @@ bool dtype_from_f32(DType type, const float *src, void *dst, int64_t n, Error *e
             store_ranged(src, p, 16, false);
         else if (type == DTYPE_Q5_1)
             store_ranged(src, p, 32, true);
+        else if (type == DTYPE_Q4_K || type == DTYPE_Q5_K)
+            store_q45_k(src, p, type == DTYPE_Q5_K);
+        else if (type == DTYPE_Q6_K)
+            store_q6_k(src, p);
         else
             return fail(err, ERR_UNSUPPORTED, "no writer for values of type %s", info->name);
     }

@@ -31,7 +31,14 @@
     X(DTYPE_Q8_0, "q8_0", 32, 34)                                                                  \
     X(DTYPE_Q4_K, "q4_k", 256, 144)                                                                \
     X(DTYPE_Q5_K, "q5_k", 256, 176)                                                                \
-    X(DTYPE_Q6_K, "q6_k", 256, 210)
+    X(DTYPE_Q6_K, "q6_k", 256, 210)                                                                \
+    X(DTYPE_Q2_K, "q2_k", 256, 84)                                                                 \
+    X(DTYPE_Q3_K, "q3_k", 256, 110)                                                                \
+    X(DTYPE_IQ4_NL, "iq4_nl", 32, 18)                                                              \
+    X(DTYPE_IQ4_XS, "iq4_xs", 256, 136)                                                            \
+    X(DTYPE_MXFP4, "mxfp4", 32, 17)                                                                \
+    X(DTYPE_TQ1_0, "tq1_0", 256, 54)                                                               \
+    X(DTYPE_TQ2_0, "tq2_0", 256, 66)
 
 typedef enum DType {
 #define X(code, name, block, bytes) code,
@@ -64,7 +71,8 @@ static inline bool dtype_is_block(DType type)
  * n must be whole blocks. src needs no alignment. */
 void dtype_to_f32(DType type, const void *src, float *dst, int64_t n);
 /* Writes n f32 values: rounded to nearest even for floats, GGUF's rounding rules for Q8_0, Q4_0,
- * Q4_1, Q5_0 and Q5_1. ERR_UNSUPPORTED for types we do not write (K-quants, integers). */
+ * Q4_1, Q5_0 and Q5_1; for Q4_K, Q5_K and Q6_K a search for the least squared error, some hundred
+ * times slower. ERR_UNSUPPORTED for types we do not write (integers, f8, the others). */
 bool dtype_from_f32(DType type, const float *src, void *dst, int64_t n, Error *err);
 
 static inline float f16_to_f32(uint16_t bits)
