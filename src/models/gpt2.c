@@ -7,7 +7,7 @@
 
 typedef struct Gpt2 {
     int64_t vocab, hidden, inner, layers, heads, positions;
-    float norm_eps;
+    float norm_eps, embedding_dropout, residual_dropout;
     const char *activation;
     bool scaled, scaled_by_layer, tied;
 } Gpt2;
@@ -23,6 +23,8 @@ static const Field fields[] = {
     OPT_TEXT(Gpt2, activation, "activation_function", "gelu_new"),
     OPT(Gpt2, scaled, BOOL, "scale_attn_weights", true),
     OPT(Gpt2, scaled_by_layer, BOOL, "scale_attn_by_inverse_layer_idx", false),
+    OPT_RANGE(Gpt2, embedding_dropout, FLOAT, "embd_pdrop", 0.1, 0, 0.999),
+    OPT_RANGE(Gpt2, residual_dropout, FLOAT, "resid_pdrop", 0.1, 0, 0.999),
     OPT(Gpt2, tied, BOOL, "tie_word_embeddings", true),
 };
 
@@ -39,15 +41,16 @@ static Tensor *attention(Graph *g, Scope s, const Gpt2 *c, Tensor *x, Step *step
     float scale = c->scaled ? 1 / sqrtf((float)head_dim) : 1;
     if (c->scaled_by_layer)
         scale /= (float)(layer + 1);
-    Tensor *y = nn_attend(g, step, layer, q, k, v, scale);                 // [B,H,T,D]
-    return nn_conv1d(g, at(s, "c_proj"), op_merge_heads(g, y), c->hidden); // [B,T,E]
+    Tensor *y = nn_attend(g, step, layer, q, k, v, scale);              // [B,H,T,D]
+    y = nn_conv1d(g, at(s, "c_proj"), op_merge_heads(g, y), c->hidden); // [B,T,E]
+    return op_dropout(g, y, c->residual_dropout);
 }
 
 static Tensor *feed_forward(Graph *g, Scope s, const Gpt2 *c, Tensor *x)
 {
     int64_t inner = c->inner ? c->inner : 4 * c->hidden;
     Tensor *h = nn_activation(g, c->activation, nn_conv1d(g, at(s, "c_fc"), x, inner));
-    return nn_conv1d(g, at(s, "c_proj"), h, c->hidden);
+    return op_dropout(g, nn_conv1d(g, at(s, "c_proj"), h, c->hidden), c->residual_dropout);
 }
 
 static Tensor *forward(Graph *g, Scope root, const void *config, Step *step)
@@ -56,6 +59,7 @@ static Tensor *forward(Graph *g, Scope root, const void *config, Step *step)
     Scope body = at(root, "transformer");
     Tensor *x = op_add(g, nn_embed(g, at(body, "wte"), step->tokens, c->vocab, c->hidden),
                        nn_embed(g, at(body, "wpe"), step->positions, c->positions, c->hidden));
+    x = op_dropout(g, x, c->embedding_dropout);
 
     for (int i = 0; i < c->layers; i++) {
         Scope s = at(body, "h.%d", i);
@@ -92,4 +96,5 @@ const Architecture arch_gpt2 = {
     .ignorable = {"transformer.h.#.attn.bias", "transformer.h.#.attn.masked_bias", "lm_head.weight",
                   "output.weight"},
     .gguf_names = gguf_names,
+    .residual = {"transformer.h.#.attn.c_proj.weight", "transformer.h.#.mlp.c_proj.weight"},
 };

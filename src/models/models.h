@@ -27,9 +27,12 @@ typedef struct Model {
 /* path is what checkpoint_open takes; dtype is weight_policy_parse's, NULL for "auto". Every
  * parameter is checked and made ready here, so that a model that opens also runs. */
 Model *model_open(const char *path, const char *dtype, Error *err);
-/* The same to be trained: all weights are f32 values with gradients (weights_count, weights_at), and
- * products are of this precision. */
+/* The same to be trained: all weights are f32 values with gradients (weights_count, weights_at),
+ * and products are of this precision. */
 Model *model_open_trainable(const char *path, Precision precision, Error *err);
+/* A new model to be trained: path is a folder with a config.json; its parameters begin at random,
+ * the same for equal seeds. */
+Model *model_begin(const char *path, Precision precision, uint64_t seed, Error *err);
 void model_free(Model *m);
 AUTO_FREE(Model, model_free)
 

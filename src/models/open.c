@@ -1,9 +1,14 @@
 /* open.c: from files to a model that runs; see models.h. */
 #include "models/models.h"
 
+#include "base/file.h"
+
+enum { MAX_CONFIG = 16 << 20 };
+
 /* What all decoders' configurations say, under one name or another. */
 typedef struct Common {
-    int64_t positions, hidden, heads, head_dim;
+    int64_t positions, hidden, heads, head_dim, layers;
+    double deviation; // of what begins at random
 } Common;
 
 static const Field common_fields[] = {
@@ -12,6 +17,8 @@ static const Field common_fields[] = {
     DIM_OR_0(Common, hidden, "hidden_size|n_embd"),
     DIM_OR_0(Common, heads, "num_attention_heads|n_head"),
     DIM_OR_0(Common, head_dim, "head_dim"),
+    OPT_RANGE(Common, layers, INT, "num_hidden_layers|n_layer", 1, 1, DIM_MAX),
+    OPT_RANGE(Common, deviation, DOUBLE, "initializer_range", 0.02, 0, 100),
 };
 
 static bool read_config(Model *m, Common *common, Error *err)
@@ -80,30 +87,39 @@ static bool make_parameters(Model *m, int64_t positions, Error *err)
     return weights_seal(m->weights, err);
 }
 
-static bool open_with(Model *m, Checkpoint *c, const WeightPolicy *policy, Error *err)
+/* Reads m->config_json, makes all parameters by the policy; c is consumed. */
+static bool open_with(Model *m, Checkpoint *c, WeightPolicy *policy, Error *err)
 {
     Common common;
     AUTO(checkpoint_free) Checkpoint *owned = c;
-    m->config_json = checkpoint_config(c, err);
-    if (!m->config_json)
-        return false;
     m->architecture = architecture_find(m->config_json, err);
     if (!m->architecture || !read_config(m, &common, err))
         return false;
+    WeightInit init;
+    if (policy->init) {
+        init = *policy->init;
+        init.deviation = common.deviation;
+        init.residual_deviation = common.deviation / sqrt(2 * (double)common.layers);
+        init.residual = m->architecture->residual;
+        policy->init = arena_copy(m->arena, &init, sizeof init);
+    }
     m->weights = open_weights(m, &common, TAKE(owned), policy, err);
     return m->weights && make_parameters(m, common.positions, err);
 }
 
-static Model *open_as(const char *path, const WeightPolicy *policy, Error *err)
+static Model *open_checkpoint(const char *path, WeightPolicy *policy, Error *err)
 {
     Checkpoint *c = checkpoint_open(path, err);
     if (!c)
         return NULL;
     AUTO(model_free) Model *m = xcalloc(1, sizeof *m);
     m->arena = arena_new(0);
-    if (!open_with(m, c, policy, err))
+    m->config_json = checkpoint_config(c, err);
+    if (!m->config_json) {
+        checkpoint_free(c);
         return fail_while(err, "open model '%s'", path);
-    return TAKE(m);
+    }
+    return open_with(m, c, policy, err) ? TAKE(m) : fail_while(err, "open model '%s'", path);
 }
 
 Model *model_open(const char *path, const char *dtype, Error *err)
@@ -111,12 +127,25 @@ Model *model_open(const char *path, const char *dtype, Error *err)
     WeightPolicy policy;
     if (!weight_policy_parse(&policy, dtype ? dtype : "auto", err))
         return fail_while(err, "open model '%s'", path);
-    return open_as(path, &policy, err);
+    return open_checkpoint(path, &policy, err);
 }
 
 Model *model_open_trainable(const char *path, Precision precision, Error *err)
 {
-    return open_as(path, &(WeightPolicy){.trainable = true, .precision = precision}, err);
+    return open_checkpoint(path, &(WeightPolicy){.trainable = true, .precision = precision}, err);
+}
+
+Model *model_begin(const char *path, Precision precision, uint64_t seed, Error *err)
+{
+    const WeightInit init = {.seed = seed};
+    WeightPolicy policy = {.trainable = true, .precision = precision, .init = &init};
+    AUTO(model_free) Model *m = xcalloc(1, sizeof *m);
+    m->arena = arena_new(0);
+    m->config_json =
+        json_read_file(arena_printf(m->arena, "%s/config.json", path), MAX_CONFIG, err);
+    return m->config_json && open_with(m, NULL, &policy, err)
+               ? TAKE(m)
+               : fail_while(err, "begin model '%s'", path);
 }
 
 void model_free(Model *m)

@@ -75,6 +75,9 @@ typedef struct Architecture {
     const char *prefix;
     const char *ignorable[ARCH_IGNORABLE]; // patterns of names no layer needs, ending with NULL
     const Rename *gguf_names;
+    // Patterns of the matrices that end a residual path: those of a model that begins from scratch
+    // are smaller by the root of twice the layers. Ending with NULL.
+    const char *residual[ARCH_NAMES];
 } Architecture;
 
 #define CONFIG(type, table) .config_size = sizeof(type), .fields = (table), .n_fields = COUNT(table)

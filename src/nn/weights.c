@@ -2,6 +2,9 @@
 #include "nn/weights.h"
 
 #include "base/map.h"
+#include "base/random.h"
+
+#include <math.h>
 
 typedef struct Made {
     Weight *weight;
@@ -46,6 +49,8 @@ Weights *weights_new(Checkpoint *c, const StoredNames *names, const WeightPolicy
     w->arena = arena_new(0);
     w->checkpoint = c;
     w->policy = *policy;
+    if (policy->init)
+        return TAKE(w);
     w->stored = stored_new(c, names, err);
     return w->stored ? TAKE(w) : NULL;
 }
@@ -69,13 +74,13 @@ const Checkpoint *weights_checkpoint(const Weights *w)
 
 bool weights_have(const Weights *w, const char *name)
 {
-    return stored_has(w->stored, name);
+    return w->stored && stored_has(w->stored, name);
 }
 
 bool weights_seal(Weights *w, Error *err)
 {
     w->sealed = true;
-    return stored_all_used(w->stored, err);
+    return !w->stored || stored_all_used(w->stored, err);
 }
 
 size_t weights_count(const Weights *w)
@@ -92,7 +97,7 @@ size_t weights_memory(const Weights *w)
 {
     size_t bytes = w->mapped;
     for (size_t i = 0; i < w->made.n; i++)
-        bytes += weight_packed_bytes(weights_at(w, i));
+        bytes += weight_packed_bytes(((const Made *)w->made.entries[i].value)->weight);
     return bytes;
 }
 
@@ -145,11 +150,6 @@ static Weight *make(Weights *w, const StoredTensor *t, WeightUse use, Shape shap
                     Error *err)
 {
     WeightSpec spec = {.name = t->name, .type = t->type, .shape = shape, .data = t->data};
-    if (w->policy.trainable) {
-        spec.trainable = true;
-        spec.precision = w->policy.precision;
-        return weight_new(w->arena, &spec, err);
-    }
     switch (use) {
     case USE_MATRIX:
         apply_policy(w, &spec, shape.dims[1]);
@@ -179,6 +179,84 @@ static Weight *make(Weights *w, const StoredTensor *t, WeightUse use, Shape shap
     return weight_new(w->arena, &spec, err);
 }
 
+/* ---- Parameters to be trained ---- */
+
+/* The file's values in the model's shape: what it stores the other way round is turned. */
+static const void *turned_values(Weights *w, const StoredTensor *t, Shape shape, Error *err)
+{
+    int64_t rows = shape.dims[0], columns = shape.dims[1];
+    size_t n = (size_t)(rows * columns);
+    float *stored = arena_try(w->arena, n, sizeof *stored, err);
+    float *values = stored ? arena_try(w->arena, n, sizeof *values, err) : NULL;
+    if (!values)
+        return NULL;
+    dtype_to_f32(t->type, t->data, stored, rows * columns);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            values[r * columns + c] = stored[c * rows + r];
+    return values;
+}
+
+/* Two normal numbers at a time. Source: Box and Muller 1958. */
+static void draw_normal(Random *r, double deviation, float *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 2) {
+        double radius = deviation * sqrt(-2 * log(1 - random_unit(r)));
+        double angle = 2 * M_PI * random_unit(r);
+        out[i] = (float)(radius * cos(angle));
+        if (i + 1 < n)
+            out[i + 1] = (float)(radius * sin(angle));
+    }
+}
+
+static void begin(const WeightInit *init, const char *name, WeightUse use, Weight *weight)
+{
+    float *values = weight_values(weight);
+    int64_t n = shape_count(weight_shape(weight));
+    Str number;
+    if (use == USE_VECTOR) {
+        bool one = str_ends(str_of(name), S(".weight"));
+        for (int64_t i = 0; i < n; i++)
+            values[i] = one;
+        return;
+    }
+    double deviation = init->deviation;
+    for (const char *const *p = init->residual; p && *p; p++)
+        if (name_matches(str_of(*p), str_of(name), &number))
+            deviation = init->residual_deviation;
+    Random r = random_of(init->seed ^ str_hash(str_of(name)));
+    draw_normal(&r, deviation, values, n);
+}
+
+static Weight *make_trainable(Weights *w, const char *name, WeightUse use, Shape shape, Error *err)
+{
+    WeightSpec spec = {.name = name,
+                       .type = DTYPE_F32,
+                       .shape = shape,
+                       .trainable = true,
+                       .precision = use == USE_VECTOR ? PRECISION_F32 : w->policy.precision};
+    if (w->policy.init) {
+        Weight *weight = weight_new(w->arena, &spec, err);
+        if (weight)
+            begin(w->policy.init, name, use, weight);
+        return weight;
+    }
+    bool turned = false;
+    const StoredTensor *t = stored_find(w->stored, name, &turned, err);
+    if (!t || !check_shape(t, turned ? turn(shape) : shape, err))
+        return NULL;
+    spec.type = turned ? DTYPE_F32 : t->type;
+    spec.data = turned ? turned_values(w, t, shape, err) : t->data;
+    return spec.data ? weight_new(w->arena, &spec, err) : NULL;
+}
+
+static Made *find_trainable(Weights *w, const char *name, WeightUse use, Shape shape, Error *err)
+{
+    Made *made = NEW(w->arena, Made);
+    made->weight = make_trainable(w, name, use, shape, err);
+    return made->weight ? made : NULL;
+}
+
 static Made *find_new(Weights *w, const char *name, WeightUse use, Shape shape, Error *err)
 {
     Made *made = NEW(w->arena, Made);
@@ -194,12 +272,13 @@ Weight *weights_find(Weights *w, const char *name, WeightUse use, Shape shape, b
                      Error *err)
 {
     char key[600];
-    // What is trained is one parameter, whoever reads it.
+    // Of a trainable parameter there is only one, whatever it is used as.
     snprintf(key, sizeof key, "%d %s", w->policy.trainable ? 0 : (int)use, name);
     Made *made = map_find(&w->made, str_of(key));
     if (!made) {
         CHECK(!w->sealed); // a decoder asks for the same parameters every time
-        made = find_new(w, name, use, shape, err);
+        made = w->policy.trainable ? find_trainable(w, name, use, shape, err)
+                                   : find_new(w, name, use, shape, err);
         if (!made)
             return NULL;
         map_put(&w->made, arena_str(w->arena, str_of(key)), made);
@@ -214,7 +293,8 @@ const float *weights_floats(Weights *w, const char *name, int64_t n, Error *err)
     bool turned;
     if (!values) {
         CHECK(!w->sealed);
-        const StoredTensor *t = stored_find(w->stored, name, &turned, err);
+        const StoredTensor *t = w->stored ? stored_find(w->stored, name, &turned, err)
+                                          : fail(err, ERR_NOT_FOUND, "tensor '%s'", name);
         if (!t || !check_shape(t, SHAPE(n), err))
             return NULL;
         values = NEW_ARRAY(w->arena, float, (size_t)n);

@@ -3,7 +3,8 @@
  * Each is made when a layer first asks for it, and then shared by all graphs. The policy says in
  * which type matrices are kept; vectors (norms, biases) are f32, embedding tables stay as stored.
  * Threads: weights_find and weights_matrix write while the model's first graph is built; after
- * weights_seal a Weights is immutable and shared. */
+ * weights_seal a Weights is immutable and shared; trainable ones belong to the thread that trains.
+ */
 #pragma once
 
 #include "nn/stored.h"
@@ -11,17 +12,29 @@
 
 typedef struct Weights Weights;
 
+/* How parameters begin where there is no checkpoint, as transformers' _init_weights: norms at 1,
+ * biases at 0, all else normal around 0. Each is drawn from the seed and its name alone. */
+typedef struct WeightInit {
+    double deviation;
+    double residual_deviation;   // of those that end a residual path (GPT-2's scaled ones)
+    const char *const *residual; // patterns of their names as in stored.h, ending with NULL
+    uint64_t seed;
+} WeightInit;
+
 typedef struct WeightPolicy {
     bool convert;        // else matrices stay in the file's type
     DType as;            // a matrix whose rows are no whole blocks of it becomes f32
     Precision precision; // of the products
-    bool trainable;      // all are f32 values with gradients, made from whatever the file has
+    // All parameters are f32 values that may be written, with gradients, in the model's own shapes;
+    // a table that is also a matrix (a tied head) is one.
+    bool trainable;
+    const WeightInit *init; // NULL: they come from the checkpoint; borrowed
 } WeightPolicy;
 
 /* "auto" (as stored), "f32", "bf16", "f16", "q8_0", "q4_0", ...; ERR_UNSUPPORTED lists them. */
 bool weight_policy_parse(WeightPolicy *p, const char *name, Error *err);
 
-/* c is consumed, also on failure. */
+/* c is consumed, also on failure; NULL with a policy that has an init. */
 Weights *weights_new(Checkpoint *c, const StoredNames *names, const WeightPolicy *policy,
                      Error *err);
 void weights_free(Weights *w);
@@ -44,10 +57,9 @@ const float *weights_floats(Weights *w, const char *name, int64_t n, Error *err)
 bool weights_have(const Weights *w, const char *name);
 /* All parameters have been asked for: ERR_INVALID if the file has others. */
 bool weights_seal(Weights *w, Error *err);
-/* The parameters made so far, in the order in which layers first asked for them. Trainable ones are
- * one each, though an embedding is also the head. */
+/* All that were asked for, in that order; names are the model's. */
 size_t weights_count(const Weights *w);
 Weight *weights_at(const Weights *w, size_t i);
 /* Bytes in memory: packed copies and the maps that are read in place. */
 size_t weights_memory(const Weights *w);
-const Checkpoint *weights_checkpoint(const Weights *w);
+const Checkpoint *weights_checkpoint(const Weights *w); // NULL for those that began here
