@@ -61,7 +61,7 @@ typedef struct TrainingArguments {
     const char *optim, *optim_args; // "momentum=0.9,nesterov=true"
     double weight_decay, adam_beta1, adam_beta2, adam_epsilon;
     double max_grad_norm; // 0: gradients are not clipped
-    double label_smoothing_factor, neftune_noise_alpha;
+    double label_smoothing_factor;
 
     // What happens when.
     const char *logging_strategy, *eval_strategy, *save_strategy;
