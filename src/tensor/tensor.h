@@ -118,7 +118,7 @@ typedef enum GraphMode {
     GRAPH_TRAIN,    // the same with dropout, and graph_backward may follow
 } GraphMode;
 void graph_set_mode(Graph *g, GraphMode mode);
-/* Of the next runs' dropout; equal seeds drop the same values. */
+/* Of the next runs' dropout; equal seeds drop the same values, 0 (the default) drops none. */
 void graph_set_seed(Graph *g, uint64_t seed);
 /* Makes graph_checkpoint effective in a training graph; said before anything is built. */
 void graph_use_checkpoints(Graph *g, bool yes);
