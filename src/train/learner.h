@@ -28,7 +28,7 @@ AUTO_FREE(Learner, learner_free)
 
 /* Runs a batch forwards and backwards; its gradients are added to those since the last update. The
  * loss is the sum over its labels divided by `labels`: how many all batches of the update have.
- * `seed` decides dropout. */
+ * `seed` decides dropout, 0 is none. */
 bool learner_show(Learner *l, const TrainBatch *b, int64_t labels, uint64_t seed, double *loss,
                   Error *err);
 /* The sum of the loss over the labels of a batch, without dropout or gradients. */

@@ -123,6 +123,29 @@ static void test_two_half_batches_are_one(void **state)
         assert_true(fabsf(gradient[i] - ((const float *)(const void *)kept)[i]) < 1e-6F);
 }
 
+static void test_dropout_follows_its_seed(void **state)
+{
+    Error err = {0};
+    const TrainingArguments args = arguments("{}");
+    AUTO_BUF config;
+    buf_init(&config, 0);
+    buf_printf(&config, "%.*s, \"embd_pdrop\": 0.5, \"resid_pdrop\": 0.3}",
+               (int)(strstr(tiny_gpt2, ", \"embd_pdrop\"") - tiny_gpt2), tiny_gpt2);
+    AUTO(model_free) Model *m = fresh(config.ptr, false);
+    AUTO(learner_free) Learner *l = learner_new(m, &args, &err);
+    const TrainBatch b = counting();
+    static const uint64_t seeds[] = {0, 1, 2, 1};
+    double loss[COUNT(seeds)], sum, norm[COUNT(seeds)];
+    for (size_t i = 0; i < COUNT(seeds); i++) {
+        assert_ok(learner_show(l, &b, LABELS, seeds[i], &loss[i], &err));
+        learner_update(l, 0, &norm[i]);
+    }
+    assert_ok(learner_evaluate(l, &b, &sum, &err));
+    assert_true(fabs(sum / LABELS - loss[0]) < 1e-6);
+    assert_true(loss[1] != loss[0] && loss[1] != loss[2] && norm[1] != norm[2]);
+    assert_true(loss[1] == loss[3] && norm[1] == norm[3]);
+}
+
 static void test_optimizers_that_are_not_there_are_named(void **state)
 {
     Error err = {0};
@@ -136,7 +159,8 @@ static void test_optimizers_that_are_not_there_are_named(void **state)
 int main(void)
 {
     int failed = RUN(test_losses_fall, test_checkpointed_layers_learn_the_same_to_the_bit,
-                     test_two_half_batches_are_one, test_optimizers_that_are_not_there_are_named);
+                     test_two_half_batches_are_one, test_dropout_follows_its_seed,
+                     test_optimizers_that_are_not_there_are_named);
     test_folder_remove();
     return failed;
 }
