@@ -34,9 +34,16 @@ static inline float largest(Vec v)
 }
 
 #include "tensor/kernels_vector.inc"
+
 #include "tensor/kernels_attend.inc"
+#include "tensor/kernels_conv.inc"
 #include "tensor/kernels_train.inc"
 #include "tensor/kernels_x86.inc"
 
-const Kernels kernels_avx2 = {
-    .name = "avx2", .needs = CPU_AVX2, VECTOR_KERNELS, ATTEND_KERNELS, TRAIN_KERNELS, X86_KERNELS};
+const Kernels kernels_avx2 = {.name = "avx2",
+                              .needs = CPU_AVX2,
+                              VECTOR_KERNELS,
+                              ATTEND_KERNELS,
+                              CONV_KERNELS,
+                              TRAIN_KERNELS,
+                              X86_KERNELS};

@@ -26,9 +26,16 @@ enum { LANE = 16, TILE_ROWS = 12 };
 #define largest(v) _mm512_reduce_max_ps(v)
 
 #include "tensor/kernels_vector.inc"
+
 #include "tensor/kernels_attend.inc"
+#include "tensor/kernels_conv.inc"
 #include "tensor/kernels_train.inc"
 #include "tensor/kernels_x86.inc"
 
-const Kernels kernels_avx512 = {
-    .name = "avx512", .needs = CPU_AVX512, VECTOR_KERNELS, ATTEND_KERNELS, TRAIN_KERNELS, X86_KERNELS};
+const Kernels kernels_avx512 = {.name = "avx512",
+                                .needs = CPU_AVX512,
+                                VECTOR_KERNELS,
+                                ATTEND_KERNELS,
+                                CONV_KERNELS,
+                                TRAIN_KERNELS,
+                                X86_KERNELS};

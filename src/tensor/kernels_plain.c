@@ -382,6 +382,7 @@ static void rescale_add(int64_t n, float *y, float factor, const float *x)
 }
 
 #include "tensor/kernels_attend_plain.inc"
+#include "tensor/kernels_conv_plain.inc"
 #include "tensor/kernels_gradient_plain.inc"
 #include "tensor/kernels_train.inc"
 
@@ -418,5 +419,6 @@ const Kernels kernels_plain = {.name = "plain",
                                .attend_row = attend_row,
                                .rescale_add = rescale_add,
                                ATTEND_KERNELS,
+                               CONV_KERNELS,
                                TRAIN_KERNELS,
                                GRADIENT_KERNELS};

@@ -259,6 +259,24 @@ static void test_running_softmax_never_looks_at_unseen_scores(void **state)
     }
 }
 
+static void test_depthwise_products_sum_over_taps(void **state)
+{
+    static float rows[9][MOST], weights[9][MOST], seen[MOST], plain[MOST];
+    const float *r[9], *w[9];
+    for (int t = 0; t < 9; t++) {
+        fill(rows[t], MOST, 1);
+        fill(weights[t], MOST, 1);
+        r[t] = rows[t];
+        w[t] = weights[t];
+    }
+    for (size_t s = 0; set->depthwise && s < COUNT(sizes); s++)
+        for (int taps = 0; taps <= 9; taps += 3) {
+            set->depthwise(sizes[s], taps, r, w, seen);
+            kernels_plain.depthwise(sizes[s], taps, r, w, plain);
+            assert_all_near("depthwise", sizes[s], seen, plain, 2e-6F, 0);
+        }
+}
+
 static void test_rectangles_are_transposed(void **state)
 {
     static float src[70 * 75], seen[75 * 80], plain[75 * 80];

@@ -148,7 +148,7 @@ const Op ops[OP_COUNT] = {
     [OP_LAYER_NORM] = {"layer_norm", shape_norm, run_layer_norm, .gradient = gradient_layer_norm,
                        .in_place = true},
     [OP_LINEAR] = {"linear", shape_linear, run_linear, check_linear, scratch_linear,
-                   .gradient = gradient_linear},
+                   .gradient = gradient_linear, .fuses = FUSES_ALL},
     [OP_EMBED] = {"embed", shape_embed, run_embed, check_indices, .gradient = gradient_embed},
     [OP_TAKE_ROWS] = {"take_rows", shape_take_rows, run_take_rows, check_indices,
                       .gradient = gradient_take_rows},
@@ -160,6 +160,9 @@ const Op ops[OP_COUNT] = {
                          .gradient = gradient_attend},
     [OP_ATTEND_BACKWARD] = {"attend_backward", shape_attend_backward, run_attend_backward,
                             .scratch = scratch_attend_backward},
+    [OP_CONV] = {"conv", shape_conv, run_conv, check_conv, scratch_conv, .fuses = FUSES_ALL},
+    [OP_CONV_TRANSPOSE] = {"conv_transpose", shape_conv_transpose, run_conv, check_conv,
+                           scratch_conv, .fuses = FUSES_ALL},
     [OP_SUM_ROWS] = {"sum", shape_given, run_sum_rows, .gradient = gradient_sum_rows},
     [OP_EXPAND] = {"expand", shape_given, run_expand, .gradient = gradient_expand},
     [OP_DROPOUT] = {"dropout", shape_same, run_dropout, .gradient = gradient_dropout,
@@ -209,7 +212,7 @@ static Tensor *readable(Graph *g, Tensor *t)
     return view;
 }
 
-static Tensor *wants_f32(Graph *g, const char *name, Tensor *t)
+Tensor *operand_f32(Graph *g, const char *name, Tensor *t)
 {
     t = readable(g, t);
     if (t && t->type != DTYPE_F32)
@@ -235,7 +238,7 @@ static bool is_dense(const Tensor *t)
 /* Elementwise results lie in memory as their input does, so that no copy is needed. */
 static Tensor *elementwise(Graph *g, OpCode code, const Params *params, Tensor *x)
 {
-    x = wants_f32(g, ops[code].name, x);
+    x = operand_f32(g, ops[code].name, x);
     x = is_dense(x) ? x : op_contiguous(g, x);
     Tensor *t = graph_node(g, &ops[code], params, x, NULL, NULL, NULL);
     if (t != &g->nowhere)
@@ -245,8 +248,8 @@ static Tensor *elementwise(Graph *g, OpCode code, const Params *params, Tensor *
 
 static Tensor *binary(Graph *g, OpCode code, Tensor *a, Tensor *b)
 {
-    a = wants_f32(g, ops[code].name, a);
-    b = wants_f32(g, ops[code].name, b);
+    a = operand_f32(g, ops[code].name, a);
+    b = operand_f32(g, ops[code].name, b);
     bool alike = shape_eq(&a->shape, &b->shape) && is_dense(a) &&
                  memcmp(a->strides, b->strides, sizeof a->strides) == 0;
     if (!alike) {
@@ -296,9 +299,9 @@ ACTIVATION_BUILDER(op_gelu_quick, ACT_GELU_QUICK)
 static Tensor *row_wise(Graph *g, OpCode code, float eps, Tensor *x, Tensor *weight, Tensor *bias)
 {
     const char *name = ops[code].name;
-    x = wants_f32(g, name, x);
-    weight = wants_f32(g, name, weight);
-    bias = wants_f32(g, name, bias);
+    x = operand_f32(g, name, x);
+    weight = operand_f32(g, name, weight);
+    bias = operand_f32(g, name, bias);
     if (x->strides[x->shape.rank - 1] != 1)
         x = op_contiguous(g, x);
     Tensor *t = graph_node(g, &ops[code], &(Params){.factor = eps}, x, weight, bias, NULL);
@@ -309,7 +312,7 @@ static Tensor *row_wise(Graph *g, OpCode code, float eps, Tensor *x, Tensor *wei
 
 Tensor *op_sum(Graph *g, Tensor *x)
 {
-    x = op_contiguous(g, wants_f32(g, "sum", x));
+    x = op_contiguous(g, operand_f32(g, "sum", x));
     return graph_node(g, &ops[OP_SUM_ROWS], &(Params){.shape = SHAPE(1)}, x, NULL, NULL, NULL);
 }
 
@@ -345,8 +348,8 @@ Tensor *op_layer_norm(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, float e
 Tensor *op_linear_either(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, bool transposed)
 {
     Error err = {0};
-    x = wants_f32(g, "linear", x);
-    bias = wants_f32(g, "linear", bias);
+    x = operand_f32(g, "linear", x);
+    bias = operand_f32(g, "linear", bias);
     if (!weight->weight)
         return graph_fail(g, ERR_UNSUPPORTED, "linear: the second factor must be a parameter");
     int64_t stride;
@@ -378,7 +381,7 @@ Tensor *op_embed(Graph *g, Tensor *weight, Tensor *ids)
 
 Tensor *op_take_rows(Graph *g, Tensor *x, Tensor *rows)
 {
-    x = op_contiguous(g, wants_f32(g, "take_rows", x));
+    x = op_contiguous(g, operand_f32(g, "take_rows", x));
     return graph_node(g, &ops[OP_TAKE_ROWS], NULL, x, op_contiguous(g, rows), NULL, NULL);
 }
 
@@ -401,7 +404,7 @@ Tensor *op_rope_table(Graph *g, Tensor *positions, const Rope *rope, bool invers
 
 Tensor *op_turn(Graph *g, Tensor *x, Tensor *table, const Rope *rope)
 {
-    x = wants_f32(g, "rope", x);
+    x = operand_f32(g, "rope", x);
     if (x->strides[x->shape.rank - 1] != 1)
         x = op_contiguous(g, x);
     return graph_node(g, &ops[OP_ROPE], &(Params){.rope = *rope}, x, table, NULL, NULL);
@@ -417,14 +420,14 @@ Tensor *op_rope(Graph *g, Tensor *x, Tensor *positions, const Rope *rope)
 
 static Tensor *rows_inside(Graph *g, Tensor *t)
 {
-    t = wants_f32(g, "attend", t);
+    t = operand_f32(g, "attend", t);
     return t->strides[t->shape.rank - 1] == 1 ? t : op_contiguous(g, t);
 }
 
 /* A bias, with dimensions of one in front of those that it has. */
 static Tensor *with_rank_four(Graph *g, Tensor *t)
 {
-    t = wants_f32(g, "attend", t);
+    t = operand_f32(g, "attend", t);
     if (!t || t->shape.rank == 4)
         return t;
     if (t->shape.rank > 4)

@@ -1,8 +1,8 @@
 /* plan.c: from a built graph to steps and places in memory; runs once a graph.
  *
  * 1. What no output needs is left out.
- * 2. Behind a linear layer, an activation, then a product, then a sum are fused into it when nobody
- *    else reads what lies between: the layer then runs as the last of them.
+ * 2. Behind a linear layer or a convolution, an activation, then a product, then a sum are fused
+ * into it when nobody else reads what lies between: the layer then runs as the last of them.
  * 3. Each tensor lives from its step to its last reader. Tensors that live at the same time get
  *    different places, lowest first; an elementwise operation takes over the place of an input that
  *    dies with it. */
@@ -41,23 +41,25 @@ static Tensor *other_operand(const Tensor *user, const Tensor *t)
     return shape_eq(&a->shape, &b->shape) ? (a == t ? b : a) : NULL;
 }
 
-static void fuse_behind(Tensor *linear)
+static void fuse_behind(Tensor *first)
 {
     enum { PRODUCT, ACTIVATED, MULTIPLIED, ADDED } stage = PRODUCT;
-    Tensor *tail = linear;
+    Tensor *tail = first;
     while (tail->uses == 1 && tail->user && stage != ADDED) {
         Tensor *next = tail->user, *other;
         if (next->head || next->fused) // another layer has it, and reads what this one gives
             break;
         if (tensor_is(next, OP_ACTIVATE) && stage < ACTIVATED) {
-            linear->activation = next->params.activation;
+            first->activation = next->params.activation;
             stage = ACTIVATED;
+        } else if (first->op->fuses != FUSES_ALL) {
+            break;
         } else if (tensor_is(next, OP_MUL) && stage < MULTIPLIED &&
                    (other = other_operand(next, tail))) {
-            linear->factor = other;
+            first->factor = other;
             stage = MULTIPLIED;
         } else if (tensor_is(next, OP_ADD) && (other = other_operand(next, tail))) {
-            linear->addend = other;
+            first->addend = other;
             stage = ADDED;
         } else {
             break;
@@ -65,15 +67,15 @@ static void fuse_behind(Tensor *linear)
         tail->fused = true;
         tail = next;
     }
-    linear->tail = tail;
-    tail->head = linear;
+    first->tail = tail;
+    tail->head = first;
 }
 
 static void list_steps(Graph *g)
 {
     g->steps = NEW_ARRAY(g->arena, Tensor *, g->n);
     for (int i = 0; i < g->n; i++)
-        if (g->tensors[i]->needed && tensor_is(g->tensors[i], OP_LINEAR))
+        if (g->tensors[i]->needed && g->tensors[i]->op && g->tensors[i]->op->fuses)
             fuse_behind(g->tensors[i]);
     for (int i = 0; i < g->n; i++) {
         Tensor *t = g->tensors[i];

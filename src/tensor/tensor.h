@@ -63,7 +63,7 @@ typedef enum Precision {
 typedef struct WeightSpec {
     const char *name; // for messages; copied
     DType type;       // of the data
-    Shape shape;      // rank 1 or 2 (more for later operations)
+    Shape shape;      // rank 1; 2 of linear layers, 3 and 4 of convolutions
     const void *data; // row-major, any alignment, outlives the weight; NULL: known by shape only
     bool convert;     // keep it in memory as `as` rather than in its own type
     DType as;
@@ -240,6 +240,26 @@ Tensor *op_reshape(Graph *g, Tensor *x, Shape shape); // the same values in row-
 Tensor *op_permute(Graph *g, Tensor *x,
                    const int *axes); // dimension i of the result is axes[i] of x
 Tensor *op_contiguous(Graph *g, Tensor *x);
+
+/* Images [B,C,H,W] and signals [B,C,L], with the meaning that PyTorch's operations have. Results
+ * lie in memory with the channels innermost, which is what these operations read without a copy, and
+ * makes the permutation to [B,H,W,C] contiguous: linear layers and attention over pixels need none
+ * either. Activations, products and sums behind a convolution are fused into it. */
+
+/* Of height and width; of a signal only [0] counts. */
+typedef struct Conv {
+    int64_t stride[2], dilation[2]; // 0 means 1
+    int64_t padding[2];             // of zeros, on both sides
+    int64_t groups;                 // 0 means 1
+    int64_t output_padding[2];      // of transposed ones
+} Conv;
+/* weight [O,C/groups,KH,KW], bias [O], [B,O] (of each sample its own) or NULL; returns [B,O,H',W'].
+ * params NULL: all of it as above. */
+Tensor *op_conv2d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
+Tensor *op_conv1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
+/* weight [C,O/groups,KH,KW]. */
+Tensor *op_conv_transpose2d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
+Tensor *op_conv_transpose1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
 
 /* Attends each query to keys; scores are never written out, sums are f32.
  * q [B,H,T,D], k and v [B,K,T,D], H a multiple of K; returns [B,H,T,D].

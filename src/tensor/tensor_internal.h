@@ -27,6 +27,7 @@ typedef struct Params {
     bool centred; // layer_norm, not rms_norm
     Attend attend;
     CrossEntropy cross_entropy;
+    Conv conv;
     Shape shape;      // of a result that no input has
     const Join *join; // of the graph's
     uint32_t stream;  // of random numbers
@@ -83,6 +84,8 @@ struct Op {
     void (*gradient)(Graph *g, Tensor *t, Tensor *dt);
     bool in_place; // may write over its first input
     bool effect;   // adds to weights' gradients: runs though nobody reads its result
+    /* What may run inside it when nobody else reads what lies between; see plan.c. */
+    enum { FUSES_NOTHING, FUSES_ACTIVATION, FUSES_ALL } fuses;
 };
 
 /* The operation table. */
@@ -104,6 +107,8 @@ struct Op {
     X(OP_ATTEND)                                                                                   \
     X(OP_ATTEND_DENSE)                                                                             \
     X(OP_ATTEND_BACKWARD)                                                                          \
+    X(OP_CONV)                                                                                     \
+    X(OP_CONV_TRANSPOSE)                                                                           \
     X(OP_SUM_ROWS)                                                                                 \
     X(OP_EXPAND)                                                                                   \
     X(OP_DROPOUT)                                                                                  \
@@ -191,6 +196,7 @@ static inline void *context_of(const Tensor *t)
 /* range(t, from, to) over the rows of t, some together. */
 void run_rows(const Tensor *t, void (*range)(void *context, int64_t from, int64_t to));
 /* The builders' ways to operands. */
+Tensor *operand_f32(Graph *g, const char *name, Tensor *t); // NULL stays
 Tensor *op_linear_either(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, bool transposed);
 Tensor *op_rope_table(Graph *g, Tensor *positions, const Rope *rope, bool inverse);
 Tensor *op_turn(Graph *g, Tensor *x, Tensor *table, const Rope *rope);
@@ -212,6 +218,10 @@ bool check_linear(const Tensor *t, Error *err);
 void run_linear(const Tensor *t);
 size_t scratch_linear(const Tensor *t);
 bool check_attend(const Tensor *t, Error *err);
+Runner run_conv;
+bool check_conv(const Tensor *t, Error *err);
+size_t scratch_conv(const Tensor *t);
+ShapeRule shape_conv, shape_conv_transpose;
 void run_attend(const Tensor *t);
 size_t scratch_attend(const Tensor *t);
 void run_attend_dense(const Tensor *t);
@@ -257,20 +267,28 @@ typedef struct Panels {
     DType type; // in the panels
     int64_t in, out;
     bool transposed; // the weight lies as [in,out]
+    int64_t groups;  // of a convolution's weight (weight_conv.c); 0: it is a linear layer's
 } Panels;
+
+/* The ways that a weight may be read. */
+enum { PANELS_LINEAR, PANELS_TRANSPOSED, PANELS_CONV, PANELS_CONV_TRANSPOSED, PANELS_COUNT };
 
 struct Weight {
     WeightSpec spec;
     Arena *arena;
     float *values;    // all of it as f32: for vectors, and where an operation wants it so
     float *gradient;  // of a trainable weight
-    Panels panels[2]; // read as [out,in], and transposed, as [in,out]
+    Panels panels[PANELS_COUNT];
 };
 
 /* Reads all values as f32 unless that is done. */
 bool weight_read(Weight *w, Error *err);
 /* Packs the weight unless it is already, as [out,in] or, transposed, [in,out]. */
 bool weight_pack(Weight *w, bool transposed, Error *err);
+/* The same as a convolution of so many groups reads it, or a transposed one. */
+bool weight_pack_conv(Weight *w, int64_t groups, bool transposed, Error *err);
+void weight_fill_conv(const Weight *w, const Panels *to);
+void panels_release(void *panels);
 static inline const void *panel_at(const Panels *p, int64_t panel)
 {
     return (const char *)p->memory + (size_t)panel * packing_bytes(p->packing, p->in);

@@ -119,7 +119,10 @@ DType weight_type(const Weight *w)
 
 size_t weight_packed_bytes(const Weight *w)
 {
-    return w->panels[0].bytes + w->panels[1].bytes;
+    size_t bytes = 0;
+    for (int i = 0; i < PANELS_COUNT; i++)
+        bytes += w->panels[i].bytes;
+    return bytes;
 }
 
 /* Packing. */
@@ -204,7 +207,7 @@ static bool can_convert(const Weight *w, DType type, Error *err)
     return type == w->spec.type || dtype_from_f32(type, zeros, out, dtype_info(type)->block, err);
 }
 
-static void panels_release(void *panels)
+void panels_release(void *panels)
 {
     const Panels *p = panels;
     pages_free(p->memory, p->bytes);
@@ -279,7 +282,11 @@ void weight_zero_gradient(Weight *w)
 
 void weight_updated(Weight *w)
 {
-    for (size_t i = 0; i < COUNT(w->panels); i++)
-        if (w->panels[i].memory)
-            pack_all(w, &w->panels[i]);
+    for (int i = 0; i < PANELS_COUNT; i++) {
+        const Panels *p = &w->panels[i];
+        if (p->memory && p->groups)
+            weight_fill_conv(w, p);
+        else if (p->memory)
+            pack_all(w, p);
+    }
 }

@@ -1,0 +1,37 @@
+/* What convolutions (conv.c), their weights' panels (weight_conv.c) and their gradients
+ * (conv_backward.c) share. */
+#pragma once
+
+#include "tensor/tensor_internal.h"
+
+enum { MAX_DEPTHWISE_TAPS = 1024 };
+
+/* How output positions meet source positions; see conv.c. Pairs are of height and width. */
+typedef struct ConvMap {
+    int64_t batch, groups;
+    int64_t channels, outs; // of a group
+    int64_t depth;          // taps * channels
+    int64_t step[2], up[2], base[2], reach[2], taps[2];
+    int64_t source[2], out[2]; // sizes
+    int64_t strides[2];        // of the source
+} ConvMap;
+ConvMap conv_map(const Conv *p, const Tensor *source, const Tensor *weight, const Tensor *out,
+                 bool transposed);
+/* The source position that output position o meets under a tap of one axis; -1: none. */
+int64_t conv_source(const ConvMap *m, int axis, int64_t o, int64_t tap);
+static inline bool conv_is_depthwise(const ConvMap *m)
+{
+    return m->channels == 1 && m->outs == 1 && m->groups > 1 &&
+           m->taps[0] * m->taps[1] <= MAX_DEPTHWISE_TAPS;
+}
+
+/* Height or width of a tensor [B,C,H,W] or [B,C,L], whose height is 1, and their strides. */
+int64_t spatial_dim(const Tensor *t, int axis);
+int64_t spatial_stride(const Tensor *t, int axis);
+
+/* t, or a copy, with the channels innermost in memory and pixels in order behind each other. */
+Tensor *op_channels_last(Graph *g, Tensor *t);
+/* Gives a result [B,C,...] that order. */
+void strides_channels_last(Tensor *t);
+/* [B,C,...] with that order as a view [B,pixels,C]. */
+Tensor *op_pixels(Graph *g, Tensor *t);
