@@ -168,7 +168,7 @@ static void gather(const ConvJob *j, const Tile *t, int64_t group, int64_t from,
 
 /* A thread's scratch. */
 typedef struct Room {
-    float *rows, *packed, *sums, *products, *wide;
+    float *rows, *packed, *sums, *wide;
 } Room;
 
 static int64_t even(int64_t n)
@@ -182,8 +182,7 @@ static Room room_of(const ConvJob *j, float *memory, size_t *floats)
     Room r = {.rows = memory};
     r.packed = r.rows + rows;
     r.sums = r.packed + rows * j->block;
-    r.products = r.sums + part * j->block * j->tile_rows * PANEL;
-    r.wide = r.products + j->tile_rows * PANEL;
+    r.wide = r.sums + part * j->block * j->tile_rows * PANEL;
     if (floats)
         *floats = (size_t)(r.wide + DEPTH * PANEL - memory);
     return r;
@@ -251,6 +250,12 @@ static void pack_stretch(const ConvJob *j, const Stretch *s, const Room *room, b
     }
 }
 
+static float *block_sums(const ConvJob *j, const Stretch *s, const Room *room, int64_t panel,
+                         int64_t i)
+{
+    return room->sums + ((panel - s->panel) * s->n + i) * j->tile_rows * PANEL;
+}
+
 /* The panel's weights of the stretch, as the product wants them. */
 static const void *stretch_panel(const ConvJob *j, const Stretch *s, int64_t panel,
                                  const Room *room)
@@ -267,54 +272,49 @@ static void multiply_stretch(const ConvJob *j, const Stretch *s, const Room *roo
                              const bool *meets, bool *begun, const uint8_t *rows)
 {
     const Kernels *kernel = kernels();
-    int64_t k = s->to - s->from, size = j->tile_rows * PANEL;
+    int64_t k = s->to - s->from;
     for (int64_t p = s->panel; p < s->panel_end; p++) {
         const void *b = stretch_panel(j, s, p, room);
+        // Meanwhile the next panel's stretch comes: each tile asks for a part.
+        const char *next = (const char *)b + packing_bytes(j->w->packing, j->w->in);
         for (int64_t i = 0; i < s->n; i++) {
             if (!meets[i])
                 continue;
-            float *sums = room->sums + ((p - s->panel) * s->n + i) * size;
-            float *out = begun[i] ? room->products : sums;
+            float *sums = block_sums(j, s, room, p, i);
+            const char *ahead = next + i * k * 64;
             if (j->bf16)
-                kernel->tile_bf16(rows[i], even(k), packed_tile(j, room, i), b, out, PANEL);
+                kernel->gemm_bf16(rows[i], even(k), packed_tile(j, room, i), b, sums, begun[i],
+                                  ahead);
             else
-                kernel->tile(rows[i], k, packed_tile(j, room, i), b, out, PANEL);
-            if (begun[i])
-                kernel->add(rows[i] * PANEL, sums, out, sums);
+                kernel->gemm(rows[i], k, packed_tile(j, room, i), b, sums, begun[i], ahead);
         }
     }
     for (int64_t i = 0; i < s->n; i++)
         begun[i] = begun[i] || meets[i];
 }
 
-/* Where output pixel r of a tile begins, in floats from the tensor's start. */
-static int64_t pixel_at(const Tensor *t, const Tile *tile, int r)
+/* Writes columns [column, column + n) of the tile's pixels, n at most PANEL. */
+static void finish_tile(const ConvJob *j, const Tile *t, int64_t column, int64_t n,
+                        const float *products)
 {
-    return tile->batch * t->strides[0] + tile->y * spatial_stride(t, 0) +
-           (tile->x + r * tile->step) * spatial_stride(t, 1);
-}
-
-static void finish_pixel(const ConvJob *j, int64_t batch, int64_t pixel, int64_t column, int64_t n,
-                         const float *products)
-{
+    const Tensor *y = j->t;
     Epilogue e = j->epilogue;
-    int64_t at = pixel + column;
-    e.bias = e.bias ? e.bias + batch * j->bias_stride + column : NULL;
+    int64_t stride = spatial_stride(y, 1);
+    int64_t at = t->batch * y->strides[0] + t->y * spatial_stride(y, 0) + t->x * stride + column;
+    e.bias = e.bias ? e.bias + t->batch * j->bias_stride + column : NULL;
     e.factor = e.factor ? e.factor + at : NULL;
     e.addend = e.addend ? e.addend + at : NULL;
-    kernels()->finish(n, products, &e, tensor_f32(j->t->tail ? j->t->tail : j->t) + at);
+    kernels()->finish(t->n, (int)n, products, &e, tensor_f32(y->tail) + at, t->step * stride);
 }
 
 static void finish_block(const ConvJob *j, const Stretch *s, const Room *room)
 {
-    for (int64_t p = s->panel; p < s->panel_end; p++)
-        for (int64_t i = 0; i < s->n; i++) {
-            Tile t = tile_at(j, s->first + i);
-            const float *sums = room->sums + ((p - s->panel) * s->n + i) * j->tile_rows * PANEL;
-            for (int r = 0; r < t.n; r++)
-                finish_pixel(j, t.batch, pixel_at(j->t, &t, r), s->group * j->m.outs + p * PANEL,
-                             MIN(PANEL, j->m.outs - p * PANEL), sums + r * PANEL);
-        }
+    for (int64_t i = 0; i < s->n; i++) {
+        Tile t = tile_at(j, s->first + i);
+        for (int64_t p = s->panel; p < s->panel_end; p++)
+            finish_tile(j, &t, s->group * j->m.outs + p * PANEL, MIN(PANEL, j->m.outs - p * PANEL),
+                        block_sums(j, s, room, p, i));
+    }
 }
 
 static void conv_task(void *context, int64_t task, int thread)
@@ -339,38 +339,43 @@ static void conv_task(void *context, int64_t task, int thread)
         multiply_stretch(j, &s, &room, meets, begun, rows);
     }
     for (int64_t i = 0; i < s.n; i++) // no tap reaches these
-        for (int64_t p = 0; !begun[i] && p < s.panel_end - s.panel; p++)
-            memset(room.sums + (p * s.n + i) * j->tile_rows * PANEL, 0,
+        for (int64_t p = s.panel; !begun[i] && p < s.panel_end; p++)
+            memset(block_sums(j, &s, &room, p, i), 0,
                    (size_t)(j->tile_rows * PANEL) * sizeof(float));
     finish_block(j, &s, &room);
 }
 
 /* One channel a group: a pixel's channels side by side, tap by tap. */
-static void depthwise_row(void *context, int64_t from, int64_t to)
+static void depthwise_pixel(const ConvJob *j, const Tile *pixel)
+{
+    const ConvMap *m = &j->m;
+    const float *image = tensor_f32(j->x) + pixel->batch * j->x->strides[0];
+    const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS];
+    int n = 0;
+    for (int64_t tap = 0; tap < m->taps[0] * m->taps[1]; tap++) {
+        int64_t y = conv_source(m, 0, pixel->y, tap / m->taps[1]);
+        int64_t x = conv_source(m, 1, pixel->x, tap % m->taps[1]);
+        if (y < 0 || x < 0)
+            continue;
+        rows[n] = image + y * m->strides[0] + x * m->strides[1];
+        by[n++] = (const float *)j->w->memory + tap * m->groups;
+    }
+    for (int64_t c = 0; c < m->groups; c += PANEL) {
+        float sums[PANEL] __attribute__((aligned(64)));
+        int64_t columns = MIN(PANEL, m->groups - c);
+        kernels()->depthwise(c, (int)columns, n, rows, by, sums);
+        finish_tile(j, pixel, c, columns, sums);
+    }
+}
+
+static void depthwise_rows(void *context, int64_t from, int64_t to)
 {
     const ConvJob *j = context;
-    const ConvMap *m = &j->m;
-    const float *weights = j->w->memory;
-    for (int64_t row = from; row < to; row++) {
-        Tile pixel = {.batch = row / m->out[0], .y = row % m->out[0], .n = 1};
-        const float *image = tensor_f32(j->x) + pixel.batch * j->x->strides[0];
-        for (pixel.x = 0; pixel.x < m->out[1]; pixel.x++) {
-            const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS];
-            int n = 0;
-            for (int64_t tap = 0; tap < m->taps[0] * m->taps[1]; tap++) {
-                int64_t y = conv_source(m, 0, pixel.y, tap / m->taps[1]);
-                int64_t x = conv_source(m, 1, pixel.x, tap % m->taps[1]);
-                if (y < 0 || x < 0)
-                    continue;
-                rows[n] = image + y * m->strides[0] + x * m->strides[1];
-                by[n++] = weights + tap * m->groups;
-            }
-            int64_t at = pixel_at(j->t, &pixel, 0);
-            float *out = tensor_f32(j->t->tail ? j->t->tail : j->t) + at;
-            kernels()->depthwise(m->groups, n, rows, by, out);
-            finish_pixel(j, pixel.batch, at, 0, m->groups, out);
+    for (int64_t row = from; row < to; row++)
+        for (int64_t x = 0; x < j->m.out[1]; x++) {
+            Tile pixel = {row / j->m.out[0], row % j->m.out[0], x, 1, 1};
+            depthwise_pixel(j, &pixel);
         }
-    }
 }
 
 bool check_conv(const Tensor *t, Error *err)
@@ -392,7 +397,7 @@ void run_conv(const Tensor *t)
                             .factor = t->factor ? tensor_f32(t->factor) : NULL,
                             .addend = t->addend ? tensor_f32(t->addend) : NULL};
     if (conv_is_depthwise(&j.m))
-        pool_ranges(j.m.batch * j.m.out[0], 1, depthwise_row, &j);
+        pool_ranges(j.m.batch * j.m.out[0], 1, depthwise_rows, &j);
     else
         pool_run(j.blocks * j.m.groups * j.parts, conv_task, &j);
 }

@@ -261,19 +261,20 @@ static void test_running_softmax_never_looks_at_unseen_scores(void **state)
 
 static void test_depthwise_products_sum_over_taps(void **state)
 {
-    static float rows[9][MOST], weights[9][MOST], seen[MOST], plain[MOST];
+    static float rows[9][PANEL + 7], weights[9][PANEL + 7];
+    float seen[PANEL], plain[PANEL];
     const float *r[9], *w[9];
     for (int t = 0; t < 9; t++) {
-        fill(rows[t], MOST, 1);
-        fill(weights[t], MOST, 1);
+        fill(rows[t], PANEL + 7, 1);
+        fill(weights[t], PANEL + 7, 1);
         r[t] = rows[t];
         w[t] = weights[t];
     }
-    for (size_t s = 0; set->depthwise && s < COUNT(sizes); s++)
+    for (int n = 1; set->depthwise && n <= PANEL; n++)
         for (int taps = 0; taps <= 9; taps += 3) {
-            set->depthwise(sizes[s], taps, r, w, seen);
-            kernels_plain.depthwise(sizes[s], taps, r, w, plain);
-            assert_all_near("depthwise", sizes[s], seen, plain, 2e-6F, 0);
+            set->depthwise(7, n, taps, r, w, seen);
+            kernels_plain.depthwise(7, n, taps, r, w, plain);
+            assert_all_near("depthwise", n, seen, plain, 2e-6F, 0);
         }
 }
 
@@ -412,15 +413,15 @@ int main(void)
             continue;
         }
         printf("kernels: %s\n", set->name);
-        failed +=
-            RUN(test_tiles_multiply, test_bf16_tiles_multiply,
-                test_packed_weights_keep_their_values_and_multiply, test_rows_are_turned,
-                test_activations_agree_over_the_whole_range,
-                test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
-                test_running_softmax_never_looks_at_unseen_scores, test_rectangles_are_transposed,
-                test_softmax_runs_on_in_each_lane, test_softmax_in_pairs_is_softmax_rounded,
-                test_slopes_of_scores_follow_from_those_of_weights,
-                test_panels_are_rescaled_and_paired);
+        failed += RUN(test_tiles_multiply, test_bf16_tiles_multiply,
+                      test_packed_weights_keep_their_values_and_multiply, test_rows_are_turned,
+                      test_activations_agree_over_the_whole_range,
+                      test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
+                      test_running_softmax_never_looks_at_unseen_scores,
+                      test_rectangles_are_transposed, test_depthwise_products_sum_over_taps,
+                      test_softmax_runs_on_in_each_lane, test_softmax_in_pairs_is_softmax_rounded,
+                      test_slopes_of_scores_follow_from_those_of_weights,
+                      test_panels_are_rescaled_and_paired);
     }
     return failed;
 }
