@@ -345,37 +345,56 @@ static void conv_task(void *context, int64_t task, int thread)
     finish_block(j, &s, &room);
 }
 
-/* One channel a group: a pixel's channels side by side, tap by tap. */
-static void depthwise_pixel(const ConvJob *j, const Tile *pixel)
+/* One channel a group: pixels of a row that meet the same taps, channel panel by channel panel. */
+static void depthwise_tile(const ConvJob *j, const Tile *t)
 {
     const ConvMap *m = &j->m;
-    const float *image = tensor_f32(j->x) + pixel->batch * j->x->strides[0];
+    const float *image = tensor_f32(j->x) + t->batch * j->x->strides[0];
     const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS];
     int n = 0;
     for (int64_t tap = 0; tap < m->taps[0] * m->taps[1]; tap++) {
-        int64_t y = conv_source(m, 0, pixel->y, tap / m->taps[1]);
-        int64_t x = conv_source(m, 1, pixel->x, tap % m->taps[1]);
+        int64_t y = conv_source(m, 0, t->y, tap / m->taps[1]);
+        int64_t x = conv_source(m, 1, t->x, tap % m->taps[1]);
         if (y < 0 || x < 0)
             continue;
         rows[n] = image + y * m->strides[0] + x * m->strides[1];
         by[n++] = (const float *)j->w->memory + tap * m->groups;
     }
     for (int64_t c = 0; c < m->groups; c += PANEL) {
-        float sums[PANEL] __attribute__((aligned(64)));
+        float sums[MAX_ROWS * PANEL] __attribute__((aligned(64)));
+        const TapRows taps = {n, c, m->step[1] * m->strides[1], rows, by};
         int64_t columns = MIN(PANEL, m->groups - c);
-        kernels()->depthwise(c, (int)columns, n, rows, by, sums);
-        finish_tile(j, pixel, c, columns, sums);
+        kernels()->depthwise(t->n, (int)columns, &taps, sums);
+        finish_tile(j, t, c, columns, sums);
     }
+}
+
+/* Whether all taps of a row's pixel lie inside the width. */
+static bool is_inner(const ConvMap *m, int64_t x)
+{
+    for (int64_t tap = 0; tap < m->taps[1]; tap++)
+        if (conv_source(m, 1, x, tap) < 0)
+            return false;
+    return true;
 }
 
 static void depthwise_rows(void *context, int64_t from, int64_t to)
 {
     const ConvJob *j = context;
-    for (int64_t row = from; row < to; row++)
-        for (int64_t x = 0; x < j->m.out[1]; x++) {
-            Tile pixel = {row / j->m.out[0], row % j->m.out[0], x, 1, 1};
-            depthwise_pixel(j, &pixel);
+    const ConvMap *m = &j->m;
+    int64_t first = 0, last = m->out[1]; // of the inner pixels; of up > 1 none are alike
+    while (first < last && !is_inner(m, first))
+        first++;
+    while (last > first && !is_inner(m, last - 1))
+        last--;
+    last = m->up[1] > 1 ? first : last;
+    for (int64_t row = from; row < to; row++) {
+        Tile t = {.batch = row / m->out[0], .y = row % m->out[0], .step = 1};
+        for (; t.x < m->out[1]; t.x += t.n) {
+            t.n = t.x >= first && t.x < last ? (int)MIN(MAX_ROWS, last - t.x) : 1;
+            depthwise_tile(j, &t);
         }
+    }
 }
 
 bool check_conv(const Tensor *t, Error *err)

@@ -83,6 +83,14 @@ typedef struct RunningSoftmax {
     float factor[PANEL]; // by which what was summed before the last block is multiplied
 } RunningSoftmax;
 
+/* What depthwise convolution reads: tap t of pixel p meets rows[t] + p * step, weighted by
+ * weights[t], both from their value `from` on. */
+typedef struct TapRows {
+    int n;
+    int64_t from, step;
+    const float *const *rows, *const *weights;
+} TapRows;
+
 typedef struct Kernels {
     const char *name;
     CpuLevel needs;
@@ -153,10 +161,8 @@ typedef struct Kernels {
     void (*rescale_panel)(int rows, float *y, const float *factor, const float *x);
     /* The panel [n,PANEL] as a PACK_BF16 panel [ceil(n/2),PANEL,2], rounded to nearest even. */
     void (*pair_rows)(int64_t n, const float *panel, uint16_t *pairs);
-    /* out [n] = sum over taps of rows[tap] * weights[tap], both from their value `from` on; n is at
-     * most PANEL. */
-    void (*depthwise)(int64_t from, int n, int taps, const float *const *rows,
-                      const float *const *weights, float *out);
+    /* out [pixels,PANEL] = sum over taps of rows * weights, n channels; at most MAX_ROWS pixels. */
+    void (*depthwise)(int pixels, int n, const TapRows *taps, float *out);
     /* The gradient's part: scores [n,PANEL] become weights 2^(score - lse), as above 0 where not
      * seen; slopes [n,PANEL], those of the weights, become those of the scores:
      * weight * (slope - delta). lse, delta [PANEL]. */

@@ -261,21 +261,26 @@ static void test_running_softmax_never_looks_at_unseen_scores(void **state)
 
 static void test_depthwise_products_sum_over_taps(void **state)
 {
-    static float rows[9][PANEL + 7], weights[9][PANEL + 7];
-    float seen[PANEL], plain[PANEL];
+    enum { STEP = PANEL + 3 };
+    static float rows[9][MAX_ROWS * STEP + 7], weights[9][PANEL + 7];
+    float seen[MAX_ROWS * PANEL], plain[MAX_ROWS * PANEL];
     const float *r[9], *w[9];
     for (int t = 0; t < 9; t++) {
-        fill(rows[t], PANEL + 7, 1);
-        fill(weights[t], PANEL + 7, 1);
+        fill(rows[t], COUNT(rows[t]), 1);
+        fill(weights[t], COUNT(weights[t]), 1);
         r[t] = rows[t];
         w[t] = weights[t];
     }
     for (int n = 1; set->depthwise && n <= PANEL; n++)
-        for (int taps = 0; taps <= 9; taps += 3) {
-            set->depthwise(7, n, taps, r, w, seen);
-            kernels_plain.depthwise(7, n, taps, r, w, plain);
-            assert_all_near("depthwise", n, seen, plain, 2e-6F, 0);
-        }
+        for (int taps = 0; taps <= 9; taps += 3)
+            for (int pixels = 1; pixels <= MAX_ROWS; pixels++) {
+                const TapRows all = {taps, 7, STEP, r, w};
+                memset(seen, 0, sizeof seen);
+                memset(plain, 0, sizeof plain);
+                set->depthwise(pixels, n, &all, seen);
+                kernels_plain.depthwise(pixels, n, &all, plain);
+                assert_all_near("depthwise", COUNT(seen), seen, plain, 2e-6F, 0);
+            }
 }
 
 static void test_rectangles_are_transposed(void **state)
