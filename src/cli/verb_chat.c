@@ -74,6 +74,7 @@ static bool ask(Chat *chat, Str line, Error *err)
     puts("");
     fflush(stdout);
     json_array_append_new(chat->messages, message("assistant", call.generated_text));
+    task_call_done(&call);
     return true;
 }
 

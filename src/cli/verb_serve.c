@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "serve/serve.h"
+#include "tensor/tensor.h"
 #include "web/web.h"
 
 #include <signal.h>
@@ -19,7 +20,8 @@
 typedef struct Options {
     const char *data, *listen, *db, *blobs, *url, *log;
     bool no_signup, quiet;
-    int64_t workers, model_memory, max_connections, stop_seconds;
+    const char *cache_dtype;
+    int64_t workers, model_memory, cache_memory, max_batch_size, max_connections, stop_seconds;
 } Options;
 
 static const Setting settings[] = {
@@ -35,6 +37,19 @@ static const Setting settings[] = {
             "accounts are made by `hug admin user add` only"),
     SETTING(Options, model_memory, BYTES, "model-memory", "0", "SIZE",
             "for loaded models; half of the machine's if absent"),
+    SETTING(Options, cache_memory, BYTES, "cache-memory", "0", "SIZE",
+            "for keys and values of one model, remembered prompts included; an eighth of the "
+            "machine's if absent"),
+    SETTING(Options, cache_dtype, TEXT, "cache-dtype", "f32", "D",
+            "of keys and values: f32, or f16, bf16, q8_0 to save memory"),
+    {.name = "max-batch-size",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, max_batch_size),
+     .otherwise = "16",
+     .value = "N",
+     .help = "requests that models compute at once",
+     .min = 1,
+     .max = 1024},
     {.name = "workers",
      .kind = SETTING_INT,
      .offset = offsetof(Options, workers),
@@ -142,7 +157,11 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     int64_t accounts;
     if (!account_count(hub, &accounts, err))
         return false;
-    AUTO(pool_free) Pool *pool = pool_new(&(PoolOptions){.memory = o->model_memory});
+    AUTO(pool_free)
+    Pool *pool = pool_new(&(PoolOptions){.memory = o->model_memory,
+                                         .batch = o->max_batch_size,
+                                         .cache_dtype = o->cache_dtype,
+                                         .cache_memory = o->cache_memory});
     Api api = {.hub = hub, .pool = pool, .url = o->url};
     AUTO(web_free)
     Web *web = web_new(
@@ -195,6 +214,9 @@ static bool run(int n, char **args, Error *err)
     if (!log_level_parse(str_of(o.log), &level))
         return fail(err, ERR_USAGE, "--log: wanted debug, info, warn or error, found '%s'", o.log);
     log_set_level(level);
+    DType cache_type;
+    if (!kv_cache_type_parse(o.cache_dtype, &cache_type, err))
+        return fail_while(err, "--cache-dtype");
     AUTO(hub_close)
     Hub *hub = hub_open(&(HubOptions){.data = o.data, .db = o.db, .blobs = o.blobs}, err);
     return hub && serve_until_signal(&o, hub, a, began, err);

@@ -14,10 +14,18 @@ static KvCache *cache_new(Batch *b, const BatchOptions *o, Error *err)
     if (o->max_tokens)
         spec.capacity = MIN(spec.capacity, o->max_tokens);
     b->capacity = (size_t)spec.capacity;
-    if (o->cache_dtype && !dtype_parse(str_of(o->cache_dtype), &spec.type))
-        return fail(err, ERR_UNSUPPORTED, "cache dtype '%s'; f32, f16, bf16 and q8_0 are",
-                    o->cache_dtype);
+    if (o->cache_dtype && !kv_cache_type_parse(o->cache_dtype, &spec.type, err))
+        return NULL;
     return kv_cache_new(&spec, err);
+}
+
+size_t batch_sequence_memory(const LanguageModel *m, const char *cache_dtype)
+{
+    KvSpec spec = language_model_internals(m)->kv;
+    if (cache_dtype && !kv_cache_type_parse(cache_dtype, &spec.type, NULL))
+        return 0;
+    AUTO(kv_cache_free) KvCache *c = kv_cache_new(&spec, NULL);
+    return c ? kv_cache_use(c).page_bytes * (size_t)((spec.capacity + KV_PAGE - 1) / KV_PAGE) : 0;
 }
 
 Batch *batch_new(const LanguageModel *m, const BatchOptions *options, Error *err)

@@ -34,6 +34,8 @@ typedef struct BatchOptions {
     size_t prefix_memory; // of these, to remember what later sequences may begin with; 0: nothing
 } BatchOptions;
 
+/* Bytes of keys and values that the longest sequence takes; 0 for an unknown type. */
+size_t batch_sequence_memory(const LanguageModel *m, const char *cache_dtype);
 /* options may be NULL. The batch must not outlive its model. ERR_LIMIT if cache_memory is less than
  * the least, ERR_UNSUPPORTED for another type. */
 Batch *batch_new(const LanguageModel *m, const BatchOptions *options, Error *err);

@@ -1,6 +1,6 @@
 /* generate.c: the loop from a prompt to sequences; see generate.h. The prompt is computed once:
  * each further sequence rewinds the session to the prompt's end. */
-#include "generate/generate.h"
+#include "generate/batch.h"
 
 #include "base/clock.h"
 #include "base/digest.h"
@@ -98,7 +98,10 @@ static bool feed_prompt(Session *s, const int32_t *prompt, size_t n, GenerateCal
         same++;
     session_rewind(s, same);
     call->prompt_cached = same;
-    return session_feed(s, prompt + same, n - same, call->cancelled, err);
+    if (!session_feed(s, prompt + same, n - same, call->cancelled, err))
+        return false;
+    call->prompt_cached += batch_reused(session_batch(s), session_sequence(s));
+    return true;
 }
 
 static bool limits_find(Run *r, size_t n, Error *err)

@@ -1,9 +1,13 @@
 /* pool.c: loaded models and the jobs on them; see serve.h.
  *
- *     submit --> model loaded? --yes--> device queue --> device thread: run, events to the owner
+ *     submit --> model loaded? --yes--> device queue --> device threads: run, events to the owner
  *                     |no                    ^
  *                     v                      |
  *              entry's waiting list --> loader thread: make room, open
+ *
+ * A device thread takes the first job that may run: any whose task is concurrent, of the others one
+ * at a time, because it already uses all processors. Jobs of one model that run at once meet in its
+ * Batch (generate/batch.h).
  *
  * The pool's lock guards the entries, the queue and all counts; a job's own lock guards its events
  * and its end. Order: pool, then job. Neither is held while a model is opened, run or freed.
@@ -33,7 +37,7 @@ typedef struct Entry {
     Pipeline *pipeline;
     size_t memory;
     int64_t expected; // bytes, before it is loaded
-    int users;
+    int users;        // jobs that wait for it or run on it
     int64_t jobs, began_ns, loaded_ns, used_ns;
     Job *first, **last; // jobs that wait for it to load
 } Entry;
@@ -56,7 +60,6 @@ struct Job {
     Event *first, **last, *given; // events not yet given, and the one whose text is lent
     bool over;
     json_t *answer;
-    char *generated;
     TaskCall call;
     Error error;
 };
@@ -64,15 +67,16 @@ struct Job {
 struct Pool {
     const Driver *driver;
     PoolOptions options;
-    pthread_t loader, device;
+    pthread_t loader, *devices;
     pthread_mutex_t lock;
     pthread_cond_t to_load, to_run, freed; // freed: a model may have become idle
     bool stopping;
     Entry *entries;
     Job *first, **last; // the device's queue
     int64_t waiting, running, done, tokens;
-    size_t memory; // of loaded models
-    Job *current;
+    size_t memory;  // of loaded models
+    Job *run_first; // the jobs that run
+    bool alone;     // one of them is of a task that is not concurrent
 };
 
 // ---- Jobs ----
@@ -90,7 +94,7 @@ static void job_unref(Job *job)
     json_decref(job->parameters);
     json_decref(job->answer);
     json_decref(job->call.warnings);
-    free(job->generated);
+    task_call_done(&job->call);
     pthread_cond_destroy(&job->changed);
     pthread_mutex_destroy(&job->lock);
     free(job);
@@ -417,7 +421,9 @@ static void load(Pool *pool, Entry *e)
     e->started = true;
     if (make_room(pool, e, &err)) {
         pthread_mutex_unlock(&pool->lock);
-        PipelineOptions options = {.dtype = e->dtype};
+        PipelineOptions options = {.dtype = e->dtype,
+                                   .cache_dtype = pool->options.cache_dtype,
+                                   .cache_memory = (size_t)pool->options.cache_memory};
         p = pool->driver->open(e->folder, e->wanted, &options, &err);
         pthread_mutex_lock(&pool->lock);
     }
@@ -453,6 +459,30 @@ static void *loader(void *context)
 
 // ---- The device ----
 
+/* With the lock held: the job is over. Its model may have grown meanwhile, by what it remembers. */
+static void job_leaves(Pool *pool, Job *job, size_t memory)
+{
+    Entry *e = job->entry;
+    for (Job **at = &pool->run_first; *at; at = &(*at)->next)
+        if (*at == job) {
+            *at = job->next;
+            break;
+        }
+    pool->running--;
+    pool->done++;
+    pool->tokens += job->call.generated_tokens;
+    pool->memory += memory - e->memory;
+    e->memory = memory;
+    e->users--;
+    e->jobs++;
+    e->used_ns = wall_ns();
+    pthread_cond_signal(&pool->freed);
+    if (!job->task->concurrent) {
+        pool->alone = false;
+        pthread_cond_broadcast(&pool->to_run);
+    }
+}
+
 static void run_job(Pool *pool, Job *job)
 {
     Error err = {0};
@@ -469,21 +499,26 @@ static void run_job(Pool *pool, Job *job)
         answer =
             pool->driver->run(job->entry->pipeline, job->inputs, job->parameters, &job->call, &err);
     job->compute_ns = clock_ns() - begin;
-    if (job->call.generated_text.ptr) { // lent until the next run: keep it
-        job->generated = copy_str(job->call.generated_text);
-        job->call.generated_text.ptr = job->generated;
-    }
+    size_t memory = pool->driver->memory(job->entry->pipeline);
     pthread_mutex_lock(&pool->lock);
-    pool->running--;
-    pool->done++;
-    pool->tokens += job->call.generated_tokens;
-    pool->current = NULL;
-    job->entry->users--;
-    job->entry->jobs++;
-    job->entry->used_ns = wall_ns();
-    pthread_cond_signal(&pool->freed);
+    job_leaves(pool, job, memory);
     pthread_mutex_unlock(&pool->lock);
     job_end(job, answer, &err);
+}
+
+/* The first job of the queue that may run now, taken out; NULL if there is none. */
+static Job *take_job(Pool *pool)
+{
+    for (Job **at = &pool->first; *at; at = &(*at)->next) {
+        Job *job = *at;
+        if (pool->alone && !job->task->concurrent)
+            continue;
+        *at = job->next;
+        if (!*at)
+            pool->last = at;
+        return job;
+    }
+    return NULL;
 }
 
 static void *device(void *context)
@@ -491,17 +526,16 @@ static void *device(void *context)
     Pool *pool = context;
     pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
-        Job *job = pool->first;
+        Job *job = take_job(pool);
         if (!job) {
             pthread_cond_wait(&pool->to_run, &pool->lock);
             continue;
         }
-        pool->first = job->next;
-        if (!pool->first)
-            pool->last = &pool->first;
         pool->waiting--;
         pool->running++;
-        pool->current = job;
+        pool->alone |= !job->task->concurrent;
+        job->next = pool->run_first;
+        pool->run_first = job;
         atomic_store(&job->state, JOB_RUNNING);
         pthread_mutex_unlock(&pool->lock);
         run_job(pool, job);
@@ -513,7 +547,7 @@ static void *device(void *context)
 
 // ---- The pool ----
 
-static int64_t default_memory(void)
+static int64_t half_memory(void)
 {
     return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGE_SIZE) / 2;
 }
@@ -523,15 +557,19 @@ Pool *pool_new_with(const Driver *driver, const PoolOptions *options)
     Pool *pool = xcalloc(1, sizeof *pool);
     pool->driver = driver;
     pool->options = *options;
-    pool->options.memory = options->memory ? options->memory : default_memory();
+    pool->options.memory = options->memory ? options->memory : half_memory();
     pool->options.queue = options->queue ? options->queue : 256;
+    pool->options.batch = options->batch ? options->batch : 16;
+    pool->options.cache_memory = options->cache_memory ? options->cache_memory : half_memory() / 4;
     pool->last = &pool->first;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->to_load, NULL);
     pthread_cond_init(&pool->to_run, NULL);
     pthread_cond_init(&pool->freed, NULL);
     pool->loader = thread_start("loader", loader, pool);
-    pool->device = thread_start("device", device, pool);
+    pool->devices = xcalloc((size_t)pool->options.batch, sizeof *pool->devices);
+    for (int64_t i = 0; i < pool->options.batch; i++)
+        pool->devices[i] = thread_start("device", device, pool);
     return pool;
 }
 
@@ -551,13 +589,14 @@ void pool_free(Pool *pool)
         return;
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
-    if (pool->current)
-        job_cancel(pool->current);
+    for (Job *job = pool->run_first; job; job = job->next)
+        job_cancel(job);
     pthread_cond_broadcast(&pool->to_load);
     pthread_cond_broadcast(&pool->to_run);
     pthread_cond_broadcast(&pool->freed);
     pthread_mutex_unlock(&pool->lock);
-    pthread_join(pool->device, NULL);
+    for (int64_t i = 0; i < pool->options.batch; i++)
+        pthread_join(pool->devices[i], NULL);
     pthread_join(pool->loader, NULL);
     end_waiting(pool, pool->first);
     for (Entry *e = pool->entries, *next; e; e = next) {
@@ -569,6 +608,7 @@ void pool_free(Pool *pool)
     pthread_cond_destroy(&pool->to_run);
     pthread_cond_destroy(&pool->freed);
     pthread_mutex_destroy(&pool->lock);
+    free(pool->devices);
     free(pool);
 }
 
@@ -658,6 +698,15 @@ PoolCounts pool_counts(Pool *pool)
                          .jobs_done = pool->done,
                          .tokens = pool->tokens,
                          .memory = (int64_t)pool->memory};
+    for (const Entry *e = pool->entries; e; e = e->next) {
+        PipelineCounts c = e->pipeline ? pool->driver->counts(e->pipeline) : (PipelineCounts){0};
+        counts.shared.steps += c.steps;
+        counts.shared.rows += c.rows;
+        counts.shared.most = MAX(counts.shared.most, c.most);
+        counts.shared.reused += c.reused;
+        counts.shared.preempted += c.preempted;
+        counts.shared.cache_bytes += c.cache_bytes;
+    }
     pthread_mutex_unlock(&pool->lock);
     return counts;
 }

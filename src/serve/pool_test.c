@@ -12,8 +12,9 @@ struct Pipeline {
     char *path;
 };
 
-static atomic_int opened, closed, running;
+static atomic_int opened, closed, running, meeting;
 static const Task fake_task = {.name = "text-generation"};
+static const Task shared_task = {.name = "chat", .concurrent = true};
 
 static Pipeline *fake_open(const char *path, const Task *task, const PipelineOptions *options,
                            Error *err)
@@ -34,10 +35,21 @@ static void fake_close(Pipeline *p)
     free(p);
 }
 
+/* Waits until as many such runs as inputs says are here at once. */
+static json_t *meet(const json_t *inputs)
+{
+    meeting++;
+    while (meeting < json_integer_value(inputs))
+        usleep(1000);
+    return json_pack("[{s:s}]", "generated_text", "met");
+}
+
 /* Gives as many tokens as inputs says, 1 ms apart. */
 static json_t *fake_run(Pipeline *p, const json_t *inputs, const json_t *parameters, TaskCall *call,
                         Error *err)
 {
+    if (strstr(p->path, "shared"))
+        return meet(inputs);
     assert_int_equal(++running, 1); // the device does one thing at a time
     json_int_t n = json_integer_value(inputs);
     for (json_int_t i = 0; i < n; i++) {
@@ -57,7 +69,7 @@ static json_t *fake_run(Pipeline *p, const json_t *inputs, const json_t *paramet
 
 static const Task *fake_task_of(const Pipeline *p)
 {
-    return &fake_task;
+    return strstr(p->path, "shared") ? &shared_task : &fake_task;
 }
 
 static size_t fake_memory(const Pipeline *p)
@@ -70,8 +82,13 @@ static int64_t fake_max_tokens(const Pipeline *p)
     return 1024;
 }
 
-static const Driver fake = {fake_open,    fake_close,  fake_run,
-                            fake_task_of, fake_memory, fake_max_tokens};
+static PipelineCounts fake_counts(const Pipeline *p)
+{
+    return (PipelineCounts){.steps = 3, .cache_bytes = MB};
+}
+
+static const Driver fake = {fake_open,   fake_close,      fake_run,   fake_task_of,
+                            fake_memory, fake_max_tokens, fake_counts};
 
 static Job *submit(Pool *pool, const char *name, int tokens)
 {
@@ -231,13 +248,31 @@ static void test_stopping_ends_what_runs_and_waits(void **state)
     assert_int_equal(job_error(a)->code, ERR_CANCELLED);
 }
 
+static void test_jobs_that_can_be_computed_together_run_at_once(void **state)
+{
+    enum { N = 5 };
+    AUTO(pool_free) Pool *pool = pool_new_with(&fake, &(PoolOptions){.batch = N + 1});
+    Job *jobs[N];
+    AUTO(job_free) Job *alone = submit(pool, "me/a", 20);
+    for (int i = 0; i < N; i++)
+        jobs[i] = submit(pool, "me/shared", N);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(finish(jobs[i]), 0);
+        job_free(jobs[i]);
+    }
+    assert_int_equal(finish(alone), 20);
+    assert_int_equal(meeting, N);
+    assert_int_equal(pool_counts(pool).shared.cache_bytes, 2 * MB);
+}
+
 int main(void)
 {
     int failed =
         RUN(test_jobs_wait_while_their_model_loads, test_the_least_used_model_makes_room,
             test_a_model_in_use_is_not_freed, test_a_model_that_does_not_load_fails_its_jobs,
             test_a_model_larger_than_memory_is_refused, test_cancelled_jobs_stop_and_others_go_on,
-            test_too_many_jobs_are_refused, test_stopping_ends_what_runs_and_waits);
+            test_too_many_jobs_are_refused, test_jobs_that_can_be_computed_together_run_at_once,
+            test_stopping_ends_what_runs_and_waits);
     test_folder_remove();
     return failed;
 }

@@ -6,7 +6,8 @@ static const Driver of_tasks = {.open = pipeline_open,
                                 .run = pipeline_run,
                                 .task = pipeline_task,
                                 .memory = pipeline_memory,
-                                .max_tokens = pipeline_max_tokens};
+                                .max_tokens = pipeline_max_tokens,
+                                .counts = pipeline_counts};
 
 Pool *pool_new(const PoolOptions *options)
 {

@@ -8,8 +8,9 @@
  *         case JOB_DONE: ... job_answer(job); break;
  *
  * A model is loaded by the first job that needs it, in the background; jobs wait for it rather than
- * fail. It stays until memory is needed, then the least recently used one goes. One device thread
- * executes jobs, because one job already uses all processors; tokens go to the job's owner through
+ * fail. It stays until memory is needed, then the least recently used one goes. Some device threads
+ * execute jobs: those of one model that can be computed together are, step by step, joining and
+ * leaving as they come; other jobs run one at a time. Tokens go to the job's owner through
  * its event list, so a slow reader never holds up the device.
  *
  * Threads: a Pool is shared by all. A Job belongs to the thread that submitted it; job_cancel may
@@ -23,9 +24,13 @@ typedef struct Pool Pool;
 typedef struct Job Job;
 
 typedef struct PoolOptions {
-    int64_t memory;    // bytes of loaded models, maps included; 0: half of the machine's
-    int64_t queue;     // jobs that run or wait; more are ERR_BUSY. 0: 256
-    const char *dtype; // for models whose request does not say; NULL: as the file has it
+    int64_t memory;          // bytes of loaded models, maps included; 0: half of the machine's
+    int64_t queue;           // jobs that run or wait; more are ERR_BUSY. 0: 256
+    const char *dtype;       // for models whose request does not say; NULL: as the file has it
+    int64_t batch;           // jobs that run at once; 0: 16
+    const char *cache_dtype; // of keys and values; NULL: f32
+    int64_t cache_memory;    // bytes of keys and values of one model, what is remembered for later
+                             // jobs included; 0: an eighth of the machine's
 } PoolOptions;
 
 Pool *pool_new(const PoolOptions *options) __attribute__((returns_nonnull));
@@ -58,6 +63,7 @@ typedef struct ModelInfo {
 void pool_list(Pool *pool, Arena *a, ModelInfo **models, size_t *n);
 typedef struct PoolCounts {
     int64_t jobs_waiting, jobs_running, jobs_done, tokens, memory;
+    PipelineCounts shared; // of all models that are loaded
 } PoolCounts;
 PoolCounts pool_counts(Pool *pool);
 

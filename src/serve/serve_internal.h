@@ -14,6 +14,7 @@ typedef struct Driver {
     const Task *(*task)(const Pipeline *p);
     size_t (*memory)(const Pipeline *p);
     int64_t (*max_tokens)(const Pipeline *p);
+    PipelineCounts (*counts)(const Pipeline *p);
 } Driver;
 
 Pool *pool_new_with(const Driver *driver, const PoolOptions *options)

@@ -34,7 +34,6 @@ Pipeline *pipeline_open(const char *path, const Task *task, const PipelineOption
                         Error *err)
 {
     AUTO(pipeline_free) Pipeline *p = xcalloc(1, sizeof *p);
-    buf_init(&p->generated, 0);
     p->task = task ? task : tasks[0]; // one task so far: opening says what kinds of model it takes
     p->path = xstrdup(path);
     if (options)
@@ -50,7 +49,6 @@ void pipeline_free(Pipeline *p)
         return;
     p->task->close(p);
     tokenizer_free(p->tokenizer);
-    buf_done(&p->generated);
     free(p->path);
     free(p);
 }
@@ -67,7 +65,15 @@ const Tokenizer *pipeline_tokenizer(const Pipeline *p)
 
 size_t pipeline_memory(const Pipeline *p)
 {
-    return p->memory;
+    return p->memory + pipeline_counts(p).cache_bytes;
+}
+
+PipelineCounts pipeline_counts(const Pipeline *p)
+{
+    PipelineCounts counts = {0};
+    if (p->task->count)
+        p->task->count(p, &counts);
+    return counts;
 }
 
 int64_t pipeline_max_tokens(const Pipeline *p)
@@ -83,9 +89,18 @@ json_t *pipeline_run(Pipeline *p, const json_t *inputs, const json_t *parameters
         return fail(err, ERR_INVALID, "'parameters' must be an object");
     if (!inputs)
         return fail(err, ERR_INVALID, "'inputs' is missing");
-    buf_reset(&p->generated);
-    return p->task->run(p, inputs, json_is_null(parameters) ? NULL : parameters,
-                        call ? call : &silent, err);
+    TaskCall *told = call ? call : &silent;
+    task_call_done(told); // of an earlier run
+    json_t *answer =
+        p->task->run(p, inputs, json_is_null(parameters) ? NULL : parameters, told, err);
+    task_call_done(&silent);
+    return answer;
+}
+
+void task_call_done(TaskCall *call)
+{
+    free((char *)(uintptr_t)call->generated_text.ptr);
+    call->generated_text = (Str){0};
 }
 
 void task_warn(TaskCall *call, const char *format, ...)

@@ -5,8 +5,9 @@
  * "parameters" as a request body has them and gets the answer's JSON. Every task is a row of
  * `tasks`; to add one, write src/tasks/x.c with one `const Task task_x` and name it there.
  *
- * Threads: a Pipeline belongs to one thread at a time (it owns the model's cache and its scratch
- * memory). The `cancelled` flag of a call may be set by any thread. */
+ * Threads: where the task says `concurrent`, several threads may run one Pipeline at once, and what
+ * they run is computed together; other Pipelines belong to one thread at a time. The `cancelled`
+ * flag of a call may be set by any thread. */
 #pragma once
 
 #include "base/json.h"
@@ -43,22 +44,39 @@ typedef struct TaskCall {
     // results
     FinishReason finish_reason; // of the first sequence
     int64_t prompt_tokens, generated_tokens;
-    Str generated_text; // the new text alone, of the first sequence; borrowed until the next run
+    Str generated_text; // the new text alone, of the first sequence; until task_call_done
     int64_t prefill_ns, decode_ns;
 } TaskCall;
 
+/* Frees what a run left in its call. */
+void task_call_done(TaskCall *call);
+
 typedef struct PipelineOptions {
     const char *dtype; // "f32", "bf16", ...; NULL: as the file has it
+    // Of models that generate text:
+    const char *cache_dtype; // of keys and values: "f32" (NULL, exact), "f16", "bf16", "q8_0"
+    size_t cache_memory;     // bytes of keys and values, those that are remembered included; 0: no
+                             // limit, and as much is remembered as one sequence can take
 } PipelineOptions;
+
+/* How work on a model was shared among runs so far; zeros where nothing is. */
+typedef struct PipelineCounts {
+    int64_t steps, rows;       // steps of the model, tokens computed in them
+    int64_t most;              // sequences in one step
+    int64_t reused, preempted; // tokens of prompts that were remembered; sequences that had to wait
+    size_t cache_bytes;
+} PipelineCounts;
 
 typedef struct Task {
     const char *name;       // "text-generation"
     const char *aliases[4]; // other names of the same task: "conversational", "chat"
     const char *summary;    // one line
     bool streams;           // calls on_token
+    bool concurrent;        // several threads may run one pipeline at once
     /* Opens what the pipeline of this task needs and hangs it on `p`; see tasks_internal.h. */
     bool (*open)(Pipeline *p, Error *err);
     void (*close)(Pipeline *p);
+    void (*count)(const Pipeline *p, PipelineCounts *counts); // may be NULL
     json_t *(*run)(Pipeline *p, const json_t *inputs, const json_t *parameters, TaskCall *call,
                    Error *err);
 } Task;
@@ -77,8 +95,9 @@ void pipeline_free(Pipeline *p);
 AUTO_FREE(Pipeline, pipeline_free)
 const Task *pipeline_task(const Pipeline *p);
 const Tokenizer *pipeline_tokenizer(const Pipeline *p);
-/* Bytes of memory that the loaded model takes, maps included; for a pool's budget. */
+/* Bytes of memory that the loaded model takes now, maps and cache included; for a pool's budget. */
 size_t pipeline_memory(const Pipeline *p);
+PipelineCounts pipeline_counts(const Pipeline *p);
 /* The longest sequence of tokens the model takes. */
 int64_t pipeline_max_tokens(const Pipeline *p);
 

@@ -10,9 +10,8 @@ struct Pipeline {
     PipelineOptions options;
     Tokenizer *tokenizer; // NULL for tasks without text
     void *state;          // the task's own
-    size_t memory;
+    size_t memory;        // cache aside
     int64_t max_tokens;
-    Buf generated; // TaskCall.generated_text
 };
 
 /* Appends a sentence to the call's warnings. */

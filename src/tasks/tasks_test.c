@@ -89,6 +89,7 @@ static void test_tokens_put_together_are_the_generated_text(void **state)
     assert_int_equal(seen.tokens, call.generated_tokens);
     assert_int_equal(call.finish_reason, FINISH_LENGTH);
     assert_true(call.prompt_tokens > 0);
+    task_call_done(&call);
     buf_done(&seen.text);
 }
 
@@ -113,6 +114,7 @@ static void test_a_stop_text_stays_or_is_hidden(void **state)
     json_decref(pipeline_run(p, inputs, object, &call, &err));
     assert_int_equal(call.finish_reason, FINISH_STOP);
     assert_true(str_find(call.generated_text, str_of(stop), 0) == before.len);
+    task_call_done(&call);
 
     Seen seen = {0};
     buf_init(&seen.text, 0);
@@ -121,6 +123,7 @@ static void test_a_stop_text_stays_or_is_hidden(void **state)
     assert_int_equal(call.finish_reason, FINISH_STOP);
     assert_str(call.generated_text, before.ptr);
     assert_str(buf_str(&seen.text), before.ptr);
+    task_call_done(&call);
     buf_done(&seen.text);
 }
 

@@ -8,15 +8,14 @@
 #include "tasks/tasks_internal.h"
 
 #include "base/clock.h"
-#include "generate/generate.h"
+#include "generate/batch.h"
 #include "text/chat.h"
 
-enum { MAX_BATCH = 128, MAX_CHAT_TOKENS = 256 };
+enum { MAX_BATCH = 128, MAX_CHAT_TOKENS = 256, MAX_SEQUENCES = 256 };
 
 typedef struct TextGeneration {
     LanguageModel *model;
-    Session *session;
-    Encoding encoding;
+    Batch *batch;
 } TextGeneration;
 
 /* What the task itself understands; the rest is for generate_params_read. */
@@ -89,8 +88,15 @@ static bool open_text_generation(Pipeline *p, Error *err)
     p->tokenizer = tokenizer_open(p->path, err);
     if (!p->tokenizer)
         return false;
-    s->session = session_new(s->model, 0, err);
-    if (!s->session)
+    size_t limit = p->options.cache_memory;
+    BatchOptions batch = {
+        .sequences = MAX_SEQUENCES,
+        .cache_dtype = p->options.cache_dtype,
+        .cache_memory = limit,
+        .prefix_memory = limit ? limit : batch_sequence_memory(s->model, p->options.cache_dtype),
+    };
+    s->batch = batch_new(s->model, &batch, err);
+    if (!s->batch)
         return false;
     p->memory = language_model_memory(s->model);
     p->max_tokens = language_model_max_positions(s->model);
@@ -102,10 +108,21 @@ static void close_text_generation(Pipeline *p)
     TextGeneration *s = p->state;
     if (!s)
         return;
-    encoding_done(&s->encoding);
-    session_free(s->session);
+    batch_free(s->batch);
     language_model_free(s->model);
     free(s);
+}
+
+static void count_text_generation(const Pipeline *p, PipelineCounts *counts)
+{
+    const TextGeneration *s = p->state;
+    BatchCounts c = batch_counts(s->batch);
+    *counts = (PipelineCounts){.steps = c.steps,
+                               .rows = c.rows,
+                               .most = c.most,
+                               .reused = c.reused,
+                               .preempted = c.preempted,
+                               .cache_bytes = c.cache_bytes};
 }
 
 /* ---- Parameters ---- */
@@ -196,15 +213,15 @@ static bool encode_prompt(Job *job, Error *err)
         buf_add(&prompt, str_of(job->params.prefix));
         buf_add(&prompt, job->text);
     }
-    Encoding *e = &job->state->encoding;
+    AUTO_ENCODING e = {0};
     if (!buf_ok(&prompt, err) ||
-        !tokenizer_encode(job->p->tokenizer, buf_str(&prompt), special, e, err))
+        !tokenizer_encode(job->p->tokenizer, buf_str(&prompt), special, &e, err))
         return fail_while(err, "inputs");
-    size_t drop = job->params.truncate && e->n > (size_t)job->params.truncate
-                      ? e->n - (size_t)job->params.truncate
+    size_t drop = job->params.truncate && e.n > (size_t)job->params.truncate
+                      ? e.n - (size_t)job->params.truncate
                       : 0;
-    job->n = e->n - drop;
-    job->ids = arena_copy(job->arena, e->ids + drop, job->n * sizeof *e->ids);
+    job->n = e.n - drop;
+    job->ids = arena_copy(job->arena, e.ids + drop, job->n * sizeof *e.ids);
     int32_t bos = tokenizer_special(job->p->tokenizer, SPECIAL_BOS);
     if (job->n == 0 && bos >= 0) {
         job->ids = arena_copy(job->arena, &bos, sizeof bos);
@@ -411,12 +428,12 @@ static json_t *answer(Job *job)
             json_object_set_new(record, "details", details(job, i));
         json_array_append_new(records, record);
         job->call->generated_tokens += (int64_t)g->n;
-        if (i > 0 || job->p->generated.len > 0)
+        if (i > 0 || job->call->generated_text.ptr)
             continue;
-        buf_add(&job->p->generated, buf_str(&text));
+        size_t len = text.len;
+        job->call->generated_text = (Str){buf_take(&text), len};
         job->call->finish_reason = finish_reason(job, g->reason);
     }
-    job->call->generated_text = buf_str(&job->p->generated);
     job->call->prompt_tokens += (int64_t)job->n;
     job->call->prefill_ns += job->generated.prefill_ns;
     job->call->decode_ns += job->generated.decode_ns;
@@ -436,7 +453,10 @@ static json_t *generate_answer(Job *job, Error *err)
                                     .on_token = on_token,
                                     .context = job,
                                     .cancelled = job->call->cancelled};
-    bool ok = generate(job->state->session, job->ids, job->n, &job->generate, &job->generated, err);
+    AUTO(session_free) Session *session = session_new_in(job->state->batch, err);
+    if (!session)
+        return NULL;
+    bool ok = generate(session, job->ids, job->n, &job->generate, &job->generated, err);
     end_sequence(job);
     if (!ok)
         return NULL;
@@ -492,8 +512,9 @@ static json_t *run_batch(Pipeline *p, const json_t *inputs, const json_t *parame
     for (size_t i = 0; i < json_array_size(inputs); i++) {
         json_t *records = run_prompt(p, json_array_get(inputs, i), parameters, &each, err);
         if (!records) {
-            json_decref(answers);
-            return fail_while(err, "inputs[%zu]", i);
+            json_decref(TAKE(answers));
+            (void)!fail_while(err, "inputs[%zu]", i);
+            break;
         }
         json_array_append_new(answers, records);
         each.on_token = NULL; // only the first one's tokens are told
@@ -561,7 +582,9 @@ const Task task_text_generation = {
     .aliases = {"conversational", "chat"},
     .summary = "continues a text or a conversation",
     .streams = true,
+    .concurrent = true,
     .open = open_text_generation,
     .close = close_text_generation,
+    .count = count_text_generation,
     .run = run_text_generation,
 };

@@ -45,6 +45,21 @@ static int64_t padded(int64_t n)
     return (n + PANEL - 1) / PANEL * PANEL;
 }
 
+static bool type_check(DType type, Error *err)
+{
+    return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16 || type == DTYPE_Q8_0 ||
+           fail(err, ERR_UNSUPPORTED, "key/value cache of type %s; f32, f16, bf16 and q8_0 are",
+                dtype_name(type));
+}
+
+bool kv_cache_type_parse(const char *name, DType *type, Error *err)
+{
+    if (!dtype_parse(str_of(name), type))
+        return fail(err, ERR_UNSUPPORTED,
+                    "key/value cache of type '%.40s'; f32, f16, bf16 and q8_0 are", name);
+    return type_check(*type, err);
+}
+
 static bool spec_check(const KvSpec *s, Packing *packing, Error *err)
 {
     if (s->layers < 1 || s->kv_heads < 1 || s->head_dim < 1 || s->capacity < 1 ||
@@ -55,10 +70,8 @@ static bool spec_check(const KvSpec *s, Packing *packing, Error *err)
                     "positions of %d sequences",
                     s->layers, (long long)s->kv_heads, (long long)s->head_dim,
                     (long long)s->capacity, s->sequences);
-    if (s->type != DTYPE_F32 && s->type != DTYPE_F16 && s->type != DTYPE_BF16 &&
-        s->type != DTYPE_Q8_0)
-        return fail(err, ERR_UNSUPPORTED, "key/value cache of type %s; f32, f16, bf16 and q8_0 are",
-                    dtype_name(s->type));
+    if (!type_check(s->type, err))
+        return false;
     if (s->type == DTYPE_Q8_0 && s->head_dim > QUANTISED_WIDTH)
         return fail(err, ERR_UNSUPPORTED, "key/value cache of type q8_0: heads of %lld",
                     (long long)s->head_dim);

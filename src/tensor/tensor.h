@@ -300,6 +300,8 @@ typedef struct KvSpec {
     size_t limit;   // bytes of pages; 0: none
 } KvSpec;
 
+/* The type of that name; ERR_UNSUPPORTED if caches of it there are none. */
+bool kv_cache_type_parse(const char *name, DType *type, Error *err);
 /* ERR_UNSUPPORTED for other types, ERR_LIMIT for a limit below one page. */
 KvCache *kv_cache_new(const KvSpec *spec, Error *err);
 void kv_cache_free(KvCache *c);
