@@ -1,10 +1,9 @@
 /* bpe.c: byte-pair encoding. A word begins as one symbol a character (a byte, on the byte level);
  * then, again and again, the neighbours whose pair has the lowest rank are joined, leftmost first.
  *
- * Most words of a text are whole tokens. Whether a token's own text encodes to just that token is
- * remembered in `whole` the first time it is seen, so that the common word costs one look-up and
- * the vocabulary itself is the cache. Short words scan for the lowest rank; long ones (a text that
- * is not split into words is one) use a heap, which keeps the worst case at n log n.
+ * Words that were seen before do not come here (words.c). Short words scan for the lowest rank;
+ * long ones (a text that is not split into words is one) use a heap, which keeps the worst case at
+ * n log n.
  *
  * Source: Sennrich 2016, arXiv:1508.07909; byte fallback and unknown symbols as in `tokenizers`. */
 #include "text/tokenizer_internal.h"
@@ -16,8 +15,6 @@ typedef struct Merge {
     uint32_t rank;
     int32_t whole;
 } Merge;
-
-enum { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
 
 typedef struct Batch Batch;
 static void batch_free(Batch *batch);
@@ -33,7 +30,6 @@ struct Bpe {
     int32_t fallback[256]; // id of "<0xAB>"
     bool can_fall_back;    // all 256 are there; else each word looks
     bool plain;            // no prefix and no suffix
-    uint8_t *whole;        // by id; touched by relaxed atomic operations only
 };
 
 static inline uint64_t pair_hash(uint64_t pair)
@@ -91,7 +87,6 @@ void bpe_start(Tokenizer *t, const BpeOptions *options, size_t merges)
     while (size < merges * 2)
         size *= 2;
     slots_make(b, size);
-    b->whole = xcalloc((size_t)t->vocab.n + 1, sizeof *b->whole);
     b->can_fall_back = true;
     for (int i = 0; i < 256; i++) {
         char byte = (char)i, code[8];
@@ -109,7 +104,6 @@ void bpe_free(Bpe *b)
         return;
     free(b->slots);
     batch_free(b->batch);
-    free(b->whole);
     free(b);
 }
 
@@ -432,16 +426,13 @@ static size_t merge_long(const Bpe *b, Workspace *w, size_t n)
     return kept;
 }
 
-static bool bpe_encode(const Tokenizer *t, Workspace *w, const Piece *p, Error *err)
+static bool bpe_encode(const Tokenizer *t, Workspace *w, Str word, Error *err)
 {
     const Bpe *b = t->bpe;
-    Str word = {p->text, p->len};
-    int32_t token = b->plain || b->options.ignore_merges ? vocab_find(&t->vocab, word) : -1;
-    if (token >= 0) {
-        bool is_whole = b->options.ignore_merges ||
-                        __atomic_load_n(&b->whole[token], __ATOMIC_RELAXED) == WHOLE_YES;
-        if (is_whole) {
-            emit(w, p, token, 0, p->len);
+    if (b->options.ignore_merges) {
+        int32_t token = vocab_find(&t->vocab, word);
+        if (token >= 0) {
+            token_push(w, token, 0, word.len);
             return true;
         }
     }
@@ -450,13 +441,9 @@ static bool bpe_encode(const Tokenizer *t, Workspace *w, const Piece *p, Error *
         return fail_while(err, "model");
     if (n > 1)
         n = n <= SHORT_WORD ? merge_short(b, w->symbols, n) : merge_long(b, w, n);
-    if (token >= 0)
-        __atomic_store_n(&b->whole[token],
-                         n == 1 && w->symbols[0].id == token ? WHOLE_YES : WHOLE_NO,
-                         __ATOMIC_RELAXED);
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
-        emit(w, p, w->symbols[i].id, at, MIN(at + w->symbols[i].len, p->len));
+        token_push(w, w->symbols[i].id, at, MIN(at + w->symbols[i].len, word.len));
         at += w->symbols[i].len;
     }
     return true;

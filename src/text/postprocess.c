@@ -1,8 +1,6 @@
-/* postprocess.c: what happens to the tokens of a whole text: spans lose their spaces, and special
- * tokens are put around.
- *
- * TemplateProcessing, BertProcessing and RobertaProcessing all become a template: a list of special
- * tokens and the place of the text. Templates for pairs of texts are not read. */
+/* postprocess.c: the post-processors of tokenizer.json, one row of `kinds` each, and the trimming
+ * of spans. TemplateProcessing, BertProcessing and RobertaProcessing all become a template: a list
+ * of special tokens and the places of the texts, which layout.c fills. */
 #include "text/tokenizer_internal.h"
 
 /* ---- Trimming ---- */
@@ -40,44 +38,75 @@ static void trim_span(Span *span, Str original, size_t leading, size_t trailing)
     *span = (Span){(uint32_t)start, (uint32_t)end};
 }
 
-static void trim(const Tokenizer *t, Workspace *w, bool add_prefix_space)
+/* The white space at both ends of a token's own spelling; of an added token's, which took along
+ * what was around it, in the text. */
+static Str spelling(const Tokenizer *t, int32_t id, Span bytes, Str original)
 {
-    Encoding *e = w->out;
-    for (size_t i = 0; i < e->n; i++) {
-        Span *span = &e->spans[i];
-        Str text = t->vocab.texts[e->ids[i]];
-        if (t->vocab.flags[e->ids[i]] & TOKEN_ADDED) // with the white space that it took along
-            text = str_slice(w->original, span->start, span->end);
+    return t->vocab.flags[id] & TOKEN_ADDED ? str_slice(original, bytes.start, bytes.end)
+                                            : t->vocab.texts[id];
+}
+
+static void trim_once(const Tokenizer *t, Trim trim, const int32_t *ids, Span *spans, size_t n,
+                      const Span *bytes, Str original, bool chars)
+{
+    for (size_t i = 0; i < n; i++) {
+        Str text = spelling(t, ids[i], bytes[i], original);
         if (text.len == 0)
             continue;
         size_t leading = leading_blanks(text), trailing = trailing_blanks(text);
+        // The first space may be one that we put there: then it is not in the span.
+        if (trim.add_prefix_space && leading == 1 && (i == 0 || spans[i].start == 0))
+            leading = 0;
         if (leading == 0 && trailing == 0)
             continue;
-        // The first space may be one that we put there: then it is not in the span.
-        if (add_prefix_space && (i == 0 || span->start == 0))
-            leading = 0;
-        trim_span(span, w->original, leading, trailing);
+        Span *span = &spans[i];
+        if (!chars) {
+            trim_span(span, original, leading, trailing);
+            continue;
+        }
+        span->start = (uint32_t)MIN(span->start + leading, span->end);
+        if (span->end >= trailing)
+            span->end = (uint32_t)MAX((int64_t)span->end - (int64_t)trailing, span->start);
     }
+}
+
+void trim_spans(const Tokenizer *t, const int32_t *ids, Span *spans, size_t n, const Span *bytes,
+                Str original, bool chars)
+{
+    for (size_t i = 0; i < t->post.trims_n; i++)
+        trim_once(t, t->post.trims[i], ids, spans, n, bytes, original, chars);
 }
 
 /* ---- Templates ---- */
 
-static PostItem item_of(Arena *a, const int32_t *ids, size_t n)
+static PostItem special_item(Arena *a, int32_t id, int32_t type_id)
 {
-    return (PostItem){arena_copy(a, ids, n * sizeof *ids), n};
+    return (PostItem){.ids = arena_copy(a, &id, sizeof id), .n = 1, .type_id = type_id};
 }
 
-static void put_around(Tokenizer *t, PostProcessor *post, int32_t before, int32_t behind)
+/* BERT's [CLS] a [SEP] b [SEP], or RoBERTa's <s> a </s></s> b </s>; ids of -1 are left out. */
+static void put_around(Tokenizer *t, int32_t before, int32_t behind, bool roberta)
 {
-    post->items = NEW_ARRAY(t->arena, PostItem, 3);
+    PostItem *single = NEW_ARRAY(t->arena, PostItem, 3), *pair = NEW_ARRAY(t->arena, PostItem, 6);
+    int32_t second = roberta ? 0 : 1;
+    size_t n = 0, m = 0;
     if (before >= 0)
-        post->items[post->n++] = item_of(t->arena, &before, 1);
-    post->items[post->n++] = (PostItem){0};
+        pair[m++] = single[n++] = special_item(t->arena, before, 0);
+    pair[m++] = single[n++] = (PostItem){.sequence = 0};
     if (behind >= 0)
-        post->items[post->n++] = item_of(t->arena, &behind, 1);
+        pair[m++] = single[n++] = special_item(t->arena, behind, 0);
+    if (behind >= 0 && roberta)
+        pair[m++] = special_item(t->arena, behind, 0);
+    pair[m++] = (PostItem){.sequence = 1, .type_id = second};
+    if (behind >= 0)
+        pair[m++] = special_item(t->arena, behind, second);
+    t->post.single = (Template){single, n};
+    t->post.pair = (Template){pair, m};
+    t->post.only_special = true;
+    t->post.one_type = roberta;
 }
 
-static bool read_pair(Tokenizer *t, const json_t *value, const char *key, int32_t *id, Error *err)
+static bool read_token(Tokenizer *t, const json_t *value, const char *key, int32_t *id, Error *err)
 {
     const json_t *number = json_array_get(json_object_get(value, key), 1);
     json_int_t n = json_integer_value(number);
@@ -87,25 +116,31 @@ static bool read_pair(Tokenizer *t, const json_t *value, const char *key, int32_
     return true;
 }
 
-static bool read_around(Tokenizer *t, PostProcessor *post, const json_t *value, Error *err)
+static bool read_bert(Tokenizer *t, const json_t *value, Error *err)
 {
     int32_t cls, sep;
-    if (!read_pair(t, value, "cls", &cls, err) || !read_pair(t, value, "sep", &sep, err))
+    if (!read_token(t, value, "cls", &cls, err) || !read_token(t, value, "sep", &sep, err))
         return false;
-    put_around(t, post, cls, sep);
+    put_around(t, cls, sep, false);
     return true;
 }
 
-static bool read_byte_level(Tokenizer *t, PostProcessor *post, const json_t *value, Error *err)
+static bool read_byte_level(Tokenizer *t, const json_t *value, Error *err)
 {
-    post->trim = json_flag(value, "trim_offsets", true);
-    post->add_prefix_space = json_flag(value, "add_prefix_space", true);
+    if (json_flag(value, "trim_offsets", true))
+        t->post.trims[t->post.trims_n++] =
+            (Trim){.add_prefix_space = json_flag(value, "add_prefix_space", true)};
     return true;
 }
 
-static bool read_roberta(Tokenizer *t, PostProcessor *post, const json_t *value, Error *err)
+static bool read_roberta(Tokenizer *t, const json_t *value, Error *err)
 {
-    return read_byte_level(t, post, value, err) && read_around(t, post, value, err);
+    int32_t cls, sep;
+    if (!read_byte_level(t, value, err) || !read_token(t, value, "cls", &cls, err) ||
+        !read_token(t, value, "sep", &sep, err))
+        return false;
+    put_around(t, cls, sep, true);
+    return true;
 }
 
 static bool read_special(Tokenizer *t, PostItem *item, const char *name, const json_t *specials,
@@ -125,66 +160,53 @@ static bool read_special(Tokenizer *t, PostItem *item, const char *name, const j
     return true;
 }
 
-static bool read_template(Tokenizer *t, PostProcessor *post, const json_t *value, Error *err)
+static bool read_items(Tokenizer *t, Template *template, const json_t *value, const char *key,
+                       Error *err)
 {
-    const json_t *single = json_object_get(value, "single");
+    const json_t *list = json_object_get(value, key);
     const json_t *specials = json_object_get(value, "special_tokens");
-    size_t n = json_array_size(single);
+    size_t n = json_array_size(list);
     if (n > MAX_COMPONENTS)
-        return fail(err, ERR_LIMIT, "single: %zu items", n);
-    post->items = NEW_ARRAY(t->arena, PostItem, n);
+        return fail(err, ERR_LIMIT, "%s: %zu items", key, n);
+    template->items = NEW_ARRAY(t->arena, PostItem, n);
     for (size_t i = 0; i < n; i++) {
-        const json_t *item = json_array_get(single, i);
+        const json_t *item = json_array_get(list, i);
         const json_t *special = json_object_get(item, "SpecialToken");
-        if (special) {
-            if (!read_special(t, &post->items[i], json_text(special, "id", "?"), specials, err))
-                return false;
-        } else if (!json_object_get(item, "Sequence")) {
-            return fail(err, ERR_INVALID, "single: item %zu is neither SpecialToken nor Sequence",
+        const json_t *sequence = json_object_get(item, "Sequence");
+        PostItem *out = &template->items[i];
+        int64_t type = json_int(special ? special : sequence, "type_id", 0);
+        out->sequence = strcmp(json_text(sequence, "id", "A"), "B") == 0;
+        if (!special && !sequence)
+            return fail(err, ERR_INVALID, "%s: item %zu is neither SpecialToken nor Sequence", key,
                         i);
-        }
+        if (type < 0 || type > INT32_MAX || (out->sequence && template == &t->post.single))
+            return fail(err, ERR_INVALID, "%s: item %zu: type_id %lld, or a second text", key, i,
+                        (long long)type);
+        out->type_id = (int32_t)type;
+        if (special && !read_special(t, out, json_text(special, "id", "?"), specials, err))
+            return false;
     }
-    post->n = n;
+    template->n = n;
     return true;
 }
 
-/* Replaces the encoding by the template's items; the text's own tokens stay in order. */
-static void apply_template(const PostProcessor *post, Encoding *e)
+static bool read_template(Tokenizer *t, const json_t *value, Error *err)
 {
-    size_t before = 0, behind = 0, text = 0;
-    for (size_t i = 0; i < post->n; i++) {
-        text += !post->items[i].ids;
-        *(text ? &behind : &before) += post->items[i].n;
-    }
-    if (text > 1 || (before == 0 && behind == 0)) // a template that repeats the text makes no sense
-        return;
-    size_t own = text ? e->n : 0;
-    encoding_reserve(e, before + own + behind);
-    memmove(e->ids + before, e->ids, own * sizeof *e->ids);
-    memmove(e->spans + before, e->spans, own * sizeof *e->spans);
-    size_t at = 0;
-    for (size_t i = 0; i < post->n; i++) {
-        const PostItem *item = &post->items[i];
-        if (!item->ids)
-            at += own;
-        for (size_t k = 0; k < item->n; k++, at++) {
-            e->ids[at] = item->ids[k];
-            e->spans[at] = (Span){0};
-        }
-    }
-    e->n = at;
+    return read_items(t, &t->post.single, value, "single", err) &&
+           read_items(t, &t->post.pair, value, "pair", err);
 }
 
-/* ---- Reading and running ---- */
+/* ---- Reading ---- */
 
 static const struct {
     const char *type;
-    bool (*read)(Tokenizer *t, PostProcessor *post, const json_t *value, Error *err);
+    bool (*read)(Tokenizer *t, const json_t *value, Error *err);
+    bool template;
 } kinds[] = {
-    {"TemplateProcessing", read_template},
-    {"BertProcessing", read_around},
-    {"RobertaProcessing", read_roberta},
-    {"ByteLevel", read_byte_level},
+    {"TemplateProcessing", read_template, true},
+    {"BertProcessing", read_bert, true},
+    {"RobertaProcessing", read_roberta, true},
+    {"ByteLevel", read_byte_level, false},
 };
 
 static bool read_one(Tokenizer *t, const json_t *value, Error *err)
@@ -193,9 +215,10 @@ static bool read_one(Tokenizer *t, const json_t *value, Error *err)
     for (size_t i = 0; i < COUNT(kinds); i++) {
         if (strcmp(kinds[i].type, type) != 0)
             continue;
-        if (!kinds[i].read(t, &t->post[t->post_n], value, err))
+        if (kinds[i].template && t->post.single.items)
+            return fail(err, ERR_UNSUPPORTED, "%s: a second template", type);
+        if (!kinds[i].read(t, value, err))
             return fail_while(err, "%s", type);
-        t->post_n++;
         return true;
     }
     return fail(err, ERR_UNSUPPORTED, "there is no type '%s'", type);
@@ -207,28 +230,16 @@ bool postprocessors_read(Tokenizer *t, const json_t *value, Error *err)
     size_t n;
     if (!components_list(value, "processors", list, &n, err))
         return fail_while(err, "post_processor");
-    t->post = NEW_ARRAY(t->arena, PostProcessor, n);
+    t->post.trims = NEW_ARRAY(t->arena, Trim, n);
     for (size_t i = 0; i < n; i++)
         if (!read_one(t, list[i], err))
             return fail_while(err, "post_processor");
     return true;
 }
 
-void postprocessor_set(Tokenizer *t, bool trims, int32_t before, int32_t behind)
+void postprocessor_set(Tokenizer *t, bool trims, int32_t before, int32_t behind, PairStyle style)
 {
-    t->post = NEW(t->arena, PostProcessor);
-    t->post_n = 1;
-    t->post->trim = trims;
+    t->post = (PostProcess){.trims = NEW(t->arena, Trim), .trims_n = trims};
     if (before >= 0 || behind >= 0)
-        put_around(t, t->post, before, behind);
-}
-
-void postprocess(const Tokenizer *t, Workspace *w, bool add_special)
-{
-    for (size_t i = 0; i < t->post_n; i++) {
-        if (t->post[i].trim)
-            trim(t, w, t->post[i].add_prefix_space);
-        if (add_special && t->post[i].items)
-            apply_template(&t->post[i], w->out);
-    }
+        put_around(t, before, behind, style == PAIR_ROBERTA);
 }

@@ -1,12 +1,8 @@
-/* tokenizer.c: a tokenizer's life, and the way of a text through its stages.
- * The stages themselves are in files of their own; see tokenizer_internal.h. */
+/* tokenizer.c: a tokenizer's life, and what it says of itself; see tokenizer_internal.h. */
 #include "text/tokenizer_internal.h"
 
 #include "base/file.h"
 #include "formats/checkpoint.h"
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 
 /* ---- Opening ---- */
 
@@ -14,6 +10,8 @@ Tokenizer *tokenizer_new(void)
 {
     Tokenizer *t = xcalloc(1, sizeof *t);
     t->arena = arena_new(0);
+    t->idle = xcalloc(1, sizeof *t->idle);
+    pthread_mutex_init(&t->idle->lock, NULL);
     for (int i = 0; i < SPECIAL_COUNT; i++)
         t->special[i] = -1;
     return t;
@@ -27,6 +25,9 @@ void tokenizer_free(Tokenizer *t)
     map_done(&t->added_ids);
     map_done(&t->templates);
     bpe_free(t->bpe);
+    word_cache_free(t->idle->first);
+    pthread_mutex_destroy(&t->idle->lock);
+    free(t->idle);
     arena_free(t->arena);
     free(t);
 }
@@ -135,6 +136,16 @@ Tokenizer *tokenizer_open(const char *path, Error *err)
     return opened(t, path, loaded, err);
 }
 
+const Truncation *tokenizer_truncation(const Tokenizer *t)
+{
+    return t->has_truncation ? &t->truncation : NULL;
+}
+
+const Padding *tokenizer_padding(const Tokenizer *t)
+{
+    return t->has_padding ? &t->padding : NULL;
+}
+
 /* ---- Roles ---- */
 
 static const char *const special_names[] = {
@@ -204,148 +215,4 @@ int32_t tokenizer_find(const Tokenizer *t, Str token)
 bool tokenizer_is_special(const Tokenizer *t, int32_t id)
 {
     return id >= 0 && id < t->vocab.n && t->vocab.flags[id] & TOKEN_SPECIAL;
-}
-
-/* ---- Encodings ---- */
-
-Workspace *workspace_of(Encoding *e)
-{
-    if (!e->workspace) {
-        e->workspace = xcalloc(1, sizeof *e->workspace);
-        e->workspace->arena = arena_new(0);
-        buf_init(&e->workspace->clean, 0);
-        buf_init(&e->workspace->word, 0);
-    }
-    e->workspace->out = e;
-    return e->workspace;
-}
-
-void encoding_done(Encoding *e)
-{
-    Workspace *w = e->workspace;
-    if (w) {
-        arena_free(w->arena);
-        buf_done(&w->clean);
-        buf_done(&w->word);
-        free(w->pieces.items);
-        free(w->next.items);
-        free(w->changes.items);
-        free(w->symbols);
-        free(w->heap);
-        free(w->nodes);
-        pcre2_match_data_free(w->match);
-        pcre2_match_context_free(w->context);
-        pcre2_jit_stack_free(w->jit_stack);
-        free(w);
-    }
-    free(e->ids);
-    free(e->spans);
-    *e = (Encoding){0};
-}
-
-void encoding_reserve(Encoding *e, size_t n)
-{
-    if (n <= e->cap)
-        return;
-    e->cap = MAX(n, e->cap * 2);
-    e->ids = xrealloc(e->ids, e->cap * sizeof *e->ids);
-    e->spans = xrealloc(e->spans, e->cap * sizeof *e->spans);
-}
-
-bool next_list(Workspace *w)
-{
-    PieceList done = w->pieces;
-    w->pieces = w->next;
-    w->next = done;
-    w->next.n = 0;
-    return true;
-}
-
-void emit(Workspace *w, const Piece *p, int32_t id, size_t from, size_t to)
-{
-    Encoding *e = w->out;
-    if (e->n == e->cap)
-        encoding_reserve(e, e->n + 64);
-    e->ids[e->n] = id;
-    e->spans[e->n++] = piece_span(p, w->original, from, to);
-}
-
-/* Pre-tokenizing and the model in one pass, without a list of words. */
-static bool encode_fused(const Tokenizer *t, Workspace *w, const Piece *p, Error *err)
-{
-    for (size_t pos = 0; pos < p->len;) {
-        size_t end = t->fused(p->text, p->len, pos);
-        Piece word = piece_slice(p, pos, end);
-        if (!t->model->encode(t, w, &word, err))
-            return false;
-        pos = end;
-    }
-    return true;
-}
-
-static bool encode_pieces(const Tokenizer *t, Workspace *w, Error *err)
-{
-    if (!t->fused && !pretokenize(t, w, err))
-        return false;
-    for (size_t i = 0; i < w->pieces.n; i++) {
-        const Piece *p = &w->pieces.items[i];
-        if (p->len == 0)
-            continue;
-        if (p->token >= 0)
-            emit(w, p, p->token, 0, p->len);
-        else if (!(t->fused ? encode_fused(t, w, p, err) : t->model->encode(t, w, p, err)))
-            return false;
-    }
-    return true;
-}
-
-static void start(Workspace *w, Str text)
-{
-    arena_reset(w->arena);
-    w->out->n = w->pieces.n = w->next.n = 0;
-    w->original = text;
-    if (!str_is_utf8(text)) {
-        buf_reset(&w->clean);
-        buf_add_lossy(&w->clean, text);
-        w->original = buf_str(&w->clean);
-    }
-    piece_push(&w->pieces, (Piece){.text = w->original.ptr ? w->original.ptr : "",
-                                   .len = (uint32_t)w->original.len,
-                                   .token = -1});
-}
-
-bool tokenizer_encode(const Tokenizer *t, Str text, bool add_special, Encoding *e, Error *err)
-{
-    if (text.len > TOKENIZER_MAX_TEXT)
-        return fail(err, ERR_LIMIT, "tokenize: a text of %zu bytes, at most %zu", text.len,
-                    TOKENIZER_MAX_TEXT);
-    Workspace *w = workspace_of(e);
-    start(w, text);
-    added_split(w, &t->raw);
-    for (size_t i = 0; i < w->pieces.n; i++)
-        if (w->pieces.items[i].token < 0 && !normalize(t, w, &w->pieces.items[i], err))
-            return fail_while(err, "tokenize");
-    added_split(w, &t->normalized);
-    if (!encode_pieces(t, w, err))
-        return fail_while(err, "tokenize");
-    postprocess(t, w, add_special);
-    return true;
-}
-
-/* Walks to and fro: spans mostly go forward, by little. */
-void encoding_count_chars(Encoding *e)
-{
-    const char *text = e->workspace ? e->workspace->original.ptr : NULL;
-    size_t pos = 0;
-    uint32_t chars = 0;
-    for (size_t i = 0; i < e->n; i++) {
-        uint32_t *ends[] = {&e->spans[i].start, &e->spans[i].end};
-        for (int k = 0; k < 2; k++) {
-            while (pos < *ends[k])
-                chars += (text[pos++] & 0xC0) != 0x80;
-            while (pos > *ends[k])
-                chars -= (text[--pos] & 0xC0) != 0x80;
-            *ends[k] = chars;
-        }
-    }
 }

@@ -37,11 +37,19 @@ typedef struct Span {
     uint32_t start, end;
 } Span;
 
-/* What encoding a text gives. Reuse one for many texts: it keeps its memory. */
+/* What encoding a text gives. Reuse one for many texts: it keeps its memory. Arrays have n entries;
+ * all but the ids are there only where they were asked for. */
 typedef struct Encoding {
     int32_t *ids;
     Span *spans;
+    int32_t *words;          // of its text the how manyeth word it belongs to; -1: to none
+    int32_t *type_ids;       // as the template says; 0 for a text and 1 for its pair without one
+    uint8_t *attention_mask; // 0: padding
+    uint8_t *special_tokens_mask; // 1: put there by the template, or padding
+    int8_t *sequences;            // 0: of the text, 1: of its pair, -1: of neither
     size_t n, cap;
+    struct Encoding *overflow; // what truncation cut off, in windows
+    size_t n_overflow;
     struct Workspace *workspace; // ours
 } Encoding;
 
@@ -49,13 +57,59 @@ typedef struct Encoding {
 void encoding_done(Encoding *e);
 #define AUTO_ENCODING __attribute__((cleanup(encoding_done))) Encoding
 
-/* Replaces e's content by the tokens of text; with add_special also those that the model wants
- * around a text. Special tokens written in the text are recognised in either case. ERR_LIMIT past
- * TOKENIZER_MAX_TEXT, ERR_INVALID when the vocabulary lacks a needed unknown token. */
+/* Replaces e's content by the tokens of text, with their spans; with add_special also those that
+ * the model wants around a text. Special tokens written in the text are recognised in either case.
+ * ERR_LIMIT past TOKENIZER_MAX_TEXT, ERR_INVALID when the vocabulary lacks a needed unknown token.
+ */
 bool tokenizer_encode(const Tokenizer *t, Str text, bool add_special, Encoding *e, Error *err);
 /* Turns the spans from bytes into code points, as Python counts; once. The text that was encoded
  * must still be there. */
 void encoding_count_chars(Encoding *e);
+
+typedef enum TruncationStrategy { LONGEST_FIRST, ONLY_FIRST, ONLY_SECOND } TruncationStrategy;
+/* Cuts to max_length tokens, special ones included. What is cut off goes into Encoding.overflow, in
+ * windows that share `stride` tokens with the one before. */
+typedef struct Truncation {
+    int64_t max_length, stride;
+    TruncationStrategy strategy; // of two texts, which one is cut
+    bool left;                   // from the beginning
+} Truncation;
+
+typedef struct Padding {
+    int64_t length;      // 0: as long as the longest of the batch
+    int64_t multiple_of; // rounded up to a multiple of it; 0: not
+    bool left;
+    int32_t id, type_id;
+} Padding;
+
+/* What the tokenizer's file asks for, or NULL. Done only when given to EncodeOptions. */
+const Truncation *tokenizer_truncation(const Tokenizer *t);
+const Padding *tokenizer_padding(const Tokenizer *t);
+
+typedef struct EncodeOptions {
+    bool add_special;
+    bool spans;                   // without them, encoding is faster
+    bool chars;                   // spans count code points
+    bool details;                 // words, type_ids, masks and sequences
+    bool encode_special;          // special tokens written in the text are plain text
+    const Truncation *truncation; // NULL: none
+    const Padding *padding;       // NULL: none
+} EncodeOptions;
+
+typedef struct EncodeInput {
+    Str text, pair;
+    bool has_pair;
+} EncodeInput;
+
+/* Encodes a text, or two that belong together. Beyond the errors of tokenizer_encode ERR_INVALID
+ * where truncation cannot do what it should: its stride is not below its length, or the text that
+ * may be cut is too short. */
+bool tokenizer_encode_with(const Tokenizer *t, const EncodeInput *input, const EncodeOptions *o,
+                           Encoding *e, Error *err);
+/* Encodes n inputs into e[0 … n), by up to `threads` threads (0: one for each processor). On
+ * failure the error of the first input that failed, and no encoding is of use. */
+bool tokenizer_encode_batch(const Tokenizer *t, const EncodeInput *inputs, size_t n,
+                            const EncodeOptions *o, int threads, Encoding *e, Error *err);
 
 /* Appends the text of n ids to out; with skip_special those of special tokens are left out, ids
  * outside the vocabulary always are. Bytes that are not UTF-8 become U+FFFD. */

@@ -322,7 +322,7 @@ static void add_postprocessor(Folder *f, bool bert)
     int32_t bos = json_flag(f->config, "add_bos_token", false) ? t->special[SPECIAL_BOS] : -1;
     int32_t eos = json_flag(f->config, "add_eos_token", false) ? t->special[SPECIAL_EOS] : -1;
     postprocessor_set(t, !bert && families[family].trims, around ? t->special[SPECIAL_CLS] : bos,
-                      around ? t->special[SPECIAL_SEP] : eos);
+                      around ? t->special[SPECIAL_SEP] : eos, bert ? PAIR_BERT : PAIR_ROBERTA);
 }
 
 static bool read_config(Folder *f, Error *err)

@@ -221,7 +221,7 @@ bool load_gguf(Tokenizer *t, const Gguf *gguf, Error *err)
     bool bos = gguf_flag(gguf, "tokenizer.ggml.add_bos_token", kinds[kind].add_bos);
     bool eos = gguf_flag(gguf, "tokenizer.ggml.add_eos_token", false);
     postprocessor_set(t, false, bos ? t->special[SPECIAL_BOS] : -1,
-                      eos ? t->special[SPECIAL_EOS] : -1);
+                      eos ? t->special[SPECIAL_EOS] : -1, PAIR_BERT);
     t->chat_template = arena_str(t->arena, gguf_str(gguf, "tokenizer.chat_template"));
     return true;
 }

@@ -16,6 +16,10 @@
 #include "base/map.h"
 #include "text/tokenizer.h"
 
+#include <pthread.h>
+
+typedef struct WordCache WordCache;
+
 enum {
     MAX_TOKEN_ID = 1 << 24,    // ids in a file are smaller than this
     MAX_TOKEN_BYTES = 1 << 16, // of one token's text
@@ -79,10 +83,25 @@ typedef struct Node { // of the best path through a text (unigram.c)
     int32_t id; // -1: not reached
 } Node;
 
+typedef struct Token { // of a word; bytes [from, to) of it
+    int32_t id;
+    uint32_t from, to;
+} Token;
+
+typedef struct TokenList {
+    Token *items;
+    size_t n, cap;
+} TokenList;
+
 typedef struct Workspace {
-    Arena *arena; // rewritten texts; reset by every call
-    Buf clean;    // the text with its broken UTF-8 replaced
-    Str original; // the text that spans refer to
+    Arena *arena;         // rewritten texts; reset by every text
+    Buf clean;            // the text with its broken UTF-8 replaced
+    Str original;         // the text that spans refer to
+    bool spans, words;    // which of the encoding's arrays are wanted
+    bool ignores_special; // special tokens in the text are plain text
+    uint32_t word_n;      // words of the text so far
+    WordCache *cache;     // borrowed from the tokenizer while a text is encoded
+    TokenList tokens;     // of the word at hand
     PieceList pieces, next;
     Changes changes;
     Buf word; // a word being put together
@@ -96,6 +115,10 @@ typedef struct Workspace {
     struct pcre2_real_match_context_8 *context;
     struct pcre2_real_jit_stack_8 *jit_stack;
     Encoding *out;
+    Encoding layout;  // what post-processing puts together
+    Span *char_spans; // the tokens' spans in code points
+    size_t char_spans_cap;
+    Buf first; // the first of two texts, repaired
 } Workspace;
 
 /* Replaces p's text by what the changes give; the rest of the old text is dropped. Who inherits
@@ -107,10 +130,69 @@ void piece_prepend(Workspace *w, Piece *p, Str text);
 Workspace *workspace_of(Encoding *e);
 /* Room for n tokens in all. */
 void encoding_reserve(Encoding *e, size_t n);
+/* Makes the arrays that are wanted. */
+void encoding_want(Encoding *e, bool spans, bool details);
+void overflow_drop(Encoding *e);
+/* Bytes to code points of the text. */
+void spans_count_chars(Span *spans, size_t n, Str text);
 /* Makes w->next the current list. */
 bool next_list(Workspace *w);
-/* Appends a token which stands for bytes [from, to) of p. */
-void emit(Workspace *w, const Piece *p, int32_t id, size_t from, size_t to);
+/* Appends a token of the word at hand. */
+static inline void token_push(Workspace *w, int32_t id, size_t from, size_t to)
+{
+    TokenList *list = &w->tokens;
+    if (list->n == list->cap) {
+        list->cap = list->cap ? list->cap * 2 : 64;
+        list->items = xrealloc(list->items, list->cap * sizeof *list->items);
+    }
+    list->items[list->n++] = (Token){id, (uint32_t)from, (uint32_t)to};
+}
+
+/* ---- Words that were seen before (words.c) ----
+ *
+ * Text repeats its words, so each thread keeps what they became. A short word (at most 15 bytes and
+ * 3 tokens that lie behind one another, nearly every word of English) is one half of a cache line;
+ * others wait in a second table with their bytes. Both forget: a new word takes its slot over.
+ * Caches belong to the tokenizer and are lent to one encoding at a time. */
+
+typedef struct ShortWord {
+    uint64_t key[2]; // the bytes, zeros behind them, their number in the last byte
+    int32_t ids[3];
+    uint8_t n;       // tokens; 0: an empty slot
+    uint8_t lens[3]; // their bytes
+} ShortWord;
+
+typedef struct LongWord {
+    uint64_t hash;
+    uint32_t at; // in `store`: the bytes, then the tokens
+    uint32_t len, n;
+} LongWord;
+
+enum { SHORT_SLOTS = 1 << 14, LONG_SLOTS = 1 << 13, LONG_STORE = 2 << 20, MAX_LONG_WORD = 256 };
+
+struct WordCache {
+    ShortWord *shorts;            // SHORT_SLOTS
+    LongWord *longs;              // LONG_SLOTS; n 0: empty
+    Buf store;                    // emptied, with `longs`, at LONG_STORE bytes
+    struct BertRow *rows[0x1100]; // of wordchars.c
+    WordCache *next;              // of the tokenizer's idle ones
+};
+
+WordCache *word_cache_take(const Tokenizer *t);
+void word_cache_give(const Tokenizer *t, WordCache *cache);
+void word_cache_free(WordCache *cache);
+
+/* Emits the tokens of bytes [from, to) of p, which are a word. */
+bool encode_word(const Tokenizer *t, Workspace *w, const Piece *p, size_t from, size_t to,
+                 Error *err);
+/* The same for a word whose key (see ShortWord) the caller has; p's text must be the word itself
+ * where the cache does not know it. */
+bool encode_keyed(const Tokenizer *t, Workspace *w, const Piece *p, size_t from, size_t to,
+                  const uint64_t key[2], Error *err);
+/* Pre-tokenizing and the model in one pass, without a list of words. */
+bool encode_fused(const Tokenizer *t, Workspace *w, const Piece *p, Error *err);
+/* Appends one token which stands for all of p. */
+void emit(Workspace *w, const Piece *p, int32_t id);
 
 /* ---- Characters (chars.c) ---- */
 
@@ -313,8 +395,8 @@ typedef struct ModelKind {
     const char *name;
     /* After the vocabulary is loaded; `model` lacks "vocab" and "merges". */
     bool (*read)(Tokenizer *t, const json_t *model, Error *err);
-    /* Emits the tokens of one piece, which is not empty. */
-    bool (*encode)(const Tokenizer *t, Workspace *w, const Piece *p, Error *err);
+    /* Pushes the tokens of one word, which is not empty, into w->tokens. */
+    bool (*encode)(const Tokenizer *t, Workspace *w, Str word, Error *err);
 } ModelKind;
 
 extern const ModelKind model_bpe, model_wordpiece, model_wordlevel, model_unigram;
@@ -388,16 +470,29 @@ struct PreTokenizer {
     int64_t length; // FixedLength
 };
 
-typedef struct PostItem { // of a template: special tokens, or the text's own tokens
-    int32_t *ids;         // NULL: the text
+typedef struct PostItem { // of a template: special tokens, or a text's own tokens
+    int32_t *ids;         // NULL: a text
     size_t n;
+    int sequence; // which text
+    int32_t type_id;
 } PostItem;
 
-typedef struct PostProcessor {
-    bool trim, add_prefix_space; // trims the spans of spaces
-    PostItem *items;             // the template for one text; NULL: none
+typedef struct Template {
+    PostItem *items;
     size_t n;
-} PostProcessor;
+} Template;
+
+typedef struct Trim { // takes spaces off the spans
+    bool add_prefix_space;
+} Trim;
+
+typedef struct PostProcess {
+    Trim *trims;
+    size_t trims_n;
+    Template single, pair; // items NULL: the texts alone, one behind the other
+    bool only_special;     // without special tokens the template does nothing
+    bool one_type;         // of all tokens, even then
+} PostProcess;
 
 typedef struct Decoder Decoder;
 struct Decoder {
@@ -411,8 +506,14 @@ struct Decoder {
     int64_t start, stop; // Strip
 };
 
+typedef struct IdleCaches {
+    pthread_mutex_t lock;
+    WordCache *first;
+} IdleCaches;
+
 struct Tokenizer {
     Arena *arena; // everything below that is not said to be elsewhere
+    IdleCaches *idle;
     Vocab vocab;
     Map added_ids; // content to AddedToken; these come before the model's vocabulary
     AddedToken *added;
@@ -427,14 +528,18 @@ struct Tokenizer {
     Unigram *unigram;
     Str wordpiece_prefix;
     int64_t wordpiece_max;
+    size_t longest_token; // of WordPiece, in bytes
     Str unk_token;
-    PostProcessor *post;
-    size_t post_n;
+    PostProcess post;
     Decoder *decoders;
     size_t decoders_n;
-    bool byte_level;                // the model works on raw bytes; see above
-    bool byte_decoder;              // decoding is to put raw bytes behind one another
-    Scanner *fused;                 // the whole of pre-tokenizing is this scanner
+    bool byte_level;   // the model works on raw bytes; see above
+    bool byte_decoder; // decoding is to put raw bytes behind one another
+    Scanner *fused;    // the whole of pre-tokenizing is this scanner
+    bool forgets;      // a word may become other tokens the next time (dropout)
+    bool has_truncation, has_padding;
+    Truncation truncation;
+    Padding padding;
     int32_t special[SPECIAL_COUNT]; // -1: none
     Str special_text[SPECIAL_COUNT];
     int64_t max_length;
@@ -459,8 +564,19 @@ bool decoders_read(Tokenizer *t, const json_t *value, Error *err);
 bool normalize(const Tokenizer *t, Workspace *w, Piece *p, Error *err);
 /* Splits w->pieces. */
 bool pretokenize(const Tokenizer *t, Workspace *w, Error *err);
-/* Trims spans and adds the special tokens. */
-void postprocess(const Tokenizer *t, Workspace *w, bool add_special);
+/* Makes the result of the tokens in e: the text's first, then, if has_pair, from first_n on those
+ * of its pair. Truncates, trims spans, adds the special tokens and what else was asked for
+ * (layout.c).
+ */
+bool layout(const Tokenizer *t, Workspace *w, size_t first_n, const EncodeInput *input,
+            const EncodeOptions *o, const Str originals[2], Error *err);
+/* Takes the white space off n tokens' spans, which are in code points if `chars`; `bytes` are the
+ * same in bytes. */
+void trim_spans(const Tokenizer *t, const int32_t *ids, Span *spans, size_t n, const Span *bytes,
+                Str original, bool chars);
+/* Lengthens to n tokens; overflow too. */
+void encoding_pad(const Tokenizer *t, Encoding *e, size_t n, const Padding *padding);
+size_t padded_length(const Padding *padding, size_t longest);
 /* Pre-tokenizers and post-processors that other vocabularies than tokenizer.json need. */
 bool prepend_read(Prepend *out, const json_t *value, Error *err);
 bool pretokenizer_add_byte_level(Tokenizer *t, const char *const *regexes, size_t n,
@@ -468,7 +584,8 @@ bool pretokenizer_add_byte_level(Tokenizer *t, const char *const *regexes, size_
 /* For models that need ByteLevel's characters in the text: gives up the byte level. */
 void pretokenizer_map_bytes(Tokenizer *t);
 /* Ids -1: no token there. */
-void postprocessor_set(Tokenizer *t, bool trims, int32_t before, int32_t behind);
+typedef enum PairStyle { PAIR_BERT, PAIR_ROBERTA } PairStyle;
+void postprocessor_set(Tokenizer *t, bool trims, int32_t before, int32_t behind, PairStyle style);
 void decoder_set_byte_level(Tokenizer *t);
 /* "▁" to spaces, byte tokens to characters; `strips` takes one space off the start. */
 void decoder_set_spaces(Tokenizer *t, bool strips);

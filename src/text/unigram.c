@@ -75,35 +75,35 @@ static bool find_paths(const Unigram *u, Node *nodes, Str text, Error *err)
     return true;
 }
 
-static void emit_piece(const Tokenizer *t, Workspace *w, const Piece *p, size_t from, size_t to)
+static void push_piece(const Tokenizer *t, Workspace *w, Str word, size_t from, size_t to)
 {
     const Unigram *u = t->unigram;
-    int32_t id = vocab_find(&t->vocab, (Str){p->text + from, to - from});
+    int32_t id = vocab_find(&t->vocab, str_slice(word, from, to));
     if (id >= 0) {
-        emit(w, p, id, from, to);
+        token_push(w, id, from, to);
         return;
     }
     bool bytes = u->byte_fallback;
     for (size_t i = from; i < to && bytes; i++)
-        bytes = u->fallback[(uint8_t)p->text[i]] >= 0;
+        bytes = u->fallback[(uint8_t)word.ptr[i]] >= 0;
     if (!bytes)
-        emit(w, p, u->unk, from, to);
+        token_push(w, u->unk, from, to);
     for (size_t i = from; i < to && bytes; i++)
-        emit(w, p, u->fallback[(uint8_t)p->text[i]], from, to);
+        token_push(w, u->fallback[(uint8_t)word.ptr[i]], from, to);
 }
 
-static bool unigram_encode(const Tokenizer *t, Workspace *w, const Piece *p, Error *err)
+static bool unigram_encode(const Tokenizer *t, Workspace *w, Str word, Error *err)
 {
-    if (w->nodes_cap < (size_t)p->len + 1) {
-        w->nodes_cap = (size_t)p->len * 2 + 1;
+    if (w->nodes_cap < word.len + 1) {
+        w->nodes_cap = word.len * 2 + 1;
         w->nodes = xrealloc(w->nodes, w->nodes_cap * sizeof *w->nodes);
     }
     Node *nodes = w->nodes;
-    if (!find_paths(t->unigram, nodes, (Str){p->text, p->len}, err))
+    if (!find_paths(t->unigram, nodes, word, err))
         return false;
     // Turn the way back into a way forward: `score` is done with, `from` becomes the next position.
     // Unknown neighbours are one piece.
-    size_t to = p->len, next = p->len;
+    size_t to = word.len, next = word.len;
     int32_t unk = t->unigram->unk, later = -1;
     while (to > 0) {
         size_t from = nodes[to].from;
@@ -114,9 +114,9 @@ static bool unigram_encode(const Tokenizer *t, Workspace *w, const Piece *p, Err
         nodes[from].score = (double)next;
         to = from;
     }
-    for (size_t from = 0; from < p->len; from = next) {
+    for (size_t from = 0; from < word.len; from = next) {
         next = (size_t)nodes[from].score;
-        emit_piece(t, w, p, from, next);
+        push_piece(t, w, word, from, next);
     }
     return true;
 }
