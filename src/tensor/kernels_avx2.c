@@ -16,7 +16,6 @@ enum { LANE = 8, TILE_ROWS = 6 };
     _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define load_i8(p)                                                                                 \
     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
-#define nibble(words) __builtin_convertvector((Ints)((words)&15U), Vec)
 #define lane_numbers() ((Ints){0, 1, 2, 3, 4, 5, 6, 7})
 
 static inline float total(Vec v)

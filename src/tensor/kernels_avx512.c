@@ -16,11 +16,6 @@ enum { LANE = 16, TILE_ROWS = 12 };
     _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define load_i8(p)                                                                                 \
     _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
-// A look-up of 16 entries reads the lowest four bits and leaves the others alone: no mask, no
-// conversion.
-#define nibble(words)                                                                              \
-    _mm512_permutexvar_ps((__m512i)(words),                                                        \
-                          _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #define lane_numbers() ((Ints){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
 #define total(v) _mm512_reduce_add_ps(v)
 #define largest(v) _mm512_reduce_max_ps(v)

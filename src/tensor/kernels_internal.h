@@ -91,6 +91,13 @@ typedef struct TapRows {
     const float *const *rows, *const *weights;
 } TapRows;
 
+/* One row of activations in the forms that its products with packed weights read. */
+typedef struct GemvInput {
+    const float *x;     // [k]
+    const float *sums;  // [k/16], of each 16
+    const float *bytes; // [k], divided by 256^j for byte j of a quad (pack_internal.h)
+} GemvInput;
+
 typedef struct Kernels {
     const char *name;
     CpuLevel needs;
@@ -102,9 +109,8 @@ typedef struct Kernels {
     /* The same in bf16: a [k/2,rows,2], b a PACK_BF16 panel; k even. Sums in f32. */
     void (*tile_bf16)(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
                       int64_t stride);
-    /* out [PANEL] = x [k] . panel; sums [k/16] are those of each 16 values of x. */
-    void (*gemv[PACK_COUNT])(int64_t k, const float *x, const float *sums, const void *panel,
-                             float *out);
+    /* out [PANEL] = x [k] . panel. */
+    void (*gemv[PACK_COUNT])(int64_t k, const GemvInput *x, const void *panel, float *out);
     /* The panel's exact values as f32 [k,PANEL]. */
     void (*unpack[PACK_COUNT])(int64_t k, const void *panel, float *out);
     /* dst [k,rows] = the transpose of rows of src that lie `stride` apart. */

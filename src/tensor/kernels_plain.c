@@ -69,7 +69,7 @@ static int nibble(const Nibbles *codes, int row, int i)
 
 static int fifth(const FifthBits *high, int row, int i)
 {
-    return (int)((*high)[row / LANES][row % LANES] >> i & 1) << 4;
+    return (int)((*high)[row / LANES][row % LANES] >> (8 * byte_of(i) + quad_of(i)) & 1) << 4;
 }
 
 static void block_f32(const void *panel, int64_t from, int n, float *out)
@@ -171,7 +171,8 @@ static void block_q6_k(const void *panel, int64_t from, int n, float *out)
     EACH_VALUE
     {
         float d = f16_to_f32(p->d[j]) * p->scale[b * 2 + i / 16][j];
-        int top = p->high[b][j / LANES][i / 16][j % LANES] >> (i % 16 * 2) & 3;
+        uint32_t high = p->high[b][j / LANES][i / 16][j % LANES];
+        int top = high >> (8 * byte_of(i) + quad_of(i) % 4 * 2) & 3;
         out[i * PANEL + j] = d * (float)((nibble(&p->codes[b], j, i) | top << 4) - 32);
     }
 }
@@ -204,10 +205,9 @@ static void gemv_by(BlockFunction *block, int64_t k, const float *x, const void 
     {                                                                                              \
         unpack_by(block_##name, k, panel, out);                                                    \
     }                                                                                              \
-    static void gemv_##name(int64_t k, const float *x, const float *sums, const void *panel,       \
-                            float *out)                                                            \
+    static void gemv_##name(int64_t k, const GemvInput *in, const void *panel, float *out)         \
     {                                                                                              \
-        gemv_by(block_##name, k, x, panel, out);                                                   \
+        gemv_by(block_##name, k, in->x, panel, out);                                                   \
     }
 BY_BLOCKS(f32)
 BY_BLOCKS(f16)

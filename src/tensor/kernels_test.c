@@ -112,7 +112,8 @@ static void random_stored(DType type, int64_t n, uint8_t *out)
 
 static void test_packed_weights_keep_their_values_and_multiply(void **state)
 {
-    static float x[MOST], sums[MOST / 16], unpacked[(MOST + 1) * PANEL], plain[MOST * PANEL];
+    static float x[MOST], sums[MOST / 16], bytes[MOST], unpacked[(MOST + 1) * PANEL],
+        plain[MOST * PANEL];
     static uint8_t stored[MOST * 4], panel[(MOST + 1) * PANEL * 4] __attribute__((aligned(64)));
     for (int type = 0; type < DTYPE_COUNT; type++)
         for (size_t s = 0; s < COUNT(sizes); s++) {
@@ -137,12 +138,15 @@ static void test_packed_weights_keep_their_values_and_multiply(void **state)
             fill(x, k, 1);
             for (int64_t i = 0; i < k / 16; i++) {
                 sums[i] = 0;
-                for (int j = 0; j < 16; j++)
+                for (int j = 0; j < 16; j++) {
                     sums[i] += x[i * 16 + j];
+                    bytes[i * 16 + j] = ldexpf(x[i * 16 + j], -8 * byte_of(j));
+                }
             }
+            GemvInput in = {x, sums, bytes};
             float seen[PANEL], expected[PANEL], most = 0;
-            set->gemv[packing](k, x, sums, panel, seen);
-            kernels_plain.gemv[packing](k, x, sums, panel, expected);
+            set->gemv[packing](k, &in, panel, seen);
+            kernels_plain.gemv[packing](k, &in, panel, expected);
             for (int64_t i = 0; i < k * PANEL; i++)
                 most = MAX(most, fabsf(plain[i]));
             assert_all_near(dtype_name((DType)type), PANEL, seen, expected, 4e-7F * most * (float)k,

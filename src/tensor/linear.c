@@ -21,6 +21,7 @@ enum {
     TASKS_A_THREAD = 8,       // at least, to share the work evenly
     UNPACK = 256,             // inputs unpacked at once on the way to bf16
     LINE = 64,
+    SUM = 16, // values a sum of GemvInput
 };
 
 typedef enum Products { PRODUCTS_F32, PRODUCTS_BF16 } Products;
@@ -33,10 +34,11 @@ typedef struct Linear {
     int64_t rows, stride, in, out, panels;
     Products products;
     int tile_rows;
-    int64_t tiles, block, blocks;   // block: tiles a task
-    int64_t group, groups;          // group: panels a task
-    int64_t cut, cuts;              // cut: inputs a step
-    float *packed, *sums, *threads; // scratch
+    int64_t tiles, block, blocks; // block: tiles a task
+    int64_t group, groups;        // group: panels a task
+    int64_t cut, cuts;            // cut: inputs a step
+    GemvInput input;              // of one row
+    float *packed, *threads;      // scratch
     size_t thread_floats;
     Epilogue epilogue; // of row 0
     float *c;
@@ -108,8 +110,8 @@ static Linear linear_of(const Tensor *t)
 
 static size_t packed_floats(const Linear *l)
 {
-    size_t floats = l->rows == 1 ? (size_t)(l->in / 16 + 1) : (size_t)(l->rows * even(l->in));
-    return (floats + PANEL - 1) / PANEL * PANEL;
+    int64_t floats = l->rows == 1 ? l->in + l->in / SUM : l->rows * even(l->in);
+    return (size_t)(divide_up(floats, PANEL) * PANEL);
 }
 
 size_t scratch_linear(const Tensor *t)
@@ -142,20 +144,32 @@ static void gemv_range(void *context, int64_t from, int64_t to)
     const Linear *l = context;
     for (int64_t panel = from; panel < to; panel++) {
         float products[PANEL] __attribute__((aligned(LINE)));
-        l->k->gemv[l->w->packing](l->in, l->x, l->sums, panel_at(l->w, panel), products);
+        l->k->gemv[l->w->packing](l->in, &l->input, panel_at(l->w, panel), products);
         finish_rows(l, 0, 1, panel, products);
+    }
+}
+
+/* The forms of x that quantised panels ask for, into scratch. */
+static void read_row(Linear *l)
+{
+    static const float scales[8] = {1, 1, 0x1p-8F, 0x1p-8F, 0x1p-16F, 0x1p-16F, 0x1p-24F, 0x1p-24F};
+    float *bytes = l->packed, *sums = bytes + l->in;
+    l->input = (GemvInput){.x = l->x, .bytes = bytes, .sums = sums};
+    for (int64_t i = 0; i < l->in / SUM; i++) {
+        const float *x = l->x + i * SUM;
+        sums[i] = 0;
+        for (int j = 0; j < SUM; j++) {
+            sums[i] += x[j];
+            bytes[i * SUM + j] = x[j] * scales[j % 8];
+        }
     }
 }
 
 static void run_gemv(Linear *l)
 {
-    enum { RUN = 16 };
-    for (int64_t i = 0; i < l->in / RUN; i++) {
-        float sum = 0;
-        for (int j = 0; j < RUN; j++)
-            sum += l->x[i * RUN + j];
-        l->sums[i] = sum;
-    }
+    l->input.x = l->x;
+    if (dtype_is_block(l->w->type))
+        read_row(l);
     int64_t bytes = (int64_t)packing_bytes(l->w->packing, l->in);
     pool_ranges(l->panels, MAX(1, GEMV_BYTES / bytes), gemv_range, l);
 }
@@ -278,7 +292,7 @@ void run_linear(const Tensor *t)
                             .activation = t->activation,
                             .factor = t->factor ? tensor_f32(t->factor) : NULL,
                             .addend = t->addend ? tensor_f32(t->addend) : NULL};
-    l.packed = l.sums = (float *)(void *)t->graph->scratch;
+    l.packed = (float *)(void *)t->graph->scratch;
     l.threads = l.packed + packed_floats(&l);
     if (l.rows == 1) {
         run_gemv(&l);

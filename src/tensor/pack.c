@@ -48,7 +48,7 @@ static void put_fifths(FifthBits *high, int row, const uint8_t q[BLOCK])
 {
     uint32_t word = 0;
     for (int i = 0; i < BLOCK; i++)
-        word |= (uint32_t)(q[i] >> 4 & 1) << i;
+        word |= (uint32_t)(q[i] >> 4 & 1) << (8 * byte_of(i) + quad_of(i));
     (*high)[row / LANES][row % LANES] = word;
 }
 
@@ -158,7 +158,7 @@ static void pack_q6_k(const uint8_t *p, int row, PanelQ6_K *out)
             int at = b % 4 * BLOCK + i, half = b / 4; // within its half of 128
             q[i] = low[half * 64 + at % 64] >> (at / 64 * 4) & 15;
             uint32_t top = high[half * 32 + at % 32] >> (at / 32 * 2) & 3;
-            words[i / 16] |= top << (i % 16 * 2);
+            words[i / 16] |= top << (8 * byte_of(i) + quad_of(i) % 4 * 2);
         }
         put_nibbles(&out->codes[b], row, q);
         for (int i = 0; i < 2; i++)

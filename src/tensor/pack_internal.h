@@ -7,9 +7,11 @@
  *
  * Quantised types keep their codes and scales at the size of the file's blocks. Lanes are two
  * groups of 16 rows. Codes of 4 bits: word `codes[g][i][l]` holds, from its lowest nibble, inputs
- * 8i to 8i + 7 of row 16g + l; a fifth bit of input k is bit k of `high[g][l]`; the two upper bits
- * of 6-bit codes are at bits 2j of `high[g][i][l]` for input 16i + j; 8-bit codes are four to a
- * word. */
+ * 8i to 8i + 7 of row 16g + l. Its even nibbles and its odd ones are thus bytes of two words, as the
+ * dot-product instructions want them: quad 2i has inputs 8i + (0 2 4 6), quad 2i + 1 8i + (1 3 5 7).
+ * Fifth bits go by these quads: byte j of quad q has bit 8j + q of `high[g][l]`. The two upper bits
+ * of 6-bit codes likewise: byte j of quad q has the two at 8j + q % 4 * 2 of `high[g][q / 4][l]`.
+ * 8-bit codes are four to a word, in order. */
 #pragma once
 
 #include "tensor/kernels_internal.h"
@@ -65,6 +67,17 @@ typedef struct PanelQ6_K {
     Nibbles codes[SUPER_BLOCKS];
     uint32_t high[SUPER_BLOCKS][GROUPS][2][LANES];
 } PanelQ6_K;
+
+/* Of input i of a block of nibbles: its quad, and its byte in there. */
+static inline int quad_of(int i)
+{
+    return i / 8 * 2 + i % 2;
+}
+
+static inline int byte_of(int i)
+{
+    return i % 8 / 2;
+}
 
 /* The packing of a stored type; false if linear layers cannot read it as it is. */
 bool packing_of(DType type, Packing *packing);
