@@ -9,7 +9,7 @@
 #include "tensor/gradient_internal.h"
 #include "tensor/pool_internal.h"
 
-enum { TILES = 8, COLUMNS = 256 };
+enum { TILES = 8, COLUMNS = 256, LINE = 64 };
 
 typedef struct Outer {
     const float *a, *b; // [rows,...], rows a_stride and b_stride apart
@@ -91,17 +91,32 @@ static void pack_b_task(void *context, int64_t panel, int thread)
     }
 }
 
-static void multiply(const Outer *o, int rows, const void *a, const void *b, float *out)
-{
-    if (o->bf16)
-        kernels()->tile_bf16(rows, even(o->rows), a, b, out, PANEL);
-    else
-        kernels()->tile(rows, o->rows, a, b, out, PANEL);
-}
-
 static int columns_of_tile(const Outer *o, int64_t tile)
 {
     return (int)MIN(o->tile_rows, o->a_width - tile * o->tile_rows);
+}
+
+/* One tile times one panel, added to the gradient, whose lines are fetched while the products are
+ * formed; so is the next panel, a part of it by each of a task's tiles. */
+static void add_products(const Outer *o, int64_t tile, int i, int tiles, int64_t panel,
+                         const void *a)
+{
+    float products[MAX_ROWS * PANEL] __attribute__((aligned(LINE)));
+    const Kernels *k = kernels();
+    size_t panel_bytes = PANEL * column_bytes(o);
+    const char *b = o->packed + (size_t)panel * panel_bytes;
+    const char *ahead = b + panel_bytes + panel_bytes * (size_t)i / (size_t)tiles / LINE * LINE;
+    int rows = columns_of_tile(o, tile), columns = (int)MIN(PANEL, o->b_width - panel * PANEL);
+    float *sum = o->gradient + tile * o->tile_rows * o->b_width + panel * PANEL;
+    for (int r = 0; r < rows; r++) {
+        __builtin_prefetch(sum + r * o->b_width, 1);
+        __builtin_prefetch(sum + r * o->b_width + columns - 1, 1);
+    }
+    if (o->bf16)
+        k->gemm_bf16(rows, even(o->rows), a, (const void *)b, products, false, ahead);
+    else
+        k->gemm(rows, o->rows, a, (const void *)b, products, false, ahead);
+    k->finish(rows, columns, products, &(Epilogue){.addend = sum}, sum, o->b_width);
 }
 
 static void outer_task(void *context, int64_t task, int thread)
@@ -111,22 +126,12 @@ static void outer_task(void *context, int64_t task, int thread)
     char *a = o->threads + (size_t)(thread * o->tiles) * tile_bytes;
     int64_t from = task * o->tiles, all = (o->a_width + o->tile_rows - 1) / o->tile_rows;
     int tiles = (int)MIN(o->tiles, all - from);
-    float products[MAX_ROWS * PANEL] __attribute__((aligned(64)));
     for (int i = 0; i < tiles; i++)
         pack(o, columns_of_tile(o, from + i), o->a + (from + i) * o->tile_rows, o->a_stride,
              a + (size_t)i * tile_bytes);
-    for (int64_t panel = 0; panel < o->panels; panel++) {
-        const char *b = o->packed + (size_t)(panel * PANEL) * column_bytes(o);
-        int64_t columns = MIN(PANEL, o->b_width - panel * PANEL);
-        for (int i = 0; i < tiles; i++) {
-            int rows = columns_of_tile(o, from + i);
-            float *sum = o->gradient + (from + i) * o->tile_rows * o->b_width + panel * PANEL;
-            multiply(o, rows, a + (size_t)i * tile_bytes, b, products);
-            for (int r = 0; r < rows; r++)
-                kernels()->add(columns, sum + r * o->b_width, products + r * PANEL,
-                               sum + r * o->b_width);
-        }
-    }
+    for (int64_t panel = 0; panel < o->panels; panel++)
+        for (int i = 0; i < tiles; i++)
+            add_products(o, from + i, i, tiles, panel, a + (size_t)i * tile_bytes);
 }
 
 typedef struct BiasSum {

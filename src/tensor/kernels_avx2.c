@@ -37,6 +37,7 @@ static inline float largest(Vec v)
 #include "tensor/kernels_attend.inc"
 #include "tensor/kernels_conv.inc"
 #include "tensor/kernels_train.inc"
+#include "tensor/kernels_gradient.inc"
 #include "tensor/kernels_x86.inc"
 
 const Kernels kernels_avx2 = {.name = "avx2",
@@ -45,4 +46,5 @@ const Kernels kernels_avx2 = {.name = "avx2",
                               ATTEND_KERNELS,
                               CONV_KERNELS,
                               TRAIN_KERNELS,
+                              GRADIENT_KERNELS,
                               X86_KERNELS};

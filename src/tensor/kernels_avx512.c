@@ -25,6 +25,7 @@ enum { LANE = 16, TILE_ROWS = 12 };
 #include "tensor/kernels_attend.inc"
 #include "tensor/kernels_conv.inc"
 #include "tensor/kernels_train.inc"
+#include "tensor/kernels_gradient.inc"
 #include "tensor/kernels_x86.inc"
 
 const Kernels kernels_avx512 = {.name = "avx512",
@@ -33,4 +34,5 @@ const Kernels kernels_avx512 = {.name = "avx512",
                                 ATTEND_KERNELS,
                                 CONV_KERNELS,
                                 TRAIN_KERNELS,
+                                GRADIENT_KERNELS,
                                 X86_KERNELS};

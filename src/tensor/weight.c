@@ -152,11 +152,40 @@ static const void *stored_row(const PackJob *job, int64_t row, int thread)
     return job->narrow[thread];
 }
 
+/* A whole panel of f32 values as f32 or bf16, which every update of a trained weight asks for. */
+static bool pack_panel_fast(const PackJob *job, int64_t panel, char *out)
+{
+    enum { RUN = 128 };
+    const Panels *to = job->to;
+    const float *values = job->w->spec.data;
+    const Kernels *k = kernels();
+    bool pairs = to->packing == PACK_BF16;
+    if (job->w->spec.type != DTYPE_F32 || (uintptr_t)values % sizeof(float) != 0 ||
+        (!pairs && to->packing != PACK_F32) || (panel + 1) * PANEL > to->out)
+        return false;
+    if (to->transposed && pairs)
+        k->pack_columns_bf16(PANEL, to->in, values + panel * PANEL, to->out,
+                             (uint16_t *)(void *)out);
+    else if (to->transposed)
+        k->pack_columns(PANEL, to->in, values + panel * PANEL, to->out, (float *)(void *)out);
+    for (int64_t i = 0; !to->transposed && i < to->in; i += RUN) {
+        float run[RUN * PANEL] __attribute__((aligned(64)));
+        int64_t n = MIN(RUN, to->in - i);
+        const float *src = values + panel * PANEL * to->in + i;
+        k->transpose(PANEL, n, src, to->in, pairs ? run : (float *)(void *)out + i * PANEL, PANEL);
+        if (pairs)
+            k->pair_rows(n, run, (uint16_t *)(void *)out + i * PANEL);
+    }
+    return true;
+}
+
 static void pack_panel(void *context, int64_t panel, int thread)
 {
     const PackJob *job = context;
     const Panels *to = job->to;
     char *out = (char *)to->memory + (size_t)panel * job->panel_bytes;
+    if (pack_panel_fast(job, panel, out))
+        return;
     for (int64_t row = panel * PANEL; row < MIN(to->out, (panel + 1) * PANEL); row++)
         pack_row(to->packing, stored_row(job, row, thread), to->in, (int)(row % PANEL), out);
 }
@@ -171,6 +200,8 @@ static void pack_panel_transposed(void *context, int64_t panel, int thread)
     size_t one = (size_t)dtype_info(spec->type)->bytes;
     int columns = (int)MIN(PANEL, to->out - panel * PANEL);
     char *out = (char *)to->memory + (size_t)panel * job->panel_bytes;
+    if (pack_panel_fast(job, panel, out))
+        return;
     float *gathered = job->wide[thread], *column = gathered + to->in * PANEL;
     for (int64_t i = 0; i < to->in; i++) {
         const char *src = (const char *)spec->data + (size_t)(i * to->out + panel * PANEL) * one;
