@@ -17,6 +17,7 @@ struct Progress {
     _Atomic int64_t done;
     _Atomic int64_t next_ns; // when it may be drawn again
     pthread_mutex_t drawing;
+    char words[160]; // instead of numbers; empty: none
 };
 
 void size_format(int64_t bytes, char out[SIZE_TEXT])
@@ -64,17 +65,13 @@ static void format_numbers(Buf *out, int64_t done, int64_t total, int64_t elapse
     }
 }
 
-void progress_format(Buf *out, const char *what, int64_t done, int64_t total, int64_t elapsed_ns,
-                     int columns)
+/* What, a bar if there is room for one, and what stands behind it. */
+static void format_line(Buf *out, const char *what, int64_t done, int64_t total, Str behind,
+                        int columns)
 {
-    AUTO_BUF numbers;
-    buf_init(&numbers, 256);
-    if (total > 0)
-        done = MIN(done, total);
-    format_numbers(&numbers, done, total, elapsed_ns);
     int width = MAX(columns, NARROWEST) - 1; // a full last column would wrap
-    bool bar = total > 0 && width >= (int)numbers.len + BAR + 4 + 12;
-    int room = width - (int)numbers.len - 2 - (bar ? BAR + 4 : 0);
+    bool bar = total > 0 && width >= (int)behind.len + BAR + 4 + 12;
+    int room = width - (int)behind.len - 2 - (bar ? BAR + 4 : 0);
     int length = (int)strlen(what);
     // The end of a path says more than its beginning.
     if (length > room && room > 3)
@@ -89,7 +86,18 @@ void progress_format(Buf *out, const char *what, int64_t done, int64_t total, in
         buf_add_char(out, ']');
     }
     buf_add(out, S("  "));
-    buf_add(out, buf_str(&numbers));
+    buf_add(out, behind);
+}
+
+void progress_format(Buf *out, const char *what, int64_t done, int64_t total, int64_t elapsed_ns,
+                     int columns)
+{
+    AUTO_BUF numbers;
+    buf_init(&numbers, 256);
+    if (total > 0)
+        done = MIN(done, total);
+    format_numbers(&numbers, done, total, elapsed_ns);
+    format_line(out, what, done, total, buf_str(&numbers), columns);
 }
 
 Progress *progress_new(const char *what, int64_t total, bool quiet)
@@ -111,7 +119,11 @@ static void draw(Progress *p, int64_t now)
     AUTO_BUF line;
     buf_init(&line, 4096);
     buf_add(&line, S("\r"));
-    progress_format(&line, p->what, p->done, p->total, now - p->start_ns, size.ws_col);
+    if (p->words[0])
+        format_line(&line, p->what, MIN(p->done, p->total), p->total, str_of(p->words),
+                    size.ws_col);
+    else
+        progress_format(&line, p->what, p->done, p->total, now - p->start_ns, size.ws_col);
     buf_add(&line, S("\x1b[K"));
     fwrite(line.ptr, 1, line.len, stderr);
     fflush(stderr);
@@ -127,6 +139,27 @@ void progress_add(Progress *p, int64_t n)
         return;
     p->next_ns = now + REDRAW_NS;
     draw(p, now);
+    pthread_mutex_unlock(&p->drawing);
+}
+
+void progress_tell(Progress *p, int64_t n, const char *format, ...)
+{
+    if (!p)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(p->words, sizeof p->words, format, args);
+    va_end(args);
+    progress_add(p, n);
+}
+
+void progress_hide(Progress *p)
+{
+    if (!p || !p->shown)
+        return;
+    pthread_mutex_lock(&p->drawing);
+    fputs("\r\x1b[K", stderr);
+    fflush(stderr);
     pthread_mutex_unlock(&p->drawing);
 }
 

@@ -17,6 +17,12 @@ Progress *progress_new(const char *what, int64_t total, bool quiet)
     __attribute__((returns_nonnull));
 /* n more bytes are done. NULL is fine. */
 void progress_add(Progress *p, int64_t n);
+/* As progress_add, with words of the caller's in the place of sizes and rate: "12/100  loss 3.21".
+ * One thread only. */
+void progress_tell(Progress *p, int64_t n, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Erases the bar until it is next drawn, so that a line can be printed. NULL is fine. */
+void progress_hide(Progress *p);
 /* The sum so far. */
 int64_t progress_done(const Progress *p);
 /* Erases the bar. NULL is fine. */
