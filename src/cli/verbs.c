@@ -7,6 +7,8 @@
     X(verb_generate)                                                                               \
     X(verb_run)                                                                                    \
     X(verb_chat)                                                                                   \
+    X(verb_train)                                                                                  \
+    X(verb_train)                                                                                  \
     X(verb_tokenize)                                                                               \
     X(verb_download)                                                                               \
     X(verb_upload)                                                                                 \
