@@ -346,11 +346,10 @@ static void conv_task(void *context, int64_t task, int thread)
 }
 
 /* One channel a group: pixels of a row that meet the same taps, channel panel by channel panel. */
-static void depthwise_tile(const ConvJob *j, const Tile *t)
+static void depthwise_tile(const ConvJob *j, const Tile *t, const float **rows, const float **by)
 {
     const ConvMap *m = &j->m;
     const float *image = tensor_f32(j->x) + t->batch * j->x->strides[0];
-    const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS];
     int n = 0;
     for (int64_t tap = 0; tap < m->taps[0] * m->taps[1]; tap++) {
         int64_t y = conv_source(m, 0, t->y, tap / m->taps[1]);
@@ -361,7 +360,7 @@ static void depthwise_tile(const ConvJob *j, const Tile *t)
         by[n++] = (const float *)j->w->memory + tap * m->groups;
     }
     for (int64_t c = 0; c < m->groups; c += PANEL) {
-        float sums[MAX_ROWS * PANEL] __attribute__((aligned(64)));
+        float sums[MAX_ROWS * PANEL] __attribute__((aligned(64), uninitialized));
         const TapRows taps = {n, c, m->step[1] * m->strides[1], rows, by};
         int64_t columns = MIN(PANEL, m->groups - c);
         kernels()->depthwise(t->n, (int)columns, &taps, sums);
@@ -382,6 +381,7 @@ static void depthwise_rows(void *context, int64_t from, int64_t to)
 {
     const ConvJob *j = context;
     const ConvMap *m = &j->m;
+    const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS]; // of a tile; made once
     int64_t first = 0, last = m->out[1]; // of the inner pixels; of up > 1 none are alike
     while (first < last && !is_inner(m, first))
         first++;
@@ -392,7 +392,7 @@ static void depthwise_rows(void *context, int64_t from, int64_t to)
         Tile t = {.batch = row / m->out[0], .y = row % m->out[0], .step = 1};
         for (; t.x < m->out[1]; t.x += t.n) {
             t.n = t.x >= first && t.x < last ? (int)MIN(MAX_ROWS, last - t.x) : 1;
-            depthwise_tile(j, &t);
+            depthwise_tile(j, &t, rows, by);
         }
     }
 }
