@@ -1,6 +1,8 @@
 /* refs.c: branches, tags and the history behind them. */
 #include "api/api_internal.h"
 
+#include "base/encode.h"
+
 static void refs(Request *r)
 {
     static const struct {
@@ -36,11 +38,36 @@ static void refs(Request *r)
     api_reply(r, out);
 }
 
-static json_t *commit_json(const RepoCommit *c)
+static json_t *escaped_json(Str text)
 {
-    return json_pack("{s:o, s:o, s:o, s:[{s:o}], s:o}", "id", json_from_str(c->id), "title",
-                     json_from_str(c->title), "message", json_from_str(c->message), "authors",
-                     "user", json_from_str(c->author), "date", api_date(c->date_ns));
+    AUTO_BUF html;
+    buf_init(&html, 0);
+    html_escape(&html, text);
+    return json_from_str(buf_str(&html));
+}
+
+static json_t *commit_json(const RepoCommit *c, bool formatted)
+{
+    json_t *out =
+        json_pack("{s:o, s:o, s:o, s:[{s:o}], s:o}", "id", json_from_str(c->id), "title",
+                  json_from_str(c->title), "message", json_from_str(c->message), "authors", "user",
+                  json_from_str(c->author), "date", api_date(c->date_ns));
+    if (formatted)
+        json_object_set_new(out, "formatted",
+                            json_pack("{s:o, s:o}", "title", escaped_json(c->title), "message",
+                                      escaped_json(c->message)));
+    return out;
+}
+
+/* ?expand[]=formatted */
+static bool wants_formatted(Request *r)
+{
+    const Params *query = request_query(r);
+    for (size_t i = 0; i < query->n; i++)
+        if (str_starts(query->items[i].name, S("expand")) &&
+            str_eq(query->items[i].value, S("formatted")))
+            return true;
+    return false;
 }
 
 static void commits(Request *r)
@@ -59,7 +86,7 @@ static void commits(Request *r)
         return reply_error(r, &err);
     json_t *out = json_array();
     for (size_t i = 0; i < log.n; i++)
-        json_array_append_new(out, commit_json(&log.items[i]));
+        json_array_append_new(out, commit_json(&log.items[i], wants_formatted(r)));
     reply_headerf(r, "X-Total-Count", "%lld", (long long)log.total);
     if (log.more)
         api_link_next(r, "p",

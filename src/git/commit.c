@@ -130,7 +130,8 @@ static bool overlay_delete(Overlay *o, Str path, bool folder, Error *err)
         return fail(err, ERR_INVALID, "delete: an empty path");
     if (!overlay_find(o, path, &node, err))
         return NULL;
-    if (!node || (node->mode == GIT_FILEMODE_TREE) != folder)
+    // A folder may be deleted by either name: clients that know only its path do so.
+    if (!node || (folder && node->mode != GIT_FILEMODE_TREE))
         return fail(err, ERR_NO_ENTRY, "A %s with the name \"%.*s\" does not exist",
                     folder ? "folder" : "file", STR(path));
     node->mode = 0;

@@ -149,7 +149,7 @@ bool git_path_check(Str path, Error *err);
 
 typedef enum GitOpKind {
     GITOP_PUT,           // path becomes blob `oid`; a file or folder that is there is replaced
-    GITOP_DELETE_FILE,   // ERR_NO_ENTRY: A file with the name "x" does not exist
+    GITOP_DELETE_FILE,   // or folder. ERR_NO_ENTRY: A file with the name "x" does not exist
     GITOP_DELETE_FOLDER, // likewise
     GITOP_COPY,          // path becomes what source_path is in source_commit (file or folder)
 } GitOpKind;
