@@ -94,19 +94,6 @@ static void commits(Request *r)
     api_reply(r, out);
 }
 
-/* The body is optional in these calls: an empty one is {}. */
-static const json_t *optional_body(Request *r, Error *err)
-{
-    static const char empty[] = "{}";
-    Str text;
-    if (!request_body(r, 0, &text, err))
-        return NULL;
-    json_t *body = json_parse(text.len ? text : str_of(empty), "body", err);
-    if (body)
-        arena_defer(request_arena(r), (void (*)(void *))json_decref, body);
-    return body;
-}
-
 static void done(Request *r)
 {
     api_reply(r, json_pack("{s:b}", "success", 1));
@@ -118,7 +105,7 @@ static void branch_new(Request *r)
     Repo repo;
     if (!api_repo(r, ACCESS_WRITE, &repo))
         return;
-    const json_t *body = optional_body(r, &err);
+    const json_t *body = api_optional_json(r, 0, &err);
     if (!body ||
         !branch_create(api_of(r)->hub, &repo, api_viewer(r), request_param(r, "branch"),
                        json_str(body, "startingPoint"), json_flag(body, "emptyBranch", false),
@@ -144,7 +131,7 @@ static void tag_new(Request *r)
     Repo repo;
     if (!api_repo(r, ACCESS_WRITE, &repo))
         return;
-    const json_t *body = optional_body(r, &err);
+    const json_t *body = api_optional_json(r, 0, &err);
     if (!body || !tag_create(api_of(r)->hub, &repo, api_viewer(r), json_str(body, "tag"),
                              request_param(r, "rev"), json_str(body, "message"), &err))
         return reply_error(r, &err);
@@ -168,7 +155,7 @@ static void squash(Request *r)
     Repo repo;
     if (!api_repo(r, ACCESS_WRITE, &repo))
         return;
-    const json_t *body = optional_body(r, &err);
+    const json_t *body = api_optional_json(r, 0, &err);
     if (!body || !branch_squash(api_of(r)->hub, &repo, api_viewer(r), request_param(r, "branch"),
                                 json_str(body, "message"), &err))
         return reply_error(r, &err);

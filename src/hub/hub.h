@@ -138,8 +138,9 @@ const RepoKindInfo *repo_kind_info(RepoKind kind);
 /* From "model" or "models"; false if it is neither. An empty name is a model. */
 bool repo_kind_parse(Str name, RepoKind *kind);
 
-/* What somebody may do with a repository; each includes the ones before. */
-typedef enum Access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE, ACCESS_ADMIN } Access;
+/* What somebody may do with a repository; each includes the ones before. Proposing is taking part
+ * in its discussions and opening pull requests: for everybody who may read and is logged in. */
+typedef enum Access { ACCESS_NONE, ACCESS_READ, ACCESS_PROPOSE, ACCESS_WRITE, ACCESS_ADMIN } Access;
 
 typedef struct Repo {
     Str id; // 24 hex digits

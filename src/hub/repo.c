@@ -44,6 +44,8 @@ static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error 
     if (!viewer->can_write)
         return fail(err, ERR_DENIED, "This token may only read; changing %.*s needs a write token",
                     STR(repo->full));
+    if (need == ACCESS_PROPOSE)
+        return fail(err, ERR_DENIED, "Discussions are disabled for %.*s", STR(repo->full));
     return fail(err, ERR_DENIED, "You may not change %.*s", STR(repo->full));
 }
 
@@ -92,6 +94,8 @@ bool repo_find(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str id, 
     repo.access = access_in(viewer, found->owner);
     if (!repo.is_private)
         repo.access = MAX(repo.access, ACCESS_READ);
+    if (repo.access == ACCESS_READ && viewer->can_write && !repo.discussions_off)
+        repo.access = ACCESS_PROPOSE;
     if (repo.access == ACCESS_NONE)
         return fail(err, ERR_NO_REPO, "Repository not found");
     if (!need_met(viewer, &repo, need, err))
