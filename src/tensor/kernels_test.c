@@ -236,6 +236,15 @@ static void test_elementwise_and_rows_agree(void **state)
         BOTH("layer_norm", 2e-6F, layer_norm(n, a, b, NULL, 1e-5F, y));
         BOTH("rope", 1e-6F, rope(n / 2, false, a, b, c, y));
         BOTH("rope of neighbours", 1e-6F, rope(n / 2, true, a, b, c, y));
+        if (set->affine) {
+            for (int kind = 0; kind < ACT_COUNT; kind++)
+                BOTH("affine", 3e-6F, affine(n, a, b, c, (Activation)kind, y));
+            BOTH("add_squares", 2e-6F, add_squares(n, b, c, y));
+            BOTH("add_products", 2e-6F, add_products(n, b, c, a, y));
+            BOTH("add_products", 2e-6F, add_products(n, b, c, NULL, y));
+            BOTH("add_scaled", 1e-6F, add_scaled(n, b, 0.3F, y));
+            BOTH("maximum", 0, maximum(n, a, b, y));
+        }
     }
 }
 
