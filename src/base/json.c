@@ -113,6 +113,18 @@ const json_t *json_at(const json_t *object, const char *path)
     return at_path(object, str_of(path));
 }
 
+void json_set_at(json_t *object, Str path, json_t *value)
+{
+    Str part;
+    while (str_split(&path, '.', &part) && path.len > 0) {
+        json_t *inner = json_object_getn(object, part.ptr, part.len);
+        if (!inner)
+            json_object_setn_new(object, part.ptr, part.len, inner = json_object());
+        object = inner;
+    }
+    json_object_setn_new(object, part.ptr, part.len, value);
+}
+
 json_t *json_from_str(Str s)
 {
     json_t *value = json_stringn(s.ptr ? s.ptr : "", s.len);
@@ -279,17 +291,9 @@ json_t *fields_json(const void *in, const Field *fields, size_t n)
 {
     json_t *all = json_object();
     for (size_t i = 0; i < n; i++) {
-        Str path = str_of(fields[i].key), part;
-        path = str_slice(path, 0, str_find_char(path, '|', 0));
-        json_t *into = all;
-        while (str_split(&path, '.', &part) && path.len > 0) {
-            json_t *inner = json_object_getn(into, part.ptr, part.len);
-            if (!inner)
-                json_object_setn_new(into, part.ptr, part.len, inner = json_object());
-            into = inner;
-        }
-        json_object_setn_new(into, part.ptr, part.len,
-                             field_json((const char *)in + fields[i].offset, &fields[i]));
+        Str path = str_of(fields[i].key);
+        json_set_at(all, str_slice(path, 0, str_find_char(path, '|', 0)),
+                    field_json((const char *)in + fields[i].offset, &fields[i]));
     }
     return all;
 }

@@ -26,6 +26,8 @@ double json_num(const json_t *object, const char *key, double otherwise);
 bool json_flag(const json_t *object, const char *key, bool otherwise);
 /* A member by a dotted path, "rope_scaling.factor"; NULL if absent. Borrowed. */
 const json_t *json_at(const json_t *object, const char *path);
+/* Sets it, making the objects on the way. Consumes value. */
+void json_set_at(json_t *object, Str path, json_t *value);
 
 json_t *json_from_str(Str s); // invalid UTF-8 is replaced by U+FFFD; never NULL
 /* Appends compact JSON. */

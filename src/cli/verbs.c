@@ -10,6 +10,7 @@
     X(verb_train)                                                                                  \
     X(verb_train)                                                                                  \
     X(verb_tokenize)                                                                               \
+    X(verb_convert)                                                                                \
     X(verb_download)                                                                               \
     X(verb_upload)                                                                                 \
     X(verb_repos)                                                                                  \

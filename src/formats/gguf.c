@@ -409,6 +409,19 @@ size_t gguf_nums(const Gguf *g, const char *key, Arena *a, double **out)
 
 static json_t *items_json(Reader *r, GgufType type, uint64_t n, bool is_array, size_t longest);
 
+/* The shortest decimal number that becomes this float: 1e-05, not 9.9999997473787516e-06. */
+static double float_as_written(double number)
+{
+    for (int digits = 6; digits <= 9; digits++) {
+        char text[32];
+        double decimal;
+        int n = snprintf(text, sizeof text, "%.*g", digits, number);
+        if (str_to_double((Str){text, (size_t)n}, &decimal) && (float)decimal == (float)number)
+            return decimal;
+    }
+    return number;
+}
+
 static json_t *item_json(Reader *r, GgufType type, size_t longest)
 {
     if (type == GGUF_STR)
@@ -424,7 +437,7 @@ static json_t *item_json(Reader *r, GgufType type, size_t longest)
         return json_boolean(integer != 0);
     if (type != GGUF_F32 && type != GGUF_F64)
         return json_integer(integer);
-    json_t *real = json_real(number);
+    json_t *real = json_real(type == GGUF_F32 ? float_as_written(number) : number);
     return real ? real : json_null(); // JSON has no infinity
 }
 

@@ -42,23 +42,6 @@ static const KeyPair tokens[] = {
     {"tokenizer.ggml.padding_token_id", "pad_token_id", GGUF_TYPES},
 };
 
-/* Sets a value at a path of at most two parts. */
-static void set_at(json_t *object, const char *path, json_t *value)
-{
-    Str rest = str_of(path), part;
-    str_split(&rest, '.', &part);
-    if (rest.len == 0) {
-        json_object_set_new(object, path, value);
-        return;
-    }
-    json_t *inner = json_object_getn(object, part.ptr, part.len);
-    if (!inner) {
-        inner = json_object();
-        json_object_setn_new(object, part.ptr, part.len, inner);
-    }
-    json_object_setn_new(inner, rest.ptr, rest.len, value);
-}
-
 static void set_flag(json_t *config, const char *key, bool value)
 {
     json_object_set_new(config, key, json_boolean(value));
@@ -83,7 +66,7 @@ json_t *gguf_config(const Checkpoint *c, Error *err)
         snprintf(key, sizeof key, "%.*s.%s", STR(arch), keys[i].gguf);
         json_t *value = json_object_get(all, key);
         if (value)
-            set_at(config, keys[i].hf, json_incref(value));
+            json_set_at(config, str_of(keys[i].hf), json_incref(value));
     }
     for (size_t i = 0; i < COUNT(tokens); i++) {
         json_t *value = json_object_get(all, tokens[i].gguf);

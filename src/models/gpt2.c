@@ -28,6 +28,13 @@ static const Field fields[] = {
     OPT(Gpt2, tied, BOOL, "tie_word_embeddings", true),
 };
 
+static bool prepare(void *config, Error *err)
+{
+    Gpt2 *c = config;
+    c->inner = c->inner ? c->inner : 4 * c->hidden;
+    return true;
+}
+
 static Tensor *attention(Graph *g, Scope s, const Gpt2 *c, Tensor *x, Step *step, int layer)
 {
     int64_t head_dim = c->hidden / c->heads;
@@ -48,8 +55,7 @@ static Tensor *attention(Graph *g, Scope s, const Gpt2 *c, Tensor *x, Step *step
 
 static Tensor *feed_forward(Graph *g, Scope s, const Gpt2 *c, Tensor *x)
 {
-    int64_t inner = c->inner ? c->inner : 4 * c->hidden;
-    Tensor *h = nn_activation(g, c->activation, nn_conv1d(g, at(s, "c_fc"), x, inner));
+    Tensor *h = nn_activation(g, c->activation, nn_conv1d(g, at(s, "c_fc"), x, c->inner));
     return op_dropout(g, nn_conv1d(g, at(s, "c_proj"), h, c->hidden), c->residual_dropout);
 }
 
@@ -91,6 +97,7 @@ const Architecture arch_gpt2 = {
     .name = "gpt2",
     .claims = {"GPT2LMHeadModel"},
     CONFIG(Gpt2, fields),
+    .prepare = prepare,
     .decoder = forward,
     .prefix = "transformer.", // the first published file has none
     .ignorable = {"transformer.h.#.attn.bias", "transformer.h.#.attn.masked_bias", "lm_head.weight",

@@ -64,6 +64,17 @@ static void rename_gguf(Entry *e, const Rename *table, Arena *a)
         }
 }
 
+const Rename *rename_find(const Rename *table, Str name, Arena *a, const char **stored)
+{
+    Str stem = stem_of(name), number;
+    for (const Rename *r = table; r && r->name; r++)
+        if (name_matches(str_of(r->name), stem, &number)) {
+            *stored = fill(a, r->stored, number, str_slice(name, stem.len, name.len));
+            return r;
+        }
+    return NULL;
+}
+
 static bool any_has_prefix(const Checkpoint *c, const char *prefix)
 {
     for (size_t i = 0; i < checkpoint_count(c); i++)
@@ -147,7 +158,12 @@ const StoredTensor *stored_find(Stored *s, const char *name, bool *transposed, E
     return &e->tensor;
 }
 
-static bool is_ignorable(const Stored *s, const char *name)
+const char *stored_name(const Stored *s, size_t i)
+{
+    return i < s->by_name.n ? s->by_name.entries[i].key.ptr : NULL;
+}
+
+bool stored_ignorable(const Stored *s, const char *name)
 {
     Str number;
     for (const char *const *p = s->ignorable; p && *p; p++)
@@ -162,7 +178,7 @@ bool stored_all_used(const Stored *s, Error *err)
     size_t n = 0;
     for (size_t i = 0; i < s->by_name.n; i++) {
         const Entry *e = s->by_name.entries[i].value;
-        if (e->used || is_ignorable(s, e->tensor.name))
+        if (e->used || stored_ignorable(s, e->tensor.name))
             continue;
         first = first ? first : e->tensor.name;
         n++;

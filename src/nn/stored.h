@@ -35,9 +35,17 @@ AUTO_FREE(Stored, stored_free)
  * for a type that we cannot read is ERR_UNSUPPORTED. Borrowed. */
 const StoredTensor *stored_find(Stored *s, const char *name, bool *transposed, Error *err);
 bool stored_has(const Stored *s, const char *name);
+/* The models' names of all tensors, in the order of the file; NULL behind the last. */
+const char *stored_name(const Stored *s, size_t i);
+/* Whether the architecture does without it. */
+bool stored_ignorable(const Stored *s, const char *name);
 /* ERR_INVALID names the first tensor that was neither found nor ignorable, and how many there are.
  */
 bool stored_all_used(const Stored *s, Error *err);
+
+/* The row of a table of renames for a model's tensor, with the GGUF name, ending included, in the
+ * arena; NULL if the table has none. */
+const Rename *rename_find(const Rename *table, Str name, Arena *a, const char **stored);
 
 /* "h.#.attn" matches "h.12.attn" and gives "12" in *number, borrowed; exposed for its test. */
 bool name_matches(Str pattern, Str name, Str *number);

@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "formats/gguf.h"
 
-enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER = 4 };
-
 typedef struct Source {
     Tokenizer *t;
     const Gguf *gguf;
@@ -47,25 +45,46 @@ static const struct {
     {"stablelm2", {QWEN2_REGEX}},
 };
 
-static bool add_split(Source *s, Error *err, bool *ignore_merges)
+const char *const *gguf_pre(const Gguf *gguf, size_t *n, bool *ignore_merges)
 {
-    Str name = gguf_str(s->gguf, "tokenizer.ggml.pre");
+    Str name = gguf_str(gguf, "tokenizer.ggml.pre");
     size_t row = 0;
     for (size_t i = 0; i < COUNT(pres); i++)
         if (str_eq(name, str_of(pres[i].name)))
             row = i;
     if (row == 0 && name.len && !str_eq(name, S("default")))
         log_warn("tokenizer", "pre=%.*s unknown, words are split as GPT-2 does", STR(name));
-    size_t n = 0;
-    while (n < COUNT(pres[row].regexes) && pres[row].regexes[n])
-        n++;
+    *n = 0;
+    while (*n < COUNT(pres[row].regexes) && pres[row].regexes[*n])
+        ++*n;
     *ignore_merges = pres[row].ignore_merges;
-    return pretokenizer_add_byte_level(s->t, pres[row].regexes, n, false, err);
+    return pres[row].regexes;
+}
+
+const char *gguf_pre_find(const char *const *regexes, size_t n)
+{
+    // Behind the first row, "default", which readers take for a file that does not know.
+    for (size_t i = 1; i < COUNT(pres); i++) {
+        size_t same = 0;
+        while (same < n && same < COUNT(pres[i].regexes) && pres[i].regexes[same] &&
+               strcmp(pres[i].regexes[same], regexes[same]) == 0)
+            same++;
+        if (same == n && (n == COUNT(pres[i].regexes) || !pres[i].regexes[n]))
+            return pres[i].name;
+    }
+    return NULL;
+}
+
+static bool add_split(Source *s, Error *err, bool *ignore_merges)
+{
+    size_t n;
+    const char *const *regexes = gguf_pre(s->gguf, &n, ignore_merges);
+    return pretokenizer_add_byte_level(s->t, regexes, n, false, err);
 }
 
 static int type_of(const Source *s, size_t id)
 {
-    return id < s->types_n ? (int)s->types[id] : TYPE_NORMAL;
+    return id < s->types_n ? (int)s->types[id] : GGUF_TOKEN_NORMAL;
 }
 
 static void add_tokens(Source *s)
@@ -80,11 +99,11 @@ static void add_added(Source *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         int type = type_of(s, i);
-        if (type != TYPE_CONTROL && type != TYPE_USER && type != TYPE_UNKNOWN)
+        if (type != GGUF_TOKEN_CONTROL && type != GGUF_TOKEN_USER && type != GGUF_TOKEN_UNKNOWN)
             continue;
         added_put(s->t, (AddedToken){.content = s->t->vocab.texts[i],
                                      .id = (int32_t)i,
-                                     .special = type != TYPE_USER});
+                                     .special = type != GGUF_TOKEN_USER});
     }
 }
 
@@ -129,7 +148,7 @@ static void add_merges(Source *s)
     Scored *order = NEW_ARRAY(s->arena, Scored, s->n);
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++)
-        if (type_of(s, i) == TYPE_NORMAL && i < s->scores_n)
+        if (type_of(s, i) == GGUF_TOKEN_NORMAL && i < s->scores_n)
             order[n++] = (Scored){s->scores[i], (int32_t)i};
     qsort(order, n, sizeof *order, by_score);
     uint32_t rank = 0;
@@ -166,23 +185,21 @@ static bool load_pieces(Source *s, Error *err)
 
 /* ---- Roles ---- */
 
+const GgufRole gguf_roles[GGUF_ROLES] = {
+    {"bos_token_id", SPECIAL_BOS},       {"eos_token_id", SPECIAL_EOS},
+    {"unknown_token_id", SPECIAL_UNK},   {"padding_token_id", SPECIAL_PAD},
+    {"seperator_token_id", SPECIAL_SEP}, {"cls_token_id", SPECIAL_CLS},
+    {"mask_token_id", SPECIAL_MASK},
+};
+
 static void read_roles(Source *s)
 {
-    static const struct {
-        const char *key;
-        SpecialToken role;
-    } rows[] = {
-        {"bos_token_id", SPECIAL_BOS},       {"eos_token_id", SPECIAL_EOS},
-        {"unknown_token_id", SPECIAL_UNK},   {"padding_token_id", SPECIAL_PAD},
-        {"seperator_token_id", SPECIAL_SEP}, {"cls_token_id", SPECIAL_CLS},
-        {"mask_token_id", SPECIAL_MASK},
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < GGUF_ROLES; i++) {
         int64_t id;
         char key[64];
-        snprintf(key, sizeof key, "tokenizer.ggml.%s", rows[i].key);
+        snprintf(key, sizeof key, "tokenizer.ggml.%s", gguf_roles[i].key);
         if (gguf_int(s->gguf, key, &id) && id >= 0 && id < s->t->vocab.n)
-            special_set_id(s->t, rows[i].role, (int32_t)id);
+            special_set_id(s->t, gguf_roles[i].role, (int32_t)id);
     }
 }
 

@@ -607,3 +607,27 @@ bool vocab_read_object(Tokenizer *t, Str json, const char *name, Error *err);
 bool load_json(Tokenizer *t, Str json, const char *name, Error *err);
 bool load_folder(Tokenizer *t, const char *path, Error *err);
 bool load_gguf(Tokenizer *t, const Gguf *gguf, Error *err);
+
+/* ---- GGUF's words (tokenizer_gguf.c) ---- */
+
+/* tokenizer.ggml.token_type */
+enum {
+    GGUF_TOKEN_NORMAL = 1,
+    GGUF_TOKEN_UNKNOWN = 2,
+    GGUF_TOKEN_CONTROL = 3,
+    GGUF_TOKEN_USER = 4,
+    GGUF_TOKEN_UNUSED = 5,
+    GGUF_TOKEN_BYTE = 6,
+    GGUF_ROLES = 7,
+};
+
+typedef struct GgufRole {
+    const char *key; // behind "tokenizer.ggml."
+    SpecialToken role;
+} GgufRole;
+extern const GgufRole gguf_roles[GGUF_ROLES];
+
+/* The expressions that the file's tokenizer.ggml.pre stands for, n of them. */
+const char *const *gguf_pre(const Gguf *gguf, size_t *n, bool *ignore_merges);
+/* The name for these expressions, NULL if there is none. */
+const char *gguf_pre_find(const char *const *regexes, size_t n);
