@@ -364,6 +364,31 @@ void tokenizer_decode(const Tokenizer *t, const int32_t *ids, size_t n, bool ski
     }
 }
 
+void tokenizer_bytes(const Tokenizer *t, int32_t id, Buf *out)
+{
+    if (t->byte_decoder) {
+        add_bytes(t, id, false, out);
+        return;
+    }
+    if (is_left_out(t, id, false))
+        return;
+    int byte = byte_token(t->vocab.texts[id]);
+    for (size_t i = 0; byte >= 0 && i < t->decoders_n; i++)
+        if (t->decoders[i].apply == byte_fallback) {
+            buf_add_char(out, (char)byte);
+            return;
+        }
+    // What a token adds to a text shows behind another one: the first may lose its space.
+    AUTO_BUF before, all;
+    buf_init(&before, 0);
+    buf_init(&all, 0);
+    int32_t ids[2] = {tokenizer_find(t, S("a")), id};
+    size_t n = ids[0] >= 0;
+    tokenizer_decode(t, ids, n, false, &before);
+    tokenizer_decode(t, n ? ids : ids + 1, n + 1, false, &all);
+    buf_add(out, str_slice(buf_str(&all), MIN(before.len, all.len), all.len));
+}
+
 /* ---- Streams ----
  *
  * Byte level: bytes wait until their character is whole. Others: a token's text depends on those

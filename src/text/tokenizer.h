@@ -133,6 +133,8 @@ int32_t tokenizer_size(const Tokenizer *t);
 Str tokenizer_token(const Tokenizer *t, int32_t id);
 /* The id of a token spelled so, or -1. */
 int32_t tokenizer_find(const Tokenizer *t, Str token);
+/* Appends the bytes that the token stands for inside a text, which need not be whole characters. */
+void tokenizer_bytes(const Tokenizer *t, int32_t id, Buf *out);
 /* True for added tokens marked special. */
 bool tokenizer_is_special(const Tokenizer *t, int32_t id);
 
