@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "generate/sample.h"
+#include "text/grammar.h"
 #include "text/tokenizer.h"
 
 #include <stdatomic.h>
@@ -62,25 +63,49 @@ int session_sequence(const Session *s);
 /* Forgets all tokens behind the first n. */
 void session_rewind(Session *s, size_t n);
 
+typedef enum EarlyStopping { STOP_EARLY_FALSE, STOP_EARLY_TRUE, STOP_EARLY_NEVER } EarlyStopping;
+
 /* The names are GenerationConfig's. */
 typedef struct GenerateParams {
     SampleParams sample;
-    int64_t max_new_tokens, min_new_tokens;
-    int64_t max_length, min_length; // prompt included; 0: unset, max_new_tokens wins
+    int64_t max_new_tokens;
+    int64_t max_length; // prompt included; 0: unset, max_new_tokens wins
+    double max_time;    // seconds; 0: none
     int64_t num_return_sequences;
-    int64_t seed; // -1: another one each time
-    const int32_t *eos;
-    size_t n_eos;
+    int64_t seed;    // -1: another one each time
     const Str *stop; // texts that end a sequence; need GenerateCall.tokenizer
     size_t n_stop;
+    int64_t num_beams; // 1: none
+    float length_penalty;
+    EarlyStopping early_stopping;
+    // Assisted decoding: by GenerateCall.assistant, or by looking up in the text so far.
+    int64_t prompt_lookup_num_tokens; // 0: none
+    int64_t max_matching_ngram_size;
+    int64_t num_assistant_tokens;
+    const char *num_assistant_tokens_schedule; // "constant", "heuristic", "heuristic_transient"
+    float assistant_confidence_threshold;
+    int64_t top_logprobs; // how many of the likeliest tokens are told with each; not transformers'
 } GenerateParams;
 
 /* Fills p from the model's generation_config overlaid by `request` (an object of the same keys,
- * also `stop` and `stop_sequences` for `stop_strings`; NULL: none). Null members
- * count as absent, unknown ones are not looked at. Lists go to the arena. ERR_INVALID names the
- * key. */
+ * also `stop` and `stop_sequences` for `stop_strings`; NULL: none). Null members count as absent,
+ * unknown ones are not looked at (see generate_knob_find). Lists go to the arena. ERR_INVALID names
+ * the key; ERR_UNSUPPORTED a strategy that we do not have. */
 bool generate_params_read(GenerateParams *p, const LanguageModel *m, const json_t *request,
                           Arena *a, Error *err);
+/* The same over `defaults` (may be NULL) in place of a model's. */
+bool generate_params_parse(GenerateParams *p, const json_t *defaults, const json_t *request,
+                           Arena *a, Error *err);
+
+/* A key that generate_params_read understands: for command lines, lists of what is known, help. */
+typedef struct Knob {
+    const char *key;
+    const char *value; // how help calls the value: "N"; NULL for true or false
+    const char *help;
+} Knob;
+extern const Knob generate_knobs[];
+extern const size_t n_generate_knobs;
+const Knob *generate_knob_find(const char *key); // NULL if there is none
 
 typedef enum StopReason {
     STOP_LENGTH,
@@ -92,30 +117,51 @@ typedef enum StopReason {
 /* "length", "eos_token", "stop_sequence", "caller", "cancelled" */
 const char *stop_reason_name(StopReason reason);
 
+typedef struct TopToken {
+    int32_t id;
+    float logprob;
+} TopToken;
+
 typedef struct GeneratedToken {
     int sequence, index; // index counts the new tokens of its sequence from 0
     int32_t id;
-    float logprob; // under the model, before any processor
+    float logprob;       // under the model, before any processor; 0 without want_logprobs
+    const TopToken *top; // the top_logprobs likeliest, most likely first; borrowed
+    size_t n_top;
 } GeneratedToken;
 
 typedef struct Generated {
     int32_t *ids; // the new tokens, an end token included; in the call's arena
     size_t n;
+    float *logprobs; // of the ids; NULL without want_logprobs
+    TopToken *top;   // top_logprobs for each id; NULL without
+    float score;     // with beams: what they were ranked by
     StopReason reason;
 } Generated;
 
 typedef struct GenerateCall {
-    Arena *arena;                                             // for the results; needed
-    const Tokenizer *tokenizer;                               // needed for stop texts alone
-    bool (*on_token)(void *context, const GeneratedToken *t); // false: STOP_CALLER; may be NULL
+    Arena *arena;               // for the results; needed
+    const Tokenizer *tokenizer; // needed for stop texts alone
+    /* Each token of the first sequence as it is found; those of further ones, and of beams, when
+     * all is done, one sequence behind the other. False: STOP_CALLER. May be NULL. */
+    bool (*on_token)(void *context, const GeneratedToken *t);
     void *context;
+    bool want_logprobs;
+    bool want_prompt_logprobs;
+    Session *assistant;      // of a smaller model with the same vocabulary; NULL: none
+    const int32_t *negative; // a prompt to be guided away from (guidance_scale); NULL: the last
+    size_t n_negative;       // token alone
+    const Grammar *grammar;  // what the new text must match; NULL: anything
+    const TokenTrie *trie;   // needed with a grammar: of the model's tokenizer
     const atomic_bool *cancelled; // looked at between tokens; may be NULL
     // results
     Generated *sequences; // num_return_sequences of them
     size_t n_sequences;
-    size_t prompt_cached; // tokens of the prompt that the session already held
+    float *prompt_logprobs; // of each prompt token behind those before it, the first NaN
+    size_t prompt_cached;   // tokens of the prompt that the session already held
     int64_t prefill_ns, decode_ns;
-    size_t decode_tokens; // of all sequences, the first token of each (prefill's) not counted
+    size_t drafted, accepted; // tokens of assisted decoding
+    size_t decode_tokens;     // of all sequences, the first token of each (prefill's) not counted
 } GenerateCall;
 
 /* Feeds the prompt (only what the session does not already hold of it) and generates. A cancelled

@@ -60,7 +60,7 @@ static GenerateParams greedy(const LanguageModel *m, int64_t n, Arena *a)
     GenerateParams p;
     assert_ok(generate_params_read(&p, m, NULL, a, &err));
     p.max_new_tokens = n;
-    p.n_eos = 0;
+    p.sample.eos.n = 0;
     return p;
 }
 
@@ -158,20 +158,19 @@ static void test_the_loop_stops_for_each_reason(void **state)
     assert_ok(s = session_new(m, 0, &err));
     const int32_t prompt[] = {5, 6, 7};
     Heard heard = {.most = 100};
-    GenerateCall call = {.arena = a, .on_token = hear, .context = &heard};
+    GenerateCall call = {.arena = a, .on_token = hear, .context = &heard, .want_logprobs = true};
     GenerateParams p = greedy(m, 8, a);
     assert_ok(generate(s, prompt, 3, &p, &call, &err));
     assert_int_equal(call.sequences[0].reason, STOP_LENGTH);
     assert_true(heard.n == 8 && heard.logprobs < 0 && call.decode_tokens == 7);
 
     int32_t end = call.sequences[0].ids[4];
-    p.eos = &end;
-    p.n_eos = 1;
+    p.sample.eos = (TokenIds){&end, 1};
     call = (GenerateCall){.arena = a};
     assert_ok(generate(s, prompt, 3, &p, &call, &err));
     assert_int_equal(call.sequences[0].reason, STOP_EOS);
     assert_true(call.sequences[0].n <= 5 && call.prompt_cached == 2);
-    p.min_new_tokens = 8;
+    p.sample.min_new_tokens = 8;
     assert_ok(generate(s, prompt, 3, &p, &call, &err));
     assert_int_equal(call.sequences[0].reason, STOP_LENGTH);
 
@@ -215,6 +214,72 @@ static void test_seeds_repeat_and_sequences_differ(void **state)
     assert_memory_not_equal(first.sequences[0].ids, first.sequences[1].ids, 20 * sizeof(int32_t));
 }
 
+// ---- Whole texts by every knob and strategy: tests/golden/decoding.json ----
+
+static const json_t *member(const json_t *object, const char *key)
+{
+    return json_object_get(object, key);
+}
+
+static void check_text(const json_t *c, const LanguageModel *m, Session *s, Session *assistant)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    const json_t *ids = member(c, "prompt"), *sequences = member(c, "sequences");
+    AUTO_BUF name;
+    buf_init(&name, 0);
+    json_write(&name, member(c, "parameters"));
+    GenerateParams p;
+    assert_ok(generate_params_read(&p, m, member(c, "parameters"), a, &err));
+    int32_t prompt[64];
+    for (size_t i = 0; i < json_array_size(ids); i++)
+        prompt[i] = (int32_t)json_integer_value(json_array_get(ids, i));
+    GenerateCall call = {.arena = a};
+    if (json_is_true(member(c, "assistant")))
+        call.assistant = assistant;
+    if (!generate(s, prompt, json_array_size(ids), &p, &call, &err))
+        fail_msg("%s: %s", name.ptr, err.text);
+    assert_int_equal(call.n_sequences, json_array_size(sequences));
+    for (size_t k = 0; k < call.n_sequences; k++) {
+        const json_t *wanted = json_array_get(sequences, k);
+        const Generated *g = &call.sequences[k];
+        for (size_t i = 0; i < MAX(g->n, json_array_size(wanted)); i++) {
+            int64_t id = i < g->n ? g->ids[i] : -1;
+            int64_t right =
+                i < json_array_size(wanted) ? json_integer_value(json_array_get(wanted, i)) : -1;
+            if (id != right)
+                fail_msg("%s %s, %zu prompt tokens: sequence %zu, token %zu is %lld, not %lld",
+                         json_text(c, "model", ""), name.ptr, json_array_size(ids), k, i,
+                         (long long)id, (long long)right);
+        }
+    }
+}
+
+static void test_every_knob_gives_the_text_of_transformers(void **state)
+{
+    Error err = {0};
+    AUTO(json_decref) json_t *recorded = NULL;
+    assert_ok(recorded = json_read_file(golden("decoding.json"), 8 << 20, &err));
+    static const char *const models[] = {"gpt2", "llama"};
+    for (size_t k = 0; k < COUNT(models); k++) {
+        AUTO(language_model_free) LanguageModel *m = NULL;
+        assert_ok(m = language_model_open(golden(models[k]), NULL, &err));
+        AUTO(session_free) Session *s = NULL, *assistant = NULL;
+        assert_ok(s = session_new(m, 0, &err));
+        assert_ok(assistant = session_new(m, 0, &err));
+        size_t i, n = 0;
+        const json_t *c;
+        json_array_foreach(member(recorded, "texts"), i, c)
+        {
+            if (strcmp(json_text(c, "model", ""), models[k]) != 0)
+                continue;
+            check_text(c, m, s, assistant);
+            n++;
+        }
+        assert_true(n > 100);
+    }
+}
+
 static void refuse(const LanguageModel *m, const char *request, const char *words)
 {
     Error err = {0};
@@ -240,7 +305,7 @@ static void test_parameters_out_of_range_are_named(void **state)
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(json_decref) json_t *nulls = json_parse(S("{\"temperature\":null}"), "x", &err);
     assert_ok(generate_params_read(&p, m, nulls, a, &err));
-    assert_true(p.n_eos == 1 && p.eos[0] == 202 && p.max_new_tokens == 20);
+    assert_true(p.sample.eos.n == 1 && p.sample.eos.ids[0] == 202 && p.max_new_tokens == 20);
 }
 
 /* A copy of a golden model with another configuration. */
@@ -294,6 +359,8 @@ int main(void)
     atexit(test_folder_remove);
     return RUN(test_tokens_and_logits_are_those_of_transformers, test_gguf_files_give_the_same,
                test_a_prompt_in_pieces_is_the_same_prompt, test_the_loop_stops_for_each_reason,
-               test_seeds_repeat_and_sequences_differ, test_parameters_out_of_range_are_named,
+               test_seeds_repeat_and_sequences_differ,
+               test_every_knob_gives_the_text_of_transformers,
+               test_parameters_out_of_range_are_named,
                test_models_that_do_not_fit_their_configuration_are_refused);
 }
