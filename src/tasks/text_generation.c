@@ -452,6 +452,7 @@ static json_t *generate_answer(Job *job, Error *err)
                                     .tokenizer = job->p->tokenizer,
                                     .on_token = on_token,
                                     .context = job,
+                                    .want_logprobs = true,
                                     .cancelled = job->call->cancelled};
     AUTO(session_free) Session *session = session_new_in(job->state->batch, err);
     if (!session)
