@@ -6,3 +6,4 @@
 #include <hug/model.h>
 #include <hug/pipeline.h>
 #include <hug/tokenizer.h>
+#include <hug/train.h>

@@ -50,7 +50,34 @@ static void test_failures_say_what_and_why(void **state)
     assert_string_equal(err.text, "there is no task 'dreaming'");
 }
 
+static bool count(void *context, const char *entry)
+{
+    int *n = context;
+    assert_non_null(strstr(entry, "\"loss\":"));
+    return ++*n < 3;
+}
+
+static void test_training_tells_its_log_and_stops_when_told(void **state)
+{
+    HugError err;
+    Error e = {0};
+    int n = 0;
+    const char *data = test_path("data.txt");
+    assert_true(
+        file_write_atomic(data, S("the cat sat on the mat and looked at the moon"), 0644, &e));
+    static const char arguments[] = "{\"max_steps\": 9, \"block_size\": 8, \"logging_steps\": 1}";
+    assert_false(
+        hug_train(golden("text-generation"), data, test_path("out"), arguments, count, &n, &err));
+    assert_string_equal(err.kind, "cancelled");
+    assert_int_equal(n, 3);
+    assert_false(hug_train(golden("text-generation"), data, test_path("out"), "{\"lr\": 1}", NULL,
+                           NULL, &err));
+    assert_non_null(strstr(err.text, "no training argument 'lr'"));
+    test_folder_remove();
+}
+
 int main(void)
 {
-    return RUN(test_ids_in_ids_out, test_failures_say_what_and_why);
+    return RUN(test_ids_in_ids_out, test_failures_say_what_and_why,
+               test_training_tells_its_log_and_stops_when_told);
 }
