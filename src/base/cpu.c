@@ -45,8 +45,10 @@ CpuLevel cpu_detect(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return CPU_AVX2;
-    if (!__builtin_cpu_supports("avx512bf16"))
+    if (!__builtin_cpu_supports("avx512vnni"))
         return CPU_AVX512;
+    if (!__builtin_cpu_supports("avx512bf16"))
+        return CPU_AVX512VNNI;
     return has_amx() ? CPU_AMX : CPU_AVX512BF16;
 }
 #else

@@ -1,7 +1,7 @@
 /* What the processor can do, as levels that kernels name; each includes those below it.
  *
- * The environment variable HUG_CPU (plain, avx2, avx512, avx512bf16, amx) lowers the level, to test
- * or to compare; it never raises it above what is there.
+ * The environment variable HUG_CPU (plain, avx2, avx512, avx512vnni, avx512bf16, amx) lowers the
+ * level, to test or to compare; it never raises it above what is there.
  * Threads: free of state once read; the first call reads the environment. */
 #pragma once
 
@@ -11,6 +11,7 @@
     X(CPU_PLAIN, "plain")           /* portable C */                                               \
     X(CPU_AVX2, "avx2")             /* AVX2, FMA, F16C */                                          \
     X(CPU_AVX512, "avx512")         /* AVX-512 F, BW, DQ, VL */                                    \
+    X(CPU_AVX512VNNI, "avx512vnni") /* and VNNI: dot products of bytes */                          \
     X(CPU_AVX512BF16, "avx512bf16") /* and BF16 */                                                 \
     X(CPU_AMX, "amx")               /* and tiles with bf16 and int8 */
 

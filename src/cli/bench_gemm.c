@@ -12,9 +12,9 @@
 #include "tensor/tensor.h"
 
 typedef struct Options {
-    const char *dtype;
+    const char *dtype, *precision;
     int64_t rows, out, in, rounds;
-    bool bf16, warm, json;
+    bool warm, json;
 } Options;
 
 static const Option options[] = {
@@ -23,30 +23,32 @@ static const Option options[] = {
     VALUE(Options, in, INT, "--in", "K", "768"),
     VALUE(Options, dtype, TEXT, "--dtype", "D", "of the weights: f32"),
     VALUE(Options, rounds, INT, "--rounds", "N", "the best of N; 10"),
-    FLAG(Options, bf16, "--bf16", "bf16 products (with bf16 weights)"),
+    VALUE(Options, precision, TEXT, "--precision", "P", "of the products, f32, bf16 or int8: f32"),
     FLAG(Options, warm, "--warm", "one matrix again and again, from cache where it fits"),
     FLAG(Options, json, "--json",
-         "an array of {\"rows\", \"out\", \"in\", \"dtype\", \"gflop_s\", "
+         "an array of {\"rows\", \"out\", \"in\", \"dtype\", \"precision\", \"gflop_s\", "
          "\"gb_s\", \"us\"}"),
 };
 
 typedef struct Shapes {
     int64_t rows, out, in;
-    const char *dtype;
-    bool bf16;
+    const char *dtype, *precision;
 } Shapes;
 
 /* GPT-2's and small Llamas' layers; decoding first. */
 static const Shapes list[] = {
-    {1, 3072, 768, "f32", false},     {1, 50257, 768, "f32", false},
-    {1, 3072, 768, "bf16", false},    {1, 3072, 768, "f16", false},
-    {1, 3072, 768, "q8_0", false},    {1, 3072, 768, "q4_0", false},
-    {1, 3072, 768, "q4_1", false},    {1, 3072, 768, "q5_0", false},
-    {1, 3072, 768, "q5_1", false},    {1, 4096, 4096, "q4_0", false},
-    {512, 768, 768, "f32", false},    {512, 3072, 768, "f32", false},
-    {512, 768, 3072, "f32", false},   {512, 3072, 768, "bf16", false},
-    {512, 3072, 768, "bf16", true},   {512, 3072, 768, "q4_1", false},
-    {1024, 4096, 4096, "f32", false}, {1024, 4096, 4096, "bf16", true},
+    {1, 3072, 768, "f32", "f32"},       {1, 50257, 768, "f32", "f32"},
+    {1, 3072, 768, "bf16", "f32"},      {1, 3072, 768, "f16", "f32"},
+    {1, 3072, 768, "q8_0", "f32"},      {1, 3072, 768, "q4_0", "f32"},
+    {1, 3072, 768, "q4_1", "f32"},      {1, 3072, 768, "q5_0", "f32"},
+    {1, 3072, 768, "q5_1", "f32"},      {1, 4096, 4096, "q4_0", "f32"},
+    {1, 3072, 768, "q8_0", "int8"},     {1, 3072, 768, "q4_1", "int8"},
+    {512, 768, 768, "f32", "f32"},      {512, 3072, 768, "f32", "f32"},
+    {512, 768, 3072, "f32", "f32"},     {512, 3072, 768, "bf16", "f32"},
+    {512, 3072, 768, "bf16", "bf16"},   {512, 3072, 768, "q4_1", "f32"},
+    {512, 3072, 768, "q4_1", "bf16"},   {512, 3072, 768, "q4_1", "int8"},
+    {512, 3072, 768, "q8_0", "int8"},   {1024, 4096, 4096, "f32", "f32"},
+    {1024, 4096, 4096, "bf16", "bf16"}, {1024, 4096, 4096, "q8_0", "int8"},
 };
 
 typedef struct Figures {
@@ -72,8 +74,11 @@ static bool measure(const Shapes *s, const Options *o, Figures *f, Error *err)
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(graph_free) Graph *g = graph_new();
     DType type;
+    Precision precision;
     if (!dtype_parse(str_of(s->dtype), &type))
         return fail(err, ERR_USAGE, "there is no type '%s'", s->dtype);
+    if (!precision_parse(str_of(s->precision), &precision))
+        return fail(err, ERR_USAGE, "there is no precision '%s'", s->precision);
     float *values = arena_try(a, (size_t)(s->out * s->in), sizeof *values, err);
     if (!values)
         return false;
@@ -84,7 +89,7 @@ static bool measure(const Shapes *s, const Options *o, Figures *f, Error *err)
                        .data = values,
                        .convert = true,
                        .as = type,
-                       .precision = s->bf16 ? PRECISION_BF16 : PRECISION_F32};
+                       .precision = precision};
     Tensor *x = graph_input(g, DTYPE_F32, SHAPE(s->rows, s->in));
     int copies = 1;
     size_t bytes = 0;
@@ -115,20 +120,20 @@ static void print(const Shapes *s, const Figures *f, json_t *array)
 {
     if (!array) {
         printf("%5lld x %6lld x %5lld  %-5s%-5s %9.1f GFLOP/s %7.2f GB/s %10.1f us\n",
-               (long long)s->rows, (long long)s->out, (long long)s->in, s->dtype,
-               s->bf16 ? "bf16" : "", f->gflop_s, f->gb_s, f->us);
+               (long long)s->rows, (long long)s->out, (long long)s->in, s->dtype, s->precision,
+               f->gflop_s, f->gb_s, f->us);
         return;
     }
     json_array_append_new(array,
-                          json_pack("{s:I, s:I, s:I, s:s, s:b, s:f, s:f, s:f}", "rows",
+                          json_pack("{s:I, s:I, s:I, s:s, s:s, s:f, s:f, s:f}", "rows",
                                     (json_int_t)s->rows, "out", (json_int_t)s->out, "in",
-                                    (json_int_t)s->in, "dtype", s->dtype, "bf16_products", s->bf16,
+                                    (json_int_t)s->in, "dtype", s->dtype, "precision", s->precision,
                                     "gflop_s", f->gflop_s, "gb_s", f->gb_s, "us", f->us));
 }
 
 static bool run(int n, char **args, Error *err)
 {
-    Options o = {.out = 3072, .in = 768, .dtype = "f32", .rounds = 10};
+    Options o = {.out = 3072, .in = 768, .dtype = "f32", .precision = "f32", .rounds = 10};
     if (!options_read(&o, options, COUNT(options), &n, args, err))
         return false;
     if (n > 1)
@@ -136,7 +141,7 @@ static bool run(int n, char **args, Error *err)
     if (o.rows < 0 || o.rows > 1 << 20 || o.out < 1 || o.out > 1 << 20 || o.in < 1 ||
         o.in > 1 << 20 || o.rounds < 1)
         return fail(err, ERR_USAGE, "a shape is out of range");
-    const Shapes one = {o.rows, o.out, o.in, o.dtype, o.bf16}, *shapes = o.rows ? &one : list;
+    const Shapes one = {o.rows, o.out, o.in, o.dtype, o.precision}, *shapes = o.rows ? &one : list;
     AUTO(json_decref) json_t *array = o.json ? json_array() : NULL;
     for (size_t i = 0; i < (o.rows ? 1 : COUNT(list)); i++) {
         Figures f = {0};

@@ -1,12 +1,12 @@
 /* verb_bench.c: `hug bench`: speeds, by what is measured. */
 #include "cli/bench.h"
 
-extern const Verb bench_attention, bench_conv, bench_gemm, bench_generate, bench_tokenize,
-    bench_train;
+extern const Verb bench_attention, bench_conv, bench_gemm, bench_generate, bench_kernels,
+    bench_tokenize;
 
 const Verb *const benches[] = {
-    &bench_generate, &bench_gemm, &bench_attention, &bench_conv, &bench_tokenize,
-    &bench_train,    NULL,
+    &bench_generate, &bench_gemm,     &bench_kernels, &bench_attention,
+    &bench_conv,     &bench_tokenize, NULL,
 };
 
 static const Verb *bench_find(const char *name)

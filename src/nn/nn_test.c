@@ -151,8 +151,11 @@ static void test_every_type_of_weights_computes_the_same_layer(void **state)
         const char *dtype;
         float tolerance; // half a step of a weight in [-.5,.5], times sqrt(64) values up to 1,
                          // times 4
-    } cases[] = {{"auto", 1e-6f}, {"f32", 1e-6f}, {"f16", 4e-3f}, {"bf16", 0.04f}, {"q8_0", 0.05f},
-                 {"q5_0", 0.4f},  {"q5_1", 0.4f}, {"q4_0", 0.8f}, {"q4_1", 0.8f}};
+    } cases[] = {{"auto", 1e-6f},      {"f32", 1e-6f},      {"f16", 4e-3f},
+                 {"bf16", 0.04f},      {"q8_0", 0.05f},     {"q5_0", 0.4f},
+                 {"q5_1", 0.4f},       {"q4_0", 0.8f},      {"q4_1", 0.8f},
+                 {"f32+bf16", 0.04f},  {"f32+int8", 0.05f}, {"q8_0+int8", 0.07f},
+                 {"q4_1+int8", 0.85f}, {"bf16+f32", 0.04f}};
     float x[64], want[96], y[96];
     for (int i = 0; i < 64; i++)
         x[i] = sinf((float)i);

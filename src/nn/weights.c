@@ -22,24 +22,35 @@ struct Weights {
     bool sealed;
 };
 
-bool weight_policy_parse(WeightPolicy *p, const char *name, Error *err)
+/* "auto" or a type; false if it is neither. */
+static bool parse_type(WeightPolicy *p, Str name)
 {
     static const DType types[] = {DTYPE_F32,  DTYPE_BF16, DTYPE_F16,  DTYPE_Q8_0,
                                   DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1};
-    *p = (WeightPolicy){0};
-    if (strcmp(name, "auto") == 0)
+    if (str_eq(name, S("auto")))
         return true;
     for (size_t i = 0; i < COUNT(types); i++)
-        if (strcmp(dtype_name(types[i]), name) == 0) {
-            *p = (WeightPolicy){.convert = true,
-                                .as = types[i],
-                                .precision =
-                                    types[i] == DTYPE_BF16 ? PRECISION_BF16 : PRECISION_F32};
+        if (str_eq(name, str_of(dtype_name(types[i])))) {
+            p->convert = true;
+            p->as = types[i];
+            p->precision = types[i] == DTYPE_BF16 ? PRECISION_BF16 : PRECISION_F32;
             return true;
         }
-    return fail(err, ERR_UNSUPPORTED,
-                "dtype '%.40s'; there are auto, f32, bf16, f16, q8_0, q4_0, q4_1, q5_0 and q5_1",
-                name);
+    return false;
+}
+
+bool weight_policy_parse(WeightPolicy *p, const char *name, Error *err)
+{
+    Str precision = str_of(name), type;
+    *p = (WeightPolicy){0};
+    if (!str_split(&precision, '+', &type) || !parse_type(p, type))
+        return fail(
+            err, ERR_UNSUPPORTED,
+            "dtype '%.40s'; there are auto, f32, bf16, f16, q8_0, q4_0, q4_1, q5_0 and q5_1", name);
+    if (precision.ptr && !precision_parse(precision, &p->precision))
+        return fail(err, ERR_UNSUPPORTED, "dtype '%.40s': behind the + comes f32, bf16 or int8",
+                    name);
+    return true;
 }
 
 Weights *weights_new(Checkpoint *c, const StoredNames *names, const WeightPolicy *policy,

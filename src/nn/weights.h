@@ -31,7 +31,9 @@ typedef struct WeightPolicy {
     const WeightInit *init; // NULL: they come from the checkpoint; borrowed
 } WeightPolicy;
 
-/* "auto" (as stored), "f32", "bf16", "f16", "q8_0", "q4_0", ...; ERR_UNSUPPORTED lists them. */
+/* "auto" (as stored), "f32", "bf16", "f16", "q8_0", "q4_0", ...; ERR_UNSUPPORTED lists them. Behind
+ * it "+f32", "+bf16" or "+int8" may say how products are formed (Precision), as in "q4_1+int8";
+ * without, bf16 weights have bf16 products and all others f32. */
 bool weight_policy_parse(WeightPolicy *p, const char *name, Error *err);
 
 /* c is consumed, also on failure; NULL with a policy that has an init. */

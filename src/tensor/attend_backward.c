@@ -9,7 +9,6 @@
  * products over lanes (dK, dV) want P and dS turned, a tile of keys at a time. */
 #include "tensor/attend_internal.h"
 
-#include "tensor/gradient_internal.h"
 #include "tensor/pool_internal.h"
 
 #include <math.h>
@@ -102,25 +101,17 @@ void shape_attend_backward(Graph *g, Tensor *t)
         SHAPE(tensor_count(t->in[IN_Q]) + tensor_count(t->in[IN_K]) + tensor_count(t->in[IN_V]));
 }
 
-/* The three gradients are views of one result. Where q, k and v are the parts of one tensor (a
- * projection), they lie in it as these do, and it is that tensor's gradient as it stands. */
 void attend_backward(Graph *g, Tensor *t, Tensor *dt, Tensor *out[3])
 {
     const Shape *q = &t->in[0]->shape;
     t->kept = q->dims[0] * q->dims[1] * q->dims[2];
-    Join *join = NEW(g->arena, Join);
-    Params p = t->params;
-    p.join = join;
     Tensor *in[MAX_INPUTS] = {t->in[0], t->in[1], t->in[2], t->in[3], t->in[4], t, dt};
-    Tensor *all = graph_node_of(g, &ops[OP_ATTEND_BACKWARD], &p, in);
-    bool parts = views_tile((const Tensor *const *)t->in, 3);
+    Tensor *all = graph_node_of(g, &ops[OP_ATTEND_BACKWARD], &t->params, in);
     int64_t at = 0;
     for (int i = 0; i < 3; i++) {
         const int64_t *d = t->in[i]->shape.dims;
         const int64_t strides[SHAPE_MAX_RANK] = {d[1] * d[2] * d[3], d[3], d[1] * d[3], 1};
-        out[i] = graph_view(g, all, &t->in[i]->shape, parts ? t->in[i]->strides : strides,
-                            parts ? t->in[i]->offset : at);
-        join->views[i] = out[i];
+        out[i] = graph_view(g, all, &t->in[i]->shape, strides, at);
         at += d[0] * d[1] * d[2] * d[3];
     }
 }
@@ -242,22 +233,21 @@ static void lanes_end(const Backward *b, const Lanes *l, float *rows)
     const AttendShape *s = &b->s;
     kernels()->transpose(s->width, PANEL, l->sums, PANEL, rows, s->width);
     for (int i = 0; i < l->p.n; i++) {
-        const Tensor *dq = b->t->params.join->views[IN_Q];
+        int64_t row = (l->p.batch * s->tokens + l->p.token[i]) * s->heads + l->p.head[i];
         kernels()->scale(s->width, rows + i * s->width, s->p->scale,
-                         attend_row_of(dq, l->p.batch, l->p.head[i], l->p.token[i]));
+                         tensor_f32(b->t) + row * s->width);
     }
 }
 
-/* The head's rows of dK or dV. */
-static void put_head(const Backward *b, int64_t head, const float *sums, float factor,
-                     const Tensor *to)
+/* The head's rows of dK or dV, `base` floats into the result. */
+static void put_head(const Backward *b, int64_t head, const float *sums, float factor, int64_t base)
 {
     const AttendShape *s = &b->s;
     for (int64_t i = 0; i < s->keys; i++)
         for (int64_t c = 0; c < b->columns; c++) {
-            float *row = attend_row_of(to, head / s->kv_heads, head % s->kv_heads, i);
+            int64_t row = (head / s->kv_heads * s->keys + i) * s->kv_heads + head % s->kv_heads;
             kernels()->scale(MIN(PANEL, s->width - c * PANEL), sums + (c * s->keys + i) * PANEL,
-                             factor, row + c * PANEL);
+                             factor, tensor_f32(b->t) + base + row * s->width + c * PANEL);
         }
 }
 
@@ -289,9 +279,9 @@ static void backward_task(void *context, int64_t head, int thread)
         for (int i = 0; i < n; i++)
             lanes_end(b, &room.lanes[i], room.rows);
     }
-    const Join *to = b->t->params.join;
-    put_head(b, head, room.dk, 0.69314718F, to->views[IN_K]); // the queries carried log2(e)
-    put_head(b, head, room.dv, 1, to->views[IN_V]);
+    int64_t queries = tensor_count(b->t->in[IN_Q]), keys = tensor_count(b->t->in[IN_K]);
+    put_head(b, head, room.dk, 0.69314718F, queries); // the queries carried log2(e)
+    put_head(b, head, room.dv, 1, queries + keys);
 }
 
 void run_attend_backward(const Tensor *t)

@@ -5,8 +5,8 @@
 
 static const Kernels *const sets[] = {
 #if defined(__x86_64__)
-    &kernels_avx512bf16, &kernels_avx512,
-    &kernels_avx2,
+    &kernels_avx512bf16, &kernels_avx512vnni,
+    &kernels_avx512,     &kernels_avx2,
 #endif
     &kernels_plain,      NULL,
 };
@@ -21,7 +21,7 @@ static bool ready; // for kernels() to ask cheaply: it is called for every row
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* A table is all pointers to functions behind its head: merge slot by slot. */
-static void fill_empty_slots(Kernels *into, const Kernels *from)
+void kernels_fill(Kernels *into, const Kernels *from)
 {
     enum { FIRST = offsetof(Kernels, tile), SLOTS = (sizeof(Kernels) - FIRST) / sizeof(void *) };
     void *have[SLOTS], *offered[SLOTS];
@@ -35,19 +35,25 @@ static void fill_empty_slots(Kernels *into, const Kernels *from)
         into->name = from->name;
         into->needs = from->needs;
     }
+    into->prefers_gemv_int8 |= from->prefers_gemv_int8;
+    into->prefers_gemm_int8 |= from->prefers_gemm_int8;
     // The set that brings the tile says how many rows it takes.
     if (!into->tile_rows)
         into->tile_rows = from->tile_rows;
 }
 
-static void choose(CpuLevel level)
+Kernels kernels_of(CpuLevel level)
 {
-    level = MIN(level, cpu_detect());
-    Kernels next = {0};
+    Kernels table = {0};
     for (const Kernels *const *set = sets; *set; set++)
         if ((*set)->needs <= level)
-            fill_empty_slots(&next, *set);
-    chosen = next;
+            kernels_fill(&table, *set);
+    return table;
+}
+
+static void choose(CpuLevel level)
+{
+    chosen = kernels_of(MIN(level, cpu_detect()));
 }
 
 static void choose_first(void)

@@ -7,6 +7,7 @@ typedef int32_t Ints __attribute__((vector_size(32)));
 typedef uint32_t Words __attribute__((vector_size(32)));
 enum { LANE = 8, TILE_ROWS = 6 };
 
+#define VECTOR_REGISTER "x"
 #define splat(x) _mm256_set1_ps(x)
 #define madd(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define min2(a, b) _mm256_min_ps(a, b)
@@ -32,10 +33,31 @@ static inline float largest(Vec v)
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 
+// Neighbours are summed in 16 bits: 2 * 127 * 127 is the most.
+#define pairs_to_sums(sums, pairs)                                                                 \
+    ((Ints)(sums) + (Ints)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+#define dot4(sums, a, b) pairs_to_sums(sums, _mm256_maddubs_epi16((__m256i)(a), (__m256i)(b)))
+#define dot4_signed(sums, a, b)                                                                    \
+    pairs_to_sums(sums, _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)(a)),                        \
+                                             _mm256_sign_epi8((__m256i)(b), (__m256i)(a))))
+#define SIGNED_ZERO 0
+
+/* The lowest byte of each lane. */
+static inline void store_codes(void *p, Ints v)
+{
+    const __m256i lowest = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                            -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                            -1, -1);
+    __m256i bytes = _mm256_shuffle_epi8((__m256i)v, lowest);
+    _mm_storel_epi64(p, _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes),
+                                           _mm256_extracti128_si256(bytes, 1)));
+}
+
 #include "tensor/kernels_vector.inc"
 
 #include "tensor/kernels_attend.inc"
 #include "tensor/kernels_conv.inc"
+#include "tensor/kernels_int8.inc"
 #include "tensor/kernels_train.inc"
 #include "tensor/kernels_gradient.inc"
 #include "tensor/kernels_x86.inc"
@@ -45,6 +67,7 @@ const Kernels kernels_avx2 = {.name = "avx2",
                               VECTOR_KERNELS,
                               ATTEND_KERNELS,
                               CONV_KERNELS,
+                              INT8_KERNELS,
                               TRAIN_KERNELS,
                               GRADIENT_KERNELS,
                               X86_KERNELS};

@@ -1,10 +1,8 @@
 /* kernels_avx512bf16.c: products of bf16 pairs by AVX512_BF16; all else is kernels_avx512.c's,
  * whose number of tile rows this must share. */
-#include "tensor/pack_internal.h"
+#include "tensor/lanes_avx512.inc"
 
-#include <immintrin.h>
-
-enum { TILE_ROWS = 12, LANE = 16 };
+#include "tensor/kernels_lanes.inc"
 
 static inline __attribute__((always_inline)) void tile_of(const int rows, int64_t k,
                                                           const uint16_t *a, const uint16_t *b,
@@ -102,8 +100,12 @@ static void pack_rows_bf16(int rows, int64_t k, const float *src, int64_t stride
     }
 }
 
+PEAK(peak_bf16, __m512, 2 * 2 * LANE, __m512bh half = (__m512bh)_mm512_set1_epi16(0x3F00),
+     _mm512_dpbf16_ps(sum, half, half))
+
 const Kernels kernels_avx512bf16 = {.name = "avx512bf16",
                                     .needs = CPU_AVX512BF16,
                                     .tile_bf16 = tile_bf16,
                                     .gemm_bf16 = gemm_bf16,
+                                    .peak_bf16 = peak_bf16,
                                     .pack_rows_bf16 = pack_rows_bf16};

@@ -96,12 +96,32 @@ typedef struct GemvInput {
     const float *x;     // [k]
     const float *sums;  // [k/16], of each 16
     const float *bytes; // [k], divided by 256^j for byte j of a quad (pack_internal.h)
+    // For gemv_int8: x is about scale * code.
+    const int8_t *codes; // [k], each 32 with a scale of their own
+    const int8_t *quads; // [k], each 32 in the order of their quads
+    const float *scales; // [k/32]
+    const float *rounded_sums; // [k/16] of scale * code, of each 16
 } GemvInput;
+
+/* Both factors of gemm_int8: by INT8_BLOCK inputs, the last block may be smaller, the scale of each
+ * lane (row of a, column of b), the sum of its codes, and the codes, |code| <= 127, with zeros up to
+ * a multiple of INT8_STEP. A value is about scale * code. In which order codes lie, and with which
+ * zero, is each set's own affair. */
+enum { INT8_BLOCK = 256, INT8_STEP = 64 };
+static inline int64_t int8_bytes(int64_t k) // a lane
+{
+    enum { HEAD = sizeof(float) + sizeof(int32_t) };
+    int64_t rest = k % INT8_BLOCK;
+    return k / INT8_BLOCK * (HEAD + INT8_BLOCK) +
+           (rest ? HEAD + (rest + INT8_STEP - 1) / INT8_STEP * INT8_STEP : 0);
+}
 
 typedef struct Kernels {
     const char *name;
     CpuLevel needs;
     int tile_rows; // rows that the tile functions like best, at most MAX_ROWS
+    // Is the int8 form, where it is permitted, faster than the exact one?
+    bool prefers_gemv_int8, prefers_gemm_int8;
 
     /* out [rows,PANEL] = a . b: a [k,rows], b a panel [k,PANEL]; rows <= tile_rows; rows of out lie
      * `stride` apart, a multiple of PANEL. */
@@ -124,6 +144,17 @@ typedef struct Kernels {
                  const char *ahead);
     void (*gemm_bf16)(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
                       bool more, const char *ahead);
+    /* codes [k] and scales [k/BLOCK] of x: code = x / scale rounded to nearest even, scale = the
+     * block's largest magnitude / 127. k whole blocks. */
+    void (*quantize)(int64_t k, const float *x, int8_t *codes, float *scales);
+    /* As gemv, of the rounded x; for quantised packings. */
+    void (*gemv_int8[PACK_COUNT])(int64_t k, const GemvInput *x, const void *panel, float *out);
+    /* The factors of gemm_int8: int8_bytes(k) a row of src, or a column of panel [k,PANEL]. */
+    void (*pack_rows_int8)(int rows, int64_t k, const float *src, int64_t stride, void *dst);
+    void (*pack_panel_int8)(int64_t k, const float *panel, void *dst);
+    /* As gemm: sums in int32 within a block, in f32 from block to block; a step is four inputs. */
+    void (*gemm_int8)(int rows, int64_t k, const void *a, const void *b, float *out, bool more,
+                      const char *ahead);
     /* c [rows,columns] = what the epilogue makes of products [rows,PANEL], columns <= PANEL. Its
      * pointers are at column 0; rows of factor, addend and c lie `stride` apart. */
     void (*finish)(int rows, int columns, const float *products, const Epilogue *e, float *c,
@@ -151,6 +182,14 @@ typedef struct Kernels {
     /* y = y * factor + x */
     void (*rescale_add)(int64_t n, float *y, float factor, const float *x);
 
+    /* The machine's limits, for `hug bench kernels`: products that wait for nothing, `rounds` times
+     * twelve instructions; returns the number of multiplications and additions. */
+    int64_t (*peak_f32)(int64_t rounds);
+    int64_t (*peak_bf16)(int64_t rounds);
+    int64_t (*peak_int8)(int64_t rounds);
+    /* Loads every byte of memory, whole KiB. */
+    void (*read)(size_t bytes, const void *memory);
+
     /* dst [columns,rows] = the transpose of src [rows,columns]; rows lie stride apart, those of dst
      * dst_stride. */
     void (*transpose)(int64_t rows, int64_t columns, const float *src, int64_t stride, float *dst,
@@ -169,15 +208,6 @@ typedef struct Kernels {
     void (*pair_rows)(int64_t n, const float *panel, uint16_t *pairs);
     /* out [pixels,PANEL] = sum over taps of rows * weights, n channels; at most MAX_ROWS pixels. */
     void (*depthwise)(int pixels, int n, const TapRows *taps, float *out);
-    /* y = activate(x * scale + shift), channel by channel. y may be x. */
-    void (*affine)(int64_t n, const float *x, const float *scale, const float *shift,
-                   Activation activation, float *y);
-    /* y += (x - mean)^2; y += a * (x - mean), mean NULL: none; y += x * factor. */
-    void (*add_squares)(int64_t n, const float *x, const float *mean, float *y);
-    void (*add_products)(int64_t n, const float *a, const float *x, const float *mean, float *y);
-    void (*add_scaled)(int64_t n, const float *x, float factor, float *y);
-    /* The larger of each two. */
-    void (*maximum)(int64_t n, const float *a, const float *b, float *y);
     /* The gradient's part: scores [n,PANEL] become weights 2^(score - lse), as above 0 where not
      * seen; slopes [n,PANEL], those of the weights, become those of the scores:
      * weight * (slope - delta). lse, delta [PANEL]. */
@@ -218,7 +248,7 @@ typedef struct Kernels {
 
 extern const Kernels kernels_plain;
 #if defined(__x86_64__)
-extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512bf16;
+extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16;
 #endif
 
 /* The table in force; chosen at the first call. */
@@ -228,6 +258,10 @@ const Kernels *const *kernel_sets(void);
 /* For tests: chooses again as if the processor had this level, or what it has if that is less.
  * Weights that were packed before stay readable: layouts do not depend on the level. */
 void kernels_choose(CpuLevel level);
+
+/* The table for a level; puts a set's functions into the empty slots of one. */
+Kernels kernels_of(CpuLevel level);
+void kernels_fill(Kernels *into, const Kernels *from);
 
 /* Bytes of one panel of k inputs. */
 size_t packing_bytes(Packing packing, int64_t k);

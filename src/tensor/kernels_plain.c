@@ -207,7 +207,7 @@ static void gemv_by(BlockFunction *block, int64_t k, const float *x, const void 
     }                                                                                              \
     static void gemv_##name(int64_t k, const GemvInput *in, const void *panel, float *out)         \
     {                                                                                              \
-        gemv_by(block_##name, k, in->x, panel, out);                                                   \
+        gemv_by(block_##name, k, in->x, panel, out);                                               \
     }
 BY_BLOCKS(f32)
 BY_BLOCKS(f16)
@@ -381,9 +381,32 @@ static void rescale_add(int64_t n, float *y, float factor, const float *x)
         y[i] = y[i] * factor + x[i];
 }
 
+/* Twelve chains; what a portable build reaches. bf16 and int8 have no limit of their own here. */
+static int64_t peak_f32(int64_t rounds)
+{
+    enum { CHAINS = 12, LANE = 4 };
+    volatile float factor = 0.5F;
+    float by = factor, sums[CHAINS * LANE] = {0};
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < CHAINS * LANE; i++)
+            sums[i] = sums[i] * by + by;
+    factor = sums[rounds % (CHAINS * LANE)];
+    return rounds * CHAINS * LANE * 2;
+}
+
+static void read_memory(size_t bytes, const void *memory)
+{
+    uint64_t seen = 0;
+    for (size_t i = 0; i < bytes / sizeof seen; i++)
+        seen |= ((const uint64_t *)memory)[i];
+    volatile uint64_t keep = seen;
+    (void)keep;
+}
+
 #include "tensor/kernels_attend_plain.inc"
 #include "tensor/kernels_conv_plain.inc"
 #include "tensor/kernels_gradient_plain.inc"
+#include "tensor/kernels_int8_plain.inc"
 #include "tensor/kernels_train.inc"
 
 #define BY_PACKING(function)                                                                       \
@@ -406,6 +429,15 @@ const Kernels kernels_plain = {.name = "plain",
                                .unpack = BY_PACKING(unpack),
                                .pack_rows = pack_rows,
                                .pack_rows_bf16 = pack_rows_bf16,
+                               .peak_f32 = peak_f32,
+                               .peak_bf16 = peak_f32,
+                               .peak_int8 = peak_f32,
+                               .read = read_memory,
+                               .quantize = quantize,
+                               .gemv_int8 = BY_PACKING(gemv_int8),
+                               .pack_rows_int8 = pack_rows_int8,
+                               .pack_panel_int8 = pack_panel_int8,
+                               .gemm_int8 = gemm_int8,
                                .finish = finish,
                                .activate = activate,
                                .add = add,

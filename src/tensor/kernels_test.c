@@ -5,6 +5,7 @@
  * last place of their largest intermediate. */
 #include "base/random.h"
 #include "base/test.h"
+#include "tensor/kernel_cases.h"
 #include "tensor/pack_internal.h"
 
 #include <math.h>
@@ -13,6 +14,7 @@ static const int sizes[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 12
 enum { MOST = 768 };
 static Random source;
 static const Kernels *set; // under test
+static Kernels table;      // it, and what it leaves to slower sets
 
 static void fill(float *x, int64_t n, float scale)
 {
@@ -91,29 +93,34 @@ static void test_bf16_tiles_multiply(void **state)
         }
 }
 
-/* One stored row of random values; K-quants, which we do not write, from random bits with scales of
- * a sane size. */
-static void random_stored(DType type, int64_t n, uint8_t *out)
+/* Each case of the table that `hug bench kernels` times, on all its shapes. */
+static void test_cases_agree_with_their_plain_twins(void **state)
 {
-    static float x[4 * MOST];
-    const DTypeInfo *info = dtype_info(type);
-    fill(x, n, 1);
-    if (dtype_from_f32(type, x, out, n, NULL))
-        return;
-    for (int64_t b = 0; b < n / info->block; b++, out += info->bytes) {
-        for (int i = 0; i < info->bytes; i++)
-            out[i] = (uint8_t)random_next(&source);
-        uint16_t d = f32_to_f16((float)random_unit(&source) * 0.01F);
-        memcpy(out + (type == DTYPE_Q6_K ? 208 : 0), &d, sizeof d);
-        if (type != DTYPE_Q6_K)
-            memcpy(out + 2, &d, sizeof d);
-    }
+    for (size_t i = 0; i < kernel_cases_n; i++)
+        for (size_t s = 0; s < kernel_shapes_n; s++) {
+            const KernelCase *c = &kernel_cases[i];
+            const KernelShape *shape = &kernel_shapes[s];
+            if (!kernel_case_is_of(c, set) || !kernel_case_takes(c, shape, &table))
+                continue;
+            AUTO(arena_free) Arena *a = arena_new(0);
+            KernelRun *seen = kernel_run_new(a, c, shape, &table, i * 100 + s);
+            KernelRun *plain = kernel_run_new(a, c, shape, &kernels_plain, i * 100 + s);
+            c->run(seen);
+            c->run(plain);
+            float most = 0;
+            for (int64_t j = 0; j < plain->n; j++)
+                most = MAX(most, fabsf(plain->out[j]));
+            float allowed = strncmp(c->name, "unpack", 6) == 0
+                                ? 0
+                                : c->tolerance * ((float)shape->k + 1) * MAX(1, most);
+            assert_all_near(c->name, plain->n, seen->out, plain->out, allowed, 0);
+        }
 }
 
-static void test_packed_weights_keep_their_values_and_multiply(void **state)
+/* What is packed has the stored values to the last bit. */
+static void test_packed_weights_keep_their_values(void **state)
 {
-    static float x[MOST], sums[MOST / 16], bytes[MOST], unpacked[(MOST + 1) * PANEL],
-        plain[MOST * PANEL];
+    static float x[MOST], plain[MOST * PANEL];
     static uint8_t stored[MOST * 4], panel[(MOST + 1) * PANEL * 4] __attribute__((aligned(64)));
     for (int type = 0; type < DTYPE_COUNT; type++)
         for (size_t s = 0; s < COUNT(sizes); s++) {
@@ -123,35 +130,32 @@ static void test_packed_weights_keep_their_values_and_multiply(void **state)
                 !set->gemv[packing])
                 continue;
             memset(panel, 0, sizeof panel);
-            for (int row = 0; row < PANEL - 1; row++) { // the last row stays empty
-                random_stored((DType)type, k, stored);
+            for (int row = 0; row < PANEL; row++) {
+                kernel_random_stored(&source, (DType)type, k, x, stored);
                 pack_row(packing, stored, k, row, panel);
                 dtype_to_f32((DType)type, stored, x, k);
                 kernels_plain.unpack[packing](k, panel, plain);
                 for (int64_t i = 0; i < k; i++)
                     assert_near("pack", k, i, plain[i * PANEL + row], x[i], 0);
             }
-            if (set->unpack[packing]) {
-                set->unpack[packing](k, panel, unpacked);
-                assert_all_near(dtype_name((DType)type), k * PANEL, unpacked, plain, 0, 0);
-            }
-            fill(x, k, 1);
-            for (int64_t i = 0; i < k / 16; i++) {
-                sums[i] = 0;
-                for (int j = 0; j < 16; j++) {
-                    sums[i] += x[i * 16 + j];
-                    bytes[i * 16 + j] = ldexpf(x[i * 16 + j], -8 * byte_of(j));
-                }
-            }
-            GemvInput in = {x, sums, bytes};
-            float seen[PANEL], expected[PANEL], most = 0;
-            set->gemv[packing](k, &in, panel, seen);
-            kernels_plain.gemv[packing](k, &in, panel, expected);
-            for (int64_t i = 0; i < k * PANEL; i++)
-                most = MAX(most, fabsf(plain[i]));
-            assert_all_near(dtype_name((DType)type), PANEL, seen, expected, 4e-7F * most * (float)k,
-                            0);
         }
+}
+
+static void test_rows_are_quantized_alike(void **state)
+{
+    float x[4 * BLOCK], scales[2][4];
+    int8_t codes[2][4 * BLOCK];
+    for (int trial = 0; set->quantize && trial < 200; trial++) {
+        fill(x, COUNT(x), (float)trial / 50);
+        memset(x, 0, trial % 4 * BLOCK * sizeof *x);
+        set->quantize(COUNT(x), x, codes[0], scales[0]);
+        kernels_plain.quantize(COUNT(x), x, codes[1], scales[1]);
+        assert_memory_equal(codes[0], codes[1], sizeof codes[0]);
+        assert_memory_equal(scales[0], scales[1], sizeof scales[0]);
+        for (size_t i = 0; i < COUNT(x); i++)
+            assert_near("quantize", COUNT(x), (int64_t)i, codes[0][i] * scales[0][i / BLOCK], x[i],
+                        scales[0][i / BLOCK] * 0.5001F);
+    }
 }
 
 static void test_rows_are_turned(void **state)
@@ -236,15 +240,6 @@ static void test_elementwise_and_rows_agree(void **state)
         BOTH("layer_norm", 2e-6F, layer_norm(n, a, b, NULL, 1e-5F, y));
         BOTH("rope", 1e-6F, rope(n / 2, false, a, b, c, y));
         BOTH("rope of neighbours", 1e-6F, rope(n / 2, true, a, b, c, y));
-        if (set->affine) {
-            for (int kind = 0; kind < ACT_COUNT; kind++)
-                BOTH("affine", 3e-6F, affine(n, a, b, c, (Activation)kind, y));
-            BOTH("add_squares", 2e-6F, add_squares(n, b, c, y));
-            BOTH("add_products", 2e-6F, add_products(n, b, c, a, y));
-            BOTH("add_products", 2e-6F, add_products(n, b, c, NULL, y));
-            BOTH("add_scaled", 1e-6F, add_scaled(n, b, 0.3F, y));
-            BOTH("maximum", 0, maximum(n, a, b, y));
-        }
     }
 }
 
@@ -420,98 +415,6 @@ static void test_panels_are_rescaled_and_paired(void **state)
     }
 }
 
-static void test_slopes_agree_over_the_whole_range(void **state)
-{
-    static float x[20011], dy[COUNT(x)], seen[COUNT(x)], plain[COUNT(x)];
-    for (size_t i = 0; i < COUNT(x); i++) // denser towards zero
-        x[i] = powf(((float)i - 10005) / 10005, 5) * 120;
-    fill(dy, COUNT(dy), 1);
-    for (int kind = 0; set->activate_gradient && kind < ACT_COUNT; kind++) {
-        set->activate_gradient((Activation)kind, COUNT(x), x, dy, seen);
-        kernels_plain.activate_gradient((Activation)kind, COUNT(x), x, dy, plain);
-        // Slopes are differences of numbers near 1, times an x of a few units.
-        assert_all_near("activate_gradient", COUNT(x), seen, plain, 1e-6F, 1e-6F);
-    }
-}
-
-static void test_gradients_of_rows_agree(void **state)
-{
-    static float x[MOST], w[MOST], d[MOST], extra[MOST], seen[3][MOST], plain[3][MOST];
-    for (size_t s = 0; set->softmax_gradient && s < COUNT(sizes); s++)
-        for (int with = 0; with < 8; with++) {
-            int n = sizes[s];
-            const float *weight = with & 1 ? w : NULL, *addend = with & 2 ? extra : NULL;
-            fill(x, n, 3);
-            fill(w, n, 1);
-            fill(d, n, 1);
-            fill(extra, n, 1);
-            for (int i = 0; i < 2; i++) {
-                const Kernels *k = i ? &kernels_plain : set;
-                float(*y)[MOST] = i ? plain : seen;
-                memcpy(y[1], extra, sizeof extra); // sums go on
-                memcpy(y[2], extra, sizeof extra);
-                k->layer_norm_gradient(n, x, weight, 1e-5F, d, addend, y[0], with & 4 ? y[1] : NULL,
-                                       with & 4 ? y[2] : NULL);
-            }
-            for (int i = 0; i < 3; i++) // a row of one value divides by the root of eps
-                assert_all_near("layer_norm_gradient", n, seen[i], plain[i], n < 3 ? 1e-3F : 4e-6F,
-                                4e-6F);
-            for (int i = 0; i < 2; i++)
-                (i ? &kernels_plain : set)
-                    ->rms_norm_gradient(n, x, weight, 1e-5F, d, addend, (i ? plain : seen)[0],
-                                        with & 4 ? (i ? plain : seen)[1] : NULL);
-            for (int i = 0; i < 2; i++) // a small row is divided by its own size
-                assert_all_near("rms_norm_gradient", n, seen[i], plain[i], n < 3 ? 1e-3F : 4e-6F,
-                                4e-6F);
-            kernels_plain.softmax(n, x, x);
-            set->softmax_gradient(n, x, d, seen[0]);
-            kernels_plain.softmax_gradient(n, x, d, plain[0]);
-            assert_all_near("softmax_gradient", n, seen[0], plain[0], 1e-6F, 1e-6F);
-        }
-}
-
-static void test_cross_entropy_agrees(void **state)
-{
-    static float x[MOST], seen[MOST], plain[MOST];
-    for (size_t s = 0; set->log_sum_exp && s < COUNT(sizes); s++) {
-        int n = sizes[s];
-        fill(x, n, 20);
-        float lse = kernels_plain.log_sum_exp(n, x);
-        assert_near("log_sum_exp", n, 0, set->log_sum_exp(n, x), lse, 2e-6F * (1 + fabsf(lse)));
-        set->softmax_less(n, x, lse, 0.3F, 0.001F, seen);
-        kernels_plain.softmax_less(n, x, lse, 0.3F, 0.001F, plain);
-        assert_all_near("softmax_less", n, seen, plain, 1e-7F, 1e-6F);
-    }
-}
-
-static void test_columns_are_packed_and_values_dropped_alike(void **state)
-{
-    enum { STRIDE = PANEL + 5 };
-    static float src[MOST * STRIDE], seen[MOST * PANEL], plain[MOST * PANEL];
-    fill(src, COUNT(src), 1);
-    for (size_t s = 0; set->pack_columns && s < COUNT(sizes); s++)
-        for (int columns = 1; columns <= PANEL; columns++) {
-            size_t bytes = (size_t)(sizes[s] * columns) * sizeof(float);
-            set->pack_columns(columns, sizes[s], src, STRIDE, seen);
-            kernels_plain.pack_columns(columns, sizes[s], src, STRIDE, plain);
-            assert_memory_equal(seen, plain, bytes);
-            bytes = (size_t)((sizes[s] + sizes[s] % 2) * columns) * sizeof(uint16_t);
-            set->pack_columns_bf16(columns, sizes[s], src, STRIDE, (uint16_t *)(void *)seen);
-            kernels_plain.pack_columns_bf16(columns, sizes[s], src, STRIDE,
-                                            (uint16_t *)(void *)plain);
-            assert_memory_equal(seen, plain, bytes);
-        }
-    for (uint64_t seed = 1; set->dropout && seed < 9; seed++) {
-        int64_t dropped = 0;
-        set->dropout(MOST, src, seed << 20, 77, UINT32_MAX / 4, 4 / 3.0F, seen);
-        kernels_plain.dropout(MOST, src, seed << 20, 77, UINT32_MAX / 4, 4 / 3.0F, plain);
-        assert_memory_equal(seen, plain, MOST * sizeof *seen);
-        for (int i = 0; i < MOST; i++)
-            dropped += seen[i] == 0;
-        assert_in_range(dropped, MOST / 4 - 50, MOST / 4 + 50); // four deviations
-    }
-}
-
 int main(void)
 {
     int failed = 0;
@@ -523,11 +426,11 @@ int main(void)
             continue;
         }
         printf("kernels: %s\n", set->name);
-        failed += RUN(test_slopes_agree_over_the_whole_range, test_gradients_of_rows_agree,
-                      test_cross_entropy_agrees, test_columns_are_packed_and_values_dropped_alike,
-                      test_tiles_multiply, test_bf16_tiles_multiply,
-                      test_packed_weights_keep_their_values_and_multiply, test_rows_are_turned,
-                      test_activations_agree_over_the_whole_range,
+        table = kernels_of(set->needs);
+        failed += RUN(test_tiles_multiply, test_bf16_tiles_multiply,
+                      test_cases_agree_with_their_plain_twins,
+                      test_packed_weights_keep_their_values, test_rows_are_quantized_alike,
+                      test_rows_are_turned, test_activations_agree_over_the_whole_range,
                       test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
                       test_running_softmax_never_looks_at_unseen_scores,
                       test_rectangles_are_transposed, test_depthwise_products_sum_over_taps,

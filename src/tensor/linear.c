@@ -19,12 +19,12 @@ enum {
     CUT_BYTES = 4096,         // of one row: where K is cut
     GROUP = 8,                // panels a task at most
     TASKS_A_THREAD = 8,       // at least, to share the work evenly
-    UNPACK = 256,             // inputs unpacked at once on the way to bf16
+    UNPACK = INT8_BLOCK,      // inputs unpacked at once on the way to bf16 or int8
     LINE = 64,
     SUM = 16, // values a sum of GemvInput
 };
 
-typedef enum Products { PRODUCTS_F32, PRODUCTS_BF16 } Products;
+typedef enum Products { PRODUCTS_F32, PRODUCTS_BF16, PRODUCTS_INT8 } Products;
 
 typedef struct Linear {
     const Kernels *k;
@@ -54,31 +54,55 @@ static int64_t divide_up(int64_t n, int64_t by)
     return (n + by - 1) / by;
 }
 
-static Products products_of(const Weight *w)
+/* int8 only where it is faster than what it approximates. */
+static Products products_of(const Weight *w, const Kernels *k, bool one_row, const Panels *panels)
 {
-    return w->spec.precision == PRECISION_BF16 ? PRODUCTS_BF16 : PRODUCTS_F32;
+    switch (w->spec.precision) {
+    case PRECISION_F32:
+        break;
+    case PRECISION_BF16:
+        return one_row ? PRODUCTS_F32 : PRODUCTS_BF16;
+    case PRECISION_INT8:
+        if (one_row ? k->prefers_gemv_int8 && dtype_is_block(panels->type) : k->prefers_gemm_int8)
+            return PRODUCTS_INT8;
+    }
+    return PRODUCTS_F32;
 }
 
-static size_t value_bytes(const Linear *l)
+/* Bytes of `lanes` rows, or columns of a panel, of k inputs as the products read them. */
+static int64_t packed_bytes(const Linear *l, int64_t lanes, int64_t k)
 {
-    return l->products == PRODUCTS_BF16 ? sizeof(uint16_t) : sizeof(float);
+    switch (l->products) {
+    case PRODUCTS_F32:
+        return lanes * k * (int64_t)sizeof(float);
+    case PRODUCTS_BF16:
+        return lanes * even(k) * (int64_t)sizeof(uint16_t);
+    case PRODUCTS_INT8:
+        return lanes * int8_bytes(k);
+    }
+    CHECK(false);
 }
 
 /* Can the products read the panel as it lies? */
 static bool is_direct(const Linear *l)
 {
-    return l->w->packing == (l->products == PRODUCTS_BF16 ? PACK_BF16 : PACK_F32);
+    return (l->products == PRODUCTS_F32 && l->w->packing == PACK_F32) ||
+           (l->products == PRODUCTS_BF16 && l->w->packing == PACK_BF16);
+}
+
+static int64_t floats_of(int64_t bytes)
+{
+    return divide_up(bytes, LINE) * (int64_t)(LINE / sizeof(float));
 }
 
 static void divide_work(Linear *l)
 {
-    int64_t value = (int64_t)value_bytes(l);
     l->tiles = divide_up(l->rows, l->k->tile_rows);
     l->tile_rows = (int)divide_up(l->rows, l->tiles);
-    l->cuts = divide_up(l->in * value, CUT_BYTES);
+    l->cuts = divide_up(packed_bytes(l, 1, l->in), CUT_BYTES);
     l->cut = divide_up(divide_up(l->in, l->cuts), SUPER) * SUPER; // whole blocks of any packing
     l->cuts = divide_up(l->in, l->cut);
-    int64_t most = MAX(1, BLOCK_BYTES / (MIN(l->cut, l->in) * value * l->tile_rows));
+    int64_t most = MAX(1, BLOCK_BYTES / packed_bytes(l, l->tile_rows, MIN(l->cut, l->in)));
     l->blocks = divide_up(l->tiles, most);
     int64_t wanted = TASKS_A_THREAD * (int64_t)pool_threads();
     l->group = MAX(1, MIN(GROUP, l->panels * l->blocks / wanted));
@@ -98,20 +122,25 @@ static Linear linear_of(const Tensor *t)
     l.w = &w->panels[t->params.transposed];
     l.rows = tensor_count(x) / l.in;
     l.panels = divide_up(l.out, PANEL);
-    l.products = products_of(w);
+    l.products = products_of(w, l.k, l.rows == 1, l.w);
     if (l.rows == 1)
         return l;
     divide_work(&l);
     // A thread's: sums of a block, if they wait for the next cut; a panel's part unpacked.
-    size_t sums = l.cuts > 1 ? (size_t)(l.group * l.block * l.tile_rows * PANEL) : 0;
-    l.thread_floats = sums + (is_direct(&l) ? 0 : (size_t)(l.cut * PANEL));
+    int64_t sums = l.cuts > 1 ? l.group * l.block * l.tile_rows * PANEL : 0;
+    int64_t wide = is_direct(&l) ? 0 : floats_of(packed_bytes(&l, PANEL, l.cut));
+    l.thread_floats = (size_t)(sums + wide);
     return l;
 }
 
 static size_t packed_floats(const Linear *l)
 {
-    int64_t floats = l->rows == 1 ? l->in + l->in / SUM : l->rows * even(l->in);
-    return (size_t)(divide_up(floats, PANEL) * PANEL);
+    if (l->rows > 1)
+        return (size_t)floats_of(packed_bytes(l, l->rows, l->in));
+    // See read_row.
+    int64_t floats = l->products == PRODUCTS_INT8 ? l->in / BLOCK : l->in;
+    int64_t bytes = l->products == PRODUCTS_INT8 ? 2 * l->in : 0;
+    return (size_t)floats_of((floats + l->in / SUM) * (int64_t)sizeof(float) + bytes);
 }
 
 size_t scratch_linear(const Tensor *t)
@@ -144,7 +173,11 @@ static void gemv_range(void *context, int64_t from, int64_t to)
     const Linear *l = context;
     for (int64_t panel = from; panel < to; panel++) {
         float products[PANEL] __attribute__((aligned(LINE)));
-        l->k->gemv[l->w->packing](l->in, &l->input, panel_at(l->w, panel), products);
+        const void *b = panel_at(l->w, panel);
+        if (l->products == PRODUCTS_INT8)
+            l->k->gemv_int8[l->w->packing](l->in, &l->input, b, products);
+        else
+            l->k->gemv[l->w->packing](l->in, &l->input, b, products);
         finish_rows(l, 0, 1, panel, products);
     }
 }
@@ -165,10 +198,32 @@ static void read_row(Linear *l)
     }
 }
 
+/* x in int8, with the sums of what was rounded. */
+static void round_row(Linear *l)
+{
+    int64_t blocks = l->in / BLOCK;
+    float *scales = l->packed, *sums = scales + blocks;
+    int8_t *codes = (int8_t *)(sums + l->in / SUM), *quads = codes + l->in;
+    l->input = (GemvInput){
+        .x = l->x, .codes = codes, .quads = quads, .scales = scales, .rounded_sums = sums};
+    l->k->quantize(l->in, l->x, codes, scales);
+    for (int64_t i = 0; i < l->in / SUM; i++) {
+        int sum = 0;
+        for (int64_t j = i * SUM; j < (i + 1) * SUM; j++) {
+            int at = (int)(j % BLOCK);
+            sum += codes[j];
+            quads[j - at + quad_of(at) * 4 + byte_of(at)] = codes[j];
+        }
+        sums[i] = (float)sum * scales[i * SUM / BLOCK];
+    }
+}
+
 static void run_gemv(Linear *l)
 {
     l->input.x = l->x;
-    if (dtype_is_block(l->w->type))
+    if (l->products == PRODUCTS_INT8)
+        round_row(l);
+    else if (dtype_is_block(l->w->type))
         read_row(l);
     int64_t bytes = (int64_t)packing_bytes(l->w->packing, l->in);
     pool_ranges(l->panels, MAX(1, GEMV_BYTES / bytes), gemv_range, l);
@@ -179,12 +234,11 @@ static int rows_of_tile(const Linear *l, int64_t tile)
     return (int)MIN(l->tile_rows, l->rows - tile * l->tile_rows);
 }
 
-/* A packed tile from input `from` on. */
+/* A packed tile from input `from` on, a multiple of SUPER. */
 static void *packed_at(const Linear *l, int64_t tile, int64_t from)
 {
-    int64_t k = l->products == PRODUCTS_BF16 ? even(l->in) : l->in;
-    int64_t at = tile * l->tile_rows * k + from * rows_of_tile(l, tile);
-    return (char *)l->packed + (size_t)at * value_bytes(l);
+    return (char *)l->packed + packed_bytes(l, tile * l->tile_rows, l->in) +
+           packed_bytes(l, rows_of_tile(l, tile), from);
 }
 
 static void pack_task(void *context, int64_t tile, int thread)
@@ -192,10 +246,18 @@ static void pack_task(void *context, int64_t tile, int thread)
     const Linear *l = context;
     const float *src = l->x + tile * l->tile_rows * l->stride;
     int rows = rows_of_tile(l, tile);
-    if (l->products == PRODUCTS_BF16)
-        l->k->pack_rows_bf16(rows, l->in, src, l->stride, packed_at(l, tile, 0));
-    else
-        l->k->pack_rows(rows, l->in, src, l->stride, packed_at(l, tile, 0));
+    void *to = packed_at(l, tile, 0);
+    switch (l->products) {
+    case PRODUCTS_F32:
+        l->k->pack_rows(rows, l->in, src, l->stride, to);
+        break;
+    case PRODUCTS_BF16:
+        l->k->pack_rows_bf16(rows, l->in, src, l->stride, to);
+        break;
+    case PRODUCTS_INT8:
+        l->k->pack_rows_int8(rows, l->in, src, l->stride, to);
+        break;
+    }
 }
 
 /* The inputs [from, from + n) of a panel as the products read them. */
@@ -208,14 +270,17 @@ static const void *read_panel(const Linear *l, int64_t panel, int64_t from, int6
         l->k->unpack[l->w->packing](n, b, memory);
         return memory;
     }
-    uint16_t *pairs = memory;
     for (int64_t i = 0; i < n; i += UNPACK) {
         float values[UNPACK * PANEL] __attribute__((aligned(LINE)));
         int64_t some = MIN(UNPACK, n - i);
+        char *to = (char *)memory + packed_bytes(l, PANEL, i);
         l->k->unpack[l->w->packing](some, b + packing_bytes(l->w->packing, i), values);
-        l->k->pair_rows(some, values, pairs + i * PANEL);
+        if (l->products == PRODUCTS_BF16)
+            l->k->pair_rows(some, values, (uint16_t *)(void *)to);
+        else
+            l->k->pack_panel_int8(some, values, to);
     }
-    return pairs;
+    return memory;
 }
 
 /* Asks for the lines of the output, and of what is added or multiplied, that a tile will meet. */
@@ -251,7 +316,9 @@ static void multiply_panel(const Linear *l, const Part *p, int64_t panel, int64_
     const char *ahead =
         (const char *)panel_at(l->w, panel + 1) + packing_bytes(l->w->packing, from);
     bool last = from + n == l->in;
-    int64_t steps = l->products == PRODUCTS_BF16 ? even(n) / 2 : n;
+    static const int inputs_a_step[] = {
+        [PRODUCTS_F32] = 1, [PRODUCTS_BF16] = 2, [PRODUCTS_INT8] = 4};
+    int64_t steps = divide_up(n, inputs_a_step[l->products]);
     int64_t size = l->tile_rows * PANEL, bytes = (int64_t)packing_bytes(l->w->packing, n);
     for (int64_t i = 0; i < p->tiles; i++) {
         int64_t tile = p->tile + i, row = tile * l->tile_rows;
@@ -260,10 +327,18 @@ static void multiply_panel(const Linear *l, const Part *p, int64_t panel, int64_
         const char *fetch = i * steps * LINE < bytes ? ahead + i * steps * LINE : NULL;
         if (last)
             fetch_output(l, row, rows, panel);
-        if (l->products == PRODUCTS_BF16)
-            l->k->gemm_bf16(rows, even(n), packed_at(l, tile, from), b, sums, from > 0, fetch);
-        else
-            l->k->gemm(rows, n, packed_at(l, tile, from), b, sums, from > 0, fetch);
+        const void *a = packed_at(l, tile, from);
+        switch (l->products) {
+        case PRODUCTS_F32:
+            l->k->gemm(rows, n, a, b, sums, from > 0, fetch);
+            break;
+        case PRODUCTS_BF16:
+            l->k->gemm_bf16(rows, even(n), a, b, sums, from > 0, fetch);
+            break;
+        case PRODUCTS_INT8:
+            l->k->gemm_int8(rows, n, a, b, sums, from > 0, fetch);
+            break;
+        }
         if (last)
             finish_rows(l, row, rows, panel, sums);
     }

@@ -25,6 +25,18 @@ void pages_free(void *pages, size_t bytes)
         munmap(pages, MAX(bytes, 1));
 }
 
+bool precision_parse(Str name, Precision *precision)
+{
+    static const char *const names[] = {
+        [PRECISION_F32] = "f32", [PRECISION_BF16] = "bf16", [PRECISION_INT8] = "int8"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (str_eq(name, str_of(names[i]))) {
+            *precision = (Precision)i;
+            return true;
+        }
+    return false;
+}
+
 static int64_t row_values(const Shape *s)
 {
     return s->rank ? s->dims[s->rank - 1] : 1;
