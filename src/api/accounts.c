@@ -99,6 +99,23 @@ static void members(Request *r)
     api_reply(r, out);
 }
 
+static void likes(Request *r)
+{
+    Error err = {0};
+    Like *list;
+    size_t n;
+    if (!likes_of_user(api_of(r)->hub, request_arena(r), api_viewer(r), request_param(r, "name"),
+                       &list, &n, &err))
+        return reply_error(r, &err);
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(out, json_pack("{s:o, s:{s:o, s:s}}", "createdAt",
+                                             api_date(list[i].liked_ns), "repo", "name",
+                                             json_from_str(list[i].name), "type",
+                                             repo_kind_info(list[i].kind)->name));
+    api_reply(r, out);
+}
+
 /* Clients call home with what they are; nobody here keeps it. */
 static void thanks(Request *r)
 {
@@ -113,6 +130,7 @@ static void no_harnesses(Request *r)
 const Route account_routes[] = {
     {"GET", "/api/whoami-v2", whoami, .access = API_LOGGED_IN, .summary = "The caller's account"},
     {"GET", "/api/users/{name}/overview", overview, .summary = "A user"},
+    {"GET", "/api/users/{name}/likes", likes, .summary = "What a user likes"},
     {"GET", "/api/organizations/{name}/overview", overview, .summary = "An organisation"},
     {"GET", "/api/organizations/{name}/members", members, .summary = "An organisation's members"},
     {"GET", "/api/agent-harnesses", no_harnesses, .access = API_NO_VIEWER,

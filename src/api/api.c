@@ -244,6 +244,24 @@ void api_reply(Request *r, json_t *value)
     json_decref(value);
 }
 
+const json_t *api_optional_json(Request *r, size_t max, Error *err)
+{
+    static const char empty[] = "{}";
+    Str text;
+    if (!request_body(r, max, &text, err))
+        return NULL;
+    json_t *body = json_parse(str_trim(text).len ? text : str_of(empty), "body", err);
+    if (body)
+        arena_defer(request_arena(r), (void (*)(void *))json_decref, body);
+    return body;
+}
+
+Access api_upload_access(Request *r, Str rev)
+{
+    bool proposes = api_flag(r, "create_pr") || str_starts(rev, S("refs/pr/"));
+    return proposes ? ACCESS_PROPOSE : ACCESS_WRITE;
+}
+
 bool api_flag(Request *r, const char *name)
 {
     Str value = request_query_get(r, name);

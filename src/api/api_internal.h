@@ -10,6 +10,7 @@
     X(info)                                                                                        \
     X(tree)                                                                                        \
     X(ref)                                                                                         \
+    X(discussion)                                                                                  \
     X(upload)                                                                                      \
     X(resolve)                                                                                     \
     X(git)                                                                                         \
@@ -25,6 +26,12 @@ API_FILES(X)
 
 /* reply_error, but with 422 for what is malformed: a well-formed request that cannot be done. */
 void api_unprocessable(Request *r, Error *err);
+/* The body as JSON; an empty one is {}. Borrowed. */
+const json_t *api_optional_json(Request *r, size_t max, Error *err);
+/* What uploading to a revision asks for: ?create_pr=1 and refs/pr/N are open to all who may
+ * propose.
+ */
+Access api_upload_access(Request *r, Str rev);
 /* 200 with this value, which is consumed. */
 void api_reply(Request *r, json_t *value);
 /* True for "true", "True" and "1". */
@@ -52,5 +59,6 @@ bool api_body_each(Request *r, bool (*add)(void *user, Str bytes, Error *err), v
 
 /* ---- git_http.c ---- */
 
-/* After a push or a commit: has the repository rolled up, in a thread of its own, when it is time. */
+/* After a push or a commit: has the repository rolled up, in a thread of its own, when it is time.
+ */
 void api_care_later(const Repo *repo);

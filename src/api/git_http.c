@@ -10,6 +10,7 @@
  *
  * After a push the hub looks at what changed before the pusher hears that all went well. */
 #include "api/api_internal.h"
+#include "hub/discussions.h"
 
 #include "base/clock.h"
 #include "base/encode.h"
@@ -139,7 +140,7 @@ static void info_refs(Request *r)
     bool push = str_eq(service, S("git-receive-pack"));
     if (!push && !str_eq(service, S("git-upload-pack")))
         return reply_failure(r, 403, "This server speaks git's smart protocol only");
-    if (!api_repo(r, push ? ACCESS_WRITE : ACCESS_READ, &repo))
+    if (!api_repo(r, push ? ACCESS_PROPOSE : ACCESS_READ, &repo))
         return;
     git_repo_break_locks(repo.git_dir);
     const char *const arguments[] = {"git",
@@ -257,9 +258,13 @@ static bool check_update(Push *p, GitRepo *git, Str line, Error *err)
         known |= str_starts(ref, str_of(prefixes[i]));
     if (!known)
         complain(p, "%.*s: only branches, tags and refs/pr/ may be pushed", STR(ref));
+    Error denied = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    if (known && !pull_may_push(p->hub, a, p->viewer, p->repo, ref, &denied))
+        complain(p, "%s", denied.text);
     char sha[GIT_HEX_SIZE] = "";
     memcpy(sha, new.ptr, new.len);
-    if (!known || strspn(sha, "0") == new.len) // a deletion
+    if (!known || denied.code || strspn(sha, "0") == new.len) // a deletion
         return true;
     if (!git_repo_new_files(git, sha, check_file, p, err))
         return NULL;
@@ -412,7 +417,8 @@ static void receive_pack(Request *r)
     Repo repo;
     // Not cancelled when the client goes once it has sent all: refs are then about to move.
     AUTO_RUN run = {.request = r, .streams_in = true};
-    if (!api_repo(r, ACCESS_WRITE, &repo))
+    // Those who may only propose may push to the ref of their own pull request: see check_update.
+    if (!api_repo(r, ACCESS_PROPOSE, &repo))
         return;
     git_repo_break_locks(repo.git_dir);
     Push push = {.hub = api_of(r)->hub, .repo = &repo, .viewer = api_viewer(r)};

@@ -153,7 +153,8 @@ static void batch(Request *r)
         return reply_failure(r, 422, "operation: upload or download");
     if (!json_is_array(objects) || json_array_size(objects) > MAX_OBJECTS)
         return reply_failure(r, 422, "objects: a list of at most 10000");
-    if (!api_repo(r, b.upload ? ACCESS_WRITE : ACCESS_READ, &repo))
+    // The batch does not say whether a pull request will name what is uploaded.
+    if (!api_repo(r, b.upload ? ACCESS_PROPOSE : ACCESS_READ, &repo))
         return;
     AUTO(json_decref) json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(objects); i++) {
@@ -184,7 +185,7 @@ typedef struct Upload {
 } Upload;
 
 /* Who signed up to send what: from the URL, whose signature stands for the log-in. The right to
- * write is asked for again, as it may have been taken away since. False: it has answered. */
+ * upload is asked for again, as it may have been taken away since. False: it has answered. */
 static bool upload_of(Request *r, Upload *out)
 {
     Error err = {0};
@@ -201,7 +202,7 @@ static bool upload_of(Request *r, Upload *out)
         return false;
     if (!str_to_int(request_query_get(r, "size"), 0, MAX_OBJECT, &out->size) ||
         !viewer_of_user(out->hub, a, request_query_get(r, "user"), &out->viewer, &err) ||
-        !repo_find(out->hub, a, &out->viewer, kind, str_of(id), ACCESS_WRITE, &out->repo, &err)) {
+        !repo_find(out->hub, a, &out->viewer, kind, str_of(id), ACCESS_PROPOSE, &out->repo, &err)) {
         reply_error(r, &err);
         return false;
     }

@@ -1,6 +1,8 @@
 /* refs.c: branches, tags and the history behind them. */
 #include "api/api_internal.h"
 
+#include "base/encode.h"
+
 static void refs(Request *r)
 {
     static const struct {
@@ -36,11 +38,36 @@ static void refs(Request *r)
     api_reply(r, out);
 }
 
-static json_t *commit_json(const RepoCommit *c)
+static json_t *escaped_json(Str text)
 {
-    return json_pack("{s:o, s:o, s:o, s:[{s:o}], s:o}", "id", json_from_str(c->id), "title",
-                     json_from_str(c->title), "message", json_from_str(c->message), "authors",
-                     "user", json_from_str(c->author), "date", api_date(c->date_ns));
+    AUTO_BUF html;
+    buf_init(&html, 0);
+    html_escape(&html, text);
+    return json_from_str(buf_str(&html));
+}
+
+static json_t *commit_json(const RepoCommit *c, bool formatted)
+{
+    json_t *out =
+        json_pack("{s:o, s:o, s:o, s:[{s:o}], s:o}", "id", json_from_str(c->id), "title",
+                  json_from_str(c->title), "message", json_from_str(c->message), "authors", "user",
+                  json_from_str(c->author), "date", api_date(c->date_ns));
+    if (formatted)
+        json_object_set_new(out, "formatted",
+                            json_pack("{s:o, s:o}", "title", escaped_json(c->title), "message",
+                                      escaped_json(c->message)));
+    return out;
+}
+
+/* ?expand[]=formatted */
+static bool wants_formatted(Request *r)
+{
+    const Params *query = request_query(r);
+    for (size_t i = 0; i < query->n; i++)
+        if (str_starts(query->items[i].name, S("expand")) &&
+            str_eq(query->items[i].value, S("formatted")))
+            return true;
+    return false;
 }
 
 static void commits(Request *r)
@@ -59,25 +86,12 @@ static void commits(Request *r)
         return reply_error(r, &err);
     json_t *out = json_array();
     for (size_t i = 0; i < log.n; i++)
-        json_array_append_new(out, commit_json(&log.items[i]));
+        json_array_append_new(out, commit_json(&log.items[i], wants_formatted(r)));
     reply_headerf(r, "X-Total-Count", "%lld", (long long)log.total);
     if (log.more)
         api_link_next(r, "p",
                       str_of(arena_printf(request_arena(r), "%lld", (long long)(page + 1))));
     api_reply(r, out);
-}
-
-/* The body is optional in these calls: an empty one is {}. */
-static const json_t *optional_body(Request *r, Error *err)
-{
-    static const char empty[] = "{}";
-    Str text;
-    if (!request_body(r, 0, &text, err))
-        return NULL;
-    json_t *body = json_parse(text.len ? text : str_of(empty), "body", err);
-    if (body)
-        arena_defer(request_arena(r), (void (*)(void *))json_decref, body);
-    return body;
 }
 
 static void done(Request *r)
@@ -91,7 +105,7 @@ static void branch_new(Request *r)
     Repo repo;
     if (!api_repo(r, ACCESS_WRITE, &repo))
         return;
-    const json_t *body = optional_body(r, &err);
+    const json_t *body = api_optional_json(r, 0, &err);
     if (!body ||
         !branch_create(api_of(r)->hub, &repo, api_viewer(r), request_param(r, "branch"),
                        json_str(body, "startingPoint"), json_flag(body, "emptyBranch", false),
@@ -117,7 +131,7 @@ static void tag_new(Request *r)
     Repo repo;
     if (!api_repo(r, ACCESS_WRITE, &repo))
         return;
-    const json_t *body = optional_body(r, &err);
+    const json_t *body = api_optional_json(r, 0, &err);
     if (!body || !tag_create(api_of(r)->hub, &repo, api_viewer(r), json_str(body, "tag"),
                              request_param(r, "rev"), json_str(body, "message"), &err))
         return reply_error(r, &err);
@@ -141,7 +155,7 @@ static void squash(Request *r)
     Repo repo;
     if (!api_repo(r, ACCESS_WRITE, &repo))
         return;
-    const json_t *body = optional_body(r, &err);
+    const json_t *body = api_optional_json(r, 0, &err);
     if (!body || !branch_squash(api_of(r)->hub, &repo, api_viewer(r), request_param(r, "branch"),
                                 json_str(body, "message"), &err))
         return reply_error(r, &err);

@@ -194,6 +194,33 @@ static void like(Request *r)
     api_reply(r, json_pack("{s:b}", "success", 1));
 }
 
+static void likers(Request *r)
+{
+    Error err = {0};
+    Repo repo;
+    Like *list;
+    size_t n;
+    if (!api_repo(r, ACCESS_READ, &repo))
+        return;
+    if (!likes_of_repo(api_of(r)->hub, request_arena(r), &repo, &list, &n, &err))
+        return reply_error(r, &err);
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(out, json_pack("{s:o, s:o, s:s}", "user", json_from_str(list[i].name),
+                                             "fullname", json_from_str(list[i].fullname), "type",
+                                             "user"));
+    api_reply(r, out);
+}
+
+/* Paths of a repository that nothing else serves: clients send ids without an owner too, and want
+ * to hear that it is the repository that is missing. */
+static void missing(Request *r)
+{
+    Repo repo;
+    if (api_repo(r, ACCESS_READ, &repo))
+        reply_failure(r, 404, "Sorry, we can't find the page you are looking for.");
+}
+
 /* One line of `hf repos ls`; the share of the whole comes later. */
 static json_t *storage_line(Request *r, const Repo *repo)
 {
@@ -266,6 +293,11 @@ const Route repo_routes[] = {
     {"POST", "/api/{kind}/{owner}/{name}/like", like, .access = API_LOGGED_IN, .summary = "Like"},
     {"DELETE", "/api/{kind}/{owner}/{name}/like", like, .access = API_LOGGED_IN,
      .summary = "Take a like back"},
+    {"GET", "/api/{kind}/{owner}/{name}/likers", likers, .summary = "Who likes it"},
+    {"GET", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
+    {"POST", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
+    {"PUT", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
+    {"DELETE", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
     {"GET", "/api/settings/repositories", own_repos, .access = API_LOGGED_IN,
      .summary = "The caller's repositories"},
     {"GET", "/api/organizations/{org}/settings/repositories", own_repos, .access = API_LOGGED_IN,

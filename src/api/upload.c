@@ -2,6 +2,7 @@
  * JSON object a line and is worked off line by line as it comes. */
 #include "api/api_internal.h"
 #include "api/commit_line.h"
+#include "hub/discussions.h"
 
 #include "base/encode.h"
 
@@ -55,14 +56,6 @@ static void validate_yaml(Request *r)
 
 /* ---- Preupload ---- */
 
-static bool no_pull_request(Request *r)
-{
-    if (!api_flag(r, "create_pr"))
-        return true;
-    reply_failure(r, 400, "This hub does not take pull requests yet: commit to a branch");
-    return false;
-}
-
 static bool preupload_files(Request *r, const json_t *list, Preupload **out, size_t *n)
 {
     Arena *a = request_arena(r);
@@ -95,7 +88,7 @@ static void preupload(Request *r)
     Preupload *files;
     size_t n;
     Str sha;
-    if (!no_pull_request(r) || !api_repo(r, ACCESS_WRITE, &repo))
+    if (!api_repo(r, api_upload_access(r, request_param(r, "rev")), &repo))
         return;
     const json_t *body = request_json(r, 0, &err);
     if (!body)
@@ -196,20 +189,30 @@ static void commit(Request *r)
 {
     Error err = {0};
     Repo repo;
-    Str sha;
-    if (!no_pull_request(r) || !api_repo(r, ACCESS_WRITE, &repo))
+    Str sha, rev = request_param(r, "rev");
+    Discussion pull;
+    Arena *a = request_arena(r);
+    Hub *hub = api_of(r)->hub;
+    bool as_pull = api_flag(r, "create_pr");
+    if (!api_repo(r, api_upload_access(r, rev), &repo))
         return;
     AUTO(change_free)
-    Change *c = change_open(api_of(r)->hub, &repo, api_viewer(r), request_param(r, "rev"), &err);
+    Change *c = as_pull ? change_open_pull(hub, &repo, api_viewer(r), rev, &err)
+                        : change_open(hub, &repo, api_viewer(r), rev, &err);
     if (!c)
         return reply_error(r, &err);
-    if (!body_apply(r, c, &err) || !change_commit(c, request_arena(r), &sha, &err))
+    if (!body_apply(r, c, &err) ||
+        !(as_pull ? change_commit_pull(c, a, &sha, &pull, &err) : change_commit(c, a, &sha, &err)))
         return api_unprocessable(r, &err);
-    api_reply(r, json_pack("{s:b, s:o, s:s, s:s}", "success", 1, "commitOid", json_from_str(sha),
-                           "commitUrl",
-                           arena_printf(request_arena(r), "%s/commit/%.*s", api_repo_url(r, &repo),
-                                        STR(sha)),
-                           "hookOutput", ""));
+    const char *url = api_repo_url(r, &repo);
+    json_t *out =
+        json_pack("{s:b, s:o, s:s, s:s}", "success", 1, "commitOid", json_from_str(sha),
+                  "commitUrl", arena_printf(a, "%s/commit/%.*s", url, STR(sha)), "hookOutput", "");
+    if (as_pull)
+        json_object_set_new(
+            out, "pullRequestUrl",
+            json_string(arena_printf(a, "%s/discussions/%lld", url, (long long)pull.num)));
+    api_reply(r, out);
     api_care_later(&repo);
 }
 

@@ -2,11 +2,11 @@
 #include "cli/bench.h"
 
 extern const Verb bench_attention, bench_conv, bench_gemm, bench_generate, bench_kernels,
-    bench_tokenize;
+    bench_tokenize, bench_train;
 
 const Verb *const benches[] = {
     &bench_generate, &bench_gemm,     &bench_kernels, &bench_attention,
-    &bench_conv,     &bench_tokenize, NULL,
+    &bench_conv,     &bench_tokenize, &bench_train,   NULL,
 };
 
 static const Verb *bench_find(const char *name)

@@ -130,7 +130,8 @@ static bool overlay_delete(Overlay *o, Str path, bool folder, Error *err)
         return fail(err, ERR_INVALID, "delete: an empty path");
     if (!overlay_find(o, path, &node, err))
         return NULL;
-    if (!node || (node->mode == GIT_FILEMODE_TREE) != folder)
+    // A folder may be deleted by either name: clients that know only its path do so.
+    if (!node || (folder && node->mode != GIT_FILEMODE_TREE))
         return fail(err, ERR_NO_ENTRY, "A %s with the name \"%.*s\" does not exist",
                     folder ? "folder" : "file", STR(path));
     node->mode = 0;
@@ -269,8 +270,8 @@ git_signature *signature_of(GitPerson person, Error *err)
     return signature;
 }
 
-static bool write_commit(GitRepo *r, const git_oid *tree_oid, const git_oid *parent, Str message,
-                         GitPerson author, GitPerson committer, git_oid *out, Error *err)
+bool commit_write(GitRepo *r, const git_oid *tree_oid, const git_oid *parent, Str message,
+                  GitPerson author, GitPerson committer, git_oid *out, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO_GIT(git_signature, git_signature_free) *by = signature_of(author, err);
@@ -333,7 +334,7 @@ bool git_repo_commit(GitRepo *r, const GitCommitParams *p, char commit[GIT_HEX_S
             return true;
         }
     }
-    if (!write_commit(r, &tree, has_parent ? &parent : NULL, p->message, p->author, p->committer,
+    if (!commit_write(r, &tree, has_parent ? &parent : NULL, p->message, p->author, p->committer,
                       &made, err) ||
         !ref_lock_move(&lock, &made, err))
         return fail_while(err, "commit to '%s'", p->ref);
@@ -353,7 +354,7 @@ bool git_repo_squash(GitRepo *r, const char *ref, Str message, GitPerson author,
         return fail(err, ERR_NO_REVISION, "Invalid rev id: %s", ref);
     oid_to_hex(&lock.now, hex);
     AUTO_GIT(git_tree, git_tree_free) *tree = tree_of(r, hex, err);
-    if (!tree || !write_commit(r, git_tree_id(tree), NULL, message, author, author, &made, err) ||
+    if (!tree || !commit_write(r, git_tree_id(tree), NULL, message, author, author, &made, err) ||
         !ref_lock_move(&lock, &made, err))
         return fail_while(err, "squash '%s'", ref);
     oid_to_hex(&made, commit);

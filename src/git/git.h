@@ -149,7 +149,7 @@ bool git_path_check(Str path, Error *err);
 
 typedef enum GitOpKind {
     GITOP_PUT,           // path becomes blob `oid`; a file or folder that is there is replaced
-    GITOP_DELETE_FILE,   // ERR_NO_ENTRY: A file with the name "x" does not exist
+    GITOP_DELETE_FILE,   // or folder. ERR_NO_ENTRY: A file with the name "x" does not exist
     GITOP_DELETE_FOLDER, // likewise
     GITOP_COPY,          // path becomes what source_path is in source_commit (file or folder)
 } GitOpKind;
@@ -182,6 +182,22 @@ bool git_repo_commit(GitRepo *r, const GitCommitParams *p, char commit[GIT_HEX_S
 /* The ref becomes one root commit with the same tree. ERR_NO_REVISION. */
 bool git_repo_squash(GitRepo *r, const char *ref, Str message, GitPerson author,
                      char commit[GIT_HEX_SIZE], Error *err);
+
+typedef struct GitMergeParams {
+    const char *ref;  // that the changes go to: "refs/heads/main"
+    const char *from; // 40 hex: the newest of the commits to bring in
+    Str message;
+    GitPerson author, committer;
+} GitMergeParams;
+/* What `from` changed since it left ref, as one commit on top of it. ERR_CONFLICT where both sides
+ * changed a file in ways that do not go together, ERR_INVALID when there is nothing to merge. */
+bool git_repo_merge(GitRepo *r, const GitMergeParams *p, char commit[GIT_HEX_SIZE], Error *err);
+/* The files (at most 1,000) that keep two commits from being merged; none: they can be. */
+bool git_repo_conflicts(GitRepo *r, const char *into, const char *from, Arena *a, Str **paths,
+                        size_t *n, Error *err);
+/* The newest commit that both reach. ERR_NO_REVISION if they have no history in common. */
+bool git_repo_merge_base(GitRepo *r, const char *one, const char *two, char commit[GIT_HEX_SIZE],
+                         Error *err);
 
 typedef struct GitCommit {
     char id[GIT_HEX_SIZE], tree[GIT_HEX_SIZE];

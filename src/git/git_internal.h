@@ -80,4 +80,7 @@ void ref_lock_done(RefLock *lock);
     }
 
 git_signature *signature_of(GitPerson person, Error *err);
+/* A commit object with one parent, or none; no ref names it yet. */
+bool commit_write(GitRepo *r, const git_oid *tree, const git_oid *parent, Str message,
+                  GitPerson author, GitPerson committer, git_oid *out, Error *err);
 void commit_fill(git_commit *commit, Arena *a, GitCommit *out);

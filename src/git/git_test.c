@@ -361,6 +361,51 @@ static void test_squash_leaves_one_commit(void **state)
 
 /* ---- Trees and blobs ---- */
 
+/* A commit of one file on top of `base`, at a ref of its own. */
+static void commit_aside(GitRepo *r, const char *ref, const char *base, const char *path,
+                         const char *text, char *out)
+{
+    Error err = {0};
+    GitOp op = put(r, path, text);
+    GitCommitParams p = {
+        .ref = ref, .base = base, .message = S("aside"), .author = ME, .ops = &op, .n_ops = 1};
+    assert_ok(git_repo_commit(r, &p, out, &err));
+}
+
+static void test_merges_squash_or_name_what_is_in_the_way(void **state)
+{
+    Error err = {0};
+    AUTO(git_repo_free) GitRepo *r = fresh_repo("merge");
+    AUTO(arena_free) Arena *a = arena_new(0);
+    char base[GIT_HEX_SIZE], head[GIT_HEX_SIZE], clean[GIT_HEX_SIZE], clash[GIT_HEX_SIZE];
+    char merged[GIT_HEX_SIZE], found[GIT_HEX_SIZE];
+    Str *paths;
+    size_t n;
+    GitCommit commit;
+    commit_file(r, "a", "1\n", base);
+    commit_aside(r, "refs/pr/1", base, "b", "new\n", clean);
+    commit_aside(r, "refs/pr/2", base, "a", "theirs\n", clash);
+    commit_file(r, "a", "ours\n", head);
+    assert_ok(git_repo_merge_base(r, head, clean, found, &err));
+    assert_string_equal(found, base);
+    assert_ok(git_repo_conflicts(r, head, clean, a, &paths, &n, &err));
+    assert_int_equal(n, 0);
+    assert_ok(git_repo_conflicts(r, head, clash, a, &paths, &n, &err));
+    assert_int_equal(n, 1);
+    assert_str(paths[0], "a");
+    GitMergeParams p = {.ref = MAIN, .from = clash, .message = S("Merge (#2)"), .author = ME};
+    assert_fails(git_repo_merge(r, &p, merged, &err), ERR_CONFLICT, "both sides changed a");
+    p.from = base;
+    assert_fails(git_repo_merge(r, &p, merged, &err), ERR_INVALID, "nothing to merge");
+    p.from = clean;
+    assert_ok(git_repo_merge(r, &p, merged, &err));
+    assert_ok(git_commit_read(r, merged, a, &commit, &err));
+    assert_int_equal(commit.n_parents, 1);
+    assert_string_equal(commit.parents[0], head);
+    assert_string_equal(paths_of(r, merged), "a,b");
+    assert_git_fsck(r);
+}
+
 static void test_lists_in_pages_that_add_up(void **state)
 {
     Error err = {0};
@@ -635,8 +680,9 @@ int main(void)
                test_a_named_parent_must_be_the_head, test_commits_at_once_all_land,
                test_a_lock_left_by_a_killed_process_is_removed, test_revisions_resolve,
                test_refs_are_made_once_and_listed, test_squash_leaves_one_commit,
-               test_lists_in_pages_that_add_up, test_lfs_pointers_show_the_real_size,
-               test_blobs_go_in_and_out, test_each_path_knows_its_last_commit,
-               test_diffs_show_lines_renames_and_binaries, test_new_files_are_those_no_ref_reaches,
-               test_many_objects_are_rolled_up, test_repositories_move_and_go);
+               test_merges_squash_or_name_what_is_in_the_way, test_lists_in_pages_that_add_up,
+               test_lfs_pointers_show_the_real_size, test_blobs_go_in_and_out,
+               test_each_path_knows_its_last_commit, test_diffs_show_lines_renames_and_binaries,
+               test_new_files_are_those_no_ref_reaches, test_many_objects_are_rolled_up,
+               test_repositories_move_and_go);
 }

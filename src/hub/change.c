@@ -4,6 +4,8 @@
 #include "base/file.h"
 #include "hub/hub_internal.h"
 
+#include <assert.h>
+
 enum {
     MAX_OPS = 100000,
     MAX_REGULAR = 16 << 20, // one file's bytes inside a commit
@@ -18,7 +20,8 @@ struct Change {
     Repo repo;
     Viewer viewer;
     GitRepo *git;
-    Str branch; // full ref name
+    Str branch;   // full ref name
+    bool is_pull; // becomes a pull request that wants to change `branch`
     Str title, body;
     Str parent; // empty: wherever the branch is
     GitOp *ops;
@@ -54,8 +57,22 @@ Change *change_open(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch
     AUTO(change_free) Change *c = xcalloc(1, sizeof *c);
     *c = (Change){.hub = hub, .arena = arena_new(0), .repo = *repo, .viewer = *viewer};
     c->git = repo_git_open(repo, err);
-    if (!c->git || !branch_ref(c->arena, c->git, branch, &c->branch, err))
+    if (!c->git || !branch_ref(c->arena, c->git, branch, &c->branch, err) ||
+        !pull_may_push(hub, c->arena, viewer, repo, c->branch, err))
         return NULL;
+    return TAKE(c);
+}
+
+Change *change_open_pull(Hub *hub, const Repo *repo, const Viewer *viewer, Str base, Error *err)
+{
+    AUTO(change_free) Change *c = xcalloc(1, sizeof *c);
+    *c = (Change){
+        .hub = hub, .arena = arena_new(0), .repo = *repo, .viewer = *viewer, .is_pull = true};
+    c->git = repo_git_open(repo, err);
+    if (!c->git || !branch_ref(c->arena, c->git, base, &c->branch, err))
+        return NULL;
+    if (!str_starts(c->branch, S("refs/heads/")))
+        return fail(err, ERR_NO_REVISION, "Invalid rev id: %.*s", STR(base));
     return TAKE(c);
 }
 
@@ -170,7 +187,8 @@ void change_copy(Change *c, Str path, Str from, Str from_rev)
         (void)!git_revision(c->git, from_rev, op->source_commit, &c->error);
 }
 
-bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
+/* What both kinds of commits have; ref and base are the caller's. */
+static bool commit_params(Change *c, GitCommitParams *params, Error *err)
 {
     if (live(c) && c->parent.len && c->parent.len != GIT_HEX_SIZE - 1)
         (void)!fail(&c->error, ERR_INVALID, "parentCommit '%.*s' is not a full commit id",
@@ -180,13 +198,46 @@ bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
     Str message = c->title.len ? c->title : S("Update files");
     if (c->body.len)
         message = str_of(arena_printf(c->arena, "%.*s\n\n%.*s", STR(message), STR(c->body)));
-    GitCommitParams params = {.ref = c->branch.ptr,
-                              .parent = c->parent.len ? c->parent.ptr : NULL,
-                              .message = message,
-                              .author = person_of(c->arena, &c->viewer),
-                              .ops = c->ops,
-                              .n_ops = c->n};
+    *params = (GitCommitParams){.message = message,
+                                .author = person_of(c->arena, &c->viewer),
+                                .ops = c->ops,
+                                .n_ops = c->n,
+                                .allow_empty = c->is_pull};
+    return true;
+}
+
+bool change_commit_pull(Change *c, Arena *a, Str *sha, Discussion *out, Error *err)
+{
+    assert(c->is_pull);
+    GitCommitParams params;
+    char head[GIT_HEX_SIZE], commit[GIT_HEX_SIZE];
+    Discussion d = {.base = arena_str(a, c->branch)};
+    if (!commit_params(c, &params, err) || !git_ref_read(c->git, c->branch.ptr, head, err))
+        return false;
+    d.title = arena_str(a, c->title.len ? c->title : S("Update files"));
+    d.base_sha = arena_str(a, c->parent.len ? c->parent : str_of(head));
+    if (!pull_number(c->hub, &c->repo, &d.num, err))
+        return false;
+    params.ref = arena_printf(a, "refs/pr/%lld", (long long)d.num);
+    params.base = d.base_sha.ptr;
+    if (!git_repo_commit(c->git, &params, commit, err) ||
+        !pull_store(c->hub, a, &c->viewer, &c->repo, &d, c->body, err))
+        return false;
+    *sha = arena_str(a, str_of(commit));
+    *out = d;
+    return true;
+}
+
+bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
+{
+    assert(!c->is_pull);
+    GitCommitParams params;
     char commit[GIT_HEX_SIZE];
+    if (!commit_params(c, &params, err))
+        return false;
+    params.ref = c->branch.ptr;
+    params.parent = c->parent.len ? c->parent.ptr : NULL;
+    params.allow_empty = str_starts(c->branch, S("refs/pr/"));
     Error seen = {0};
     if (!git_repo_commit(c->git, &params, commit, &seen)) {
         if (seen.code == ERR_STALE)

@@ -134,7 +134,7 @@ bool tag_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, Str 
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
     char commit[GIT_HEX_SIZE];
-    if (!git || !ref_name(a, "refs/tags/", name, &ref, err) || !git_revision(git, rev, commit, err))
+    if (!git || !git_revision(git, rev, commit, err) || !ref_name(a, "refs/tags/", name, &ref, err))
         return false;
     return git_tag_make(git, ref + strlen("refs/tags/"), commit, message, person_of(a, viewer),
                         err);

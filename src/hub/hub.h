@@ -138,8 +138,9 @@ const RepoKindInfo *repo_kind_info(RepoKind kind);
 /* From "model" or "models"; false if it is neither. An empty name is a model. */
 bool repo_kind_parse(Str name, RepoKind *kind);
 
-/* What somebody may do with a repository; each includes the ones before. */
-typedef enum Access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE, ACCESS_ADMIN } Access;
+/* What somebody may do with a repository; each includes the ones before. Proposing is taking part
+ * in its discussions and opening pull requests: for everybody who may read and is logged in. */
+typedef enum Access { ACCESS_NONE, ACCESS_READ, ACCESS_PROPOSE, ACCESS_WRITE, ACCESS_ADMIN } Access;
 
 typedef struct Repo {
     Str id; // 24 hex digits
@@ -192,6 +193,17 @@ bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error
 
 bool repo_like(Hub *hub, const Viewer *viewer, const Repo *repo, bool like, Error *err);
 bool repo_is_liked(Hub *hub, const Viewer *viewer, const Repo *repo, bool *liked, Error *err);
+/* One like; the newest come first, at most 1,000. */
+typedef struct Like {
+    RepoKind kind;
+    Str name, fullname; // the repository's full name, or the account's names
+    int64_t liked_ns;
+} Like;
+/* Those of the repositories that somebody likes which the viewer may see. */
+bool likes_of_user(Hub *hub, Arena *a, const Viewer *viewer, Str user, Like **out, size_t *n,
+                   Error *err);
+/* Who likes a repository. */
+bool likes_of_repo(Hub *hub, Arena *a, const Repo *repo, Like **out, size_t *n, Error *err);
 /* Counts one download; written to the database now and then, lost at most for seconds. */
 void repo_count_download(Hub *hub, const Repo *repo);
 

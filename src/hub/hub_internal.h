@@ -102,6 +102,14 @@ bool snapshots_remove(Hub *hub, Str repo_id, Error *err);
 /* Whom commits name. */
 GitPerson person_of(Arena *a, const Viewer *viewer);
 
+/* ---- discussion.c: pull requests, for change.c ---- */
+
+/* A number for one whose ref is about to be made. */
+bool pull_number(Hub *hub, const Repo *repo, int64_t *num, Error *err);
+/* Stores one whose ref is there: d has number, title and base. */
+bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Discussion *d,
+                Str description, Error *err);
+
 /* ---- attributes.c: .gitattributes and .gitignore ---- */
 
 typedef struct Patterns Patterns;

@@ -53,6 +53,19 @@ static const Migration migrations[] = {
      " created_ns BIGINT NOT NULL, PRIMARY KEY (repo_id, sha256));"
      "CREATE INDEX repo_blobs_user ON repo_blobs(user_id, sha256);"},
     {2, "who still needs a blob", "CREATE INDEX repo_blobs_sha256 ON repo_blobs(sha256);"},
+    {3, "discussions",
+     "ALTER TABLE repos ADD COLUMN discussions BIGINT NOT NULL DEFAULT 0;"
+     "CREATE TABLE discussions (id TEXT PRIMARY KEY, repo_id TEXT NOT NULL REFERENCES repos(id)"
+     " ON DELETE CASCADE, num BIGINT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,"
+     " is_pull INTEGER NOT NULL, is_pinned INTEGER NOT NULL, author_id TEXT NOT NULL,"
+     " base TEXT NOT NULL, base_sha TEXT NOT NULL, merge_commit TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, updated_ns BIGINT NOT NULL, UNIQUE (repo_id, num));"
+     "CREATE INDEX discussions_author ON discussions(author_id);"
+     "CREATE TABLE discussion_events (id TEXT PRIMARY KEY, discussion_id TEXT NOT NULL"
+     " REFERENCES discussions(id) ON DELETE CASCADE, kind TEXT NOT NULL, author_id TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, text TEXT NOT NULL, other TEXT NOT NULL,"
+     " is_hidden INTEGER NOT NULL, edits BIGINT NOT NULL, edited_ns BIGINT NOT NULL);"
+     "CREATE INDEX discussion_events_of ON discussion_events(discussion_id, created_ns);"},
 };
 
 bool sql_migrate(Db *db, Error *err)

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "db/db.h"
-#include "hub/hub.h"
+#include "hub/discussions.h"
 
 bool sql_migrate(Db *db, Error *err);
 bool sql_secret(Db *db, uint8_t secret[32], Error *err);
@@ -48,6 +48,9 @@ bool sql_repos_after(Conn *c, Arena *a, Str id, Repo *out, Str *shas, size_t max
                      Error *err);
 bool sql_repo_exists(Conn *c, Str id, bool *exists, Error *err);
 bool sql_like(Conn *c, Str repo, Str user, bool like, int64_t now, Error *err);
+/* By account, or by repository; at most MAX_LIKES. */
+enum { MAX_LIKES = 1000 };
+bool sql_likes(Conn *c, Arena *a, Str user, Str repo, Like **out, size_t *n, Error *err);
 bool sql_liked(Conn *c, Str repo, Str user, bool *liked, Error *err);
 bool sql_downloads_add(Conn *c, Str repo, int64_t day, int64_t n, Error *err);
 /* The 30-day and trending sums of every repository: once a day. */
@@ -61,6 +64,26 @@ bool sql_blobs_of_repo(Conn *c, Arena *a, Str repo, Str **out, size_t *n, Error 
 /* To any repository at all. */
 bool sql_blob_is_given(Conn *c, Str sha256, bool *given, Error *err);
 
+/* ---- Discussions ---- */
+/* The next number of this repository, never given again. */
+bool sql_discussion_number(Conn *c, Str repo, int64_t *num, Error *err);
+bool sql_discussion_add(Conn *c, Str repo, const Discussion *d, Error *err);
+/* ERR_NOT_FOUND */
+bool sql_discussion_find(Conn *c, Arena *a, Str repo, int64_t num, Discussion *out, Error *err);
+bool sql_discussion_list(Conn *c, Arena *a, Str repo, const DiscussionQuery *query,
+                         DiscussionPage *out, Error *err);
+/* Title, status, merge commit and pin. */
+bool sql_discussion_set(Conn *c, const Discussion *d, int64_t now, Error *err);
+bool sql_discussion_remove(Conn *c, Str id, Error *err);
+bool sql_event_add(Conn *c, Str discussion, const DiscussionEvent *event, Error *err);
+bool sql_event_list(Conn *c, Arena *a, Str discussion, DiscussionEvent **out, size_t *n,
+                    Error *err);
+/* ERR_NOT_FOUND */
+bool sql_event_find(Conn *c, Arena *a, Str discussion, Str id, DiscussionEvent *out, Error *err);
+/* Text, hidden and edits. */
+bool sql_event_set(Conn *c, const DiscussionEvent *event, Error *err);
+
+/* ---- Lists ---- */
 /* viewer_id empty: nobody; sees_all: an administrator of the hub. */
 bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQuery *query,
                    RepoPage *out, Error *err);

@@ -4,6 +4,7 @@
 #include "base/test.h"
 #include "blobs/blobs.h"
 #include "git/git.h"
+#include "hub/discussions.h"
 #include "hub/hub.h"
 
 #include <fcntl.h>
@@ -644,6 +645,14 @@ static void test_likes_and_downloads_are_counted(void **state)
     assert_ok(repo_like(hub, &bob, &repo, true, &err));
     assert_ok(repo_is_liked(hub, &bob, &repo, &liked, &err));
     assert_true(liked);
+    Like *likes;
+    size_t n_likes;
+    assert_ok(likes_of_user(hub, a, &nobody, S("bob"), &likes, &n_likes, &err));
+    assert_int_equal(n_likes, 1);
+    assert_true(str_eq(likes[0].name, repo.full));
+    assert_ok(likes_of_repo(hub, a, &repo, &likes, &n_likes, &err));
+    assert_int_equal(n_likes, 1);
+    assert_str(likes[0].name, "bob");
     for (int i = 0; i < 3; i++)
         repo_count_download(hub, &repo);
     hub_close(hub); // writes what was counted
@@ -695,23 +704,180 @@ static void test_branches_and_tags_come_and_go(void **state)
     assert_int_equal(log.n, 1);
 }
 
+/* ---- Discussions ---- */
+
+/* The same repository as another sees it. */
+static Repo seen_by(const Viewer *viewer, const Repo *repo, Access need)
+{
+    Error err = {0};
+    Repo seen = {0};
+    assert_ok(repo_find(hub, a, viewer, repo->kind, repo->full, need, &seen, &err));
+    return seen;
+}
+
+static void test_a_discussion_is_a_list_of_events(void **state)
+{
+    Error err = {0};
+    Repo repo = make("talk", REPO_MODEL, false), bobs = seen_by(&bob, &repo, ACCESS_PROPOSE);
+    Discussion d, again;
+    DiscussionEvent event, *events;
+    size_t n;
+    NewDiscussion new = {.title = S("  Why?  "), .description = S("I ask.")};
+    assert_fails(repo_find(hub, a, &nobody, REPO_MODEL, repo.full, ACCESS_PROPOSE, &bobs, &err),
+                 ERR_UNAUTHENTICATED, "Log in");
+    bobs = seen_by(&bob, &repo, ACCESS_PROPOSE);
+    assert_ok(discussion_create(hub, a, &bob, &bobs, &new, &d, &err));
+    assert_int_equal(d.num, 1);
+    assert_str(d.title, "Why?");
+    assert_ok(discussion_comment(hub, a, &ada, &repo, &d, S("Because."), &event, &err));
+    assert_fails(discussion_edit(hub, a, &bob, &bobs, &d, event.id, S("No."), &event, &err),
+                 ERR_DENIED, "author");
+    assert_ok(discussion_edit(hub, a, &ada, &repo, &d, event.id, S("So."), &event, &err));
+    assert_ok(discussion_retitle(hub, a, &bob, &bobs, &d, S("How?"), &event, &err));
+    assert_str(event.other, "Why?");
+    assert_ok(discussion_find(hub, a, &repo, 1, &d, &err));
+    assert_ok(
+        discussion_set_status(hub, a, &ada, &repo, &d, S("closed"), S("Done."), &event, &err));
+    assert_ok(discussion_find(hub, a, &repo, 1, &again, &err));
+    assert_str(again.status, "closed");
+    assert_str(again.title, "How?");
+    assert_int_equal(again.comments, 3);
+    assert_fails(
+        discussion_set_status(hub, a, &ada, &repo, &again, S("closed"), S(""), &event, &err),
+        ERR_INVALID, "already");
+    assert_ok(discussion_events(hub, a, &repo, &again, &events, &n, &err));
+    assert_int_equal(n, 5);
+    static const char *const kinds[] = {"comment", "comment", "title-change", "comment",
+                                        "status-change"};
+    for (size_t i = 0; i < n; i++)
+        assert_true(str_eq(events[i].kind, str_of(kinds[i])));
+    assert_int_equal(events[1].edits, 1);
+    assert_ok(discussion_hide(hub, a, &ada, &repo, &again, events[0].id, &event, &err));
+    assert_str(event.text, "");
+    assert_fails(discussion_edit(hub, a, &bob, &bobs, &again, events[0].id, S("x"), &event, &err),
+                 ERR_INVALID, "hidden");
+    assert_fails(discussion_find(hub, a, &repo, 2, &d, &err), ERR_NOT_FOUND, "no discussion 2");
+}
+
+/* A pull request of bob's that adds or changes a file. */
+static Discussion propose(const Repo *repo, const char *path, const char *text)
+{
+    Error err = {0};
+    Str sha = {0};
+    Discussion d = {0};
+    Repo bobs = seen_by(&bob, repo, ACCESS_PROPOSE);
+    AUTO(change_free) Change *c = change_open_pull(hub, &bobs, &bob, S("main"), &err);
+    assert_ok(c);
+    change_title(c, S("Better"), S("I think so."));
+    change_add(c, str_of(path), str_of(text));
+    assert_ok(change_commit_pull(c, a, &sha, &d, &err));
+    return d;
+}
+
+static void test_a_pull_request_is_merged_as_one_commit(void **state)
+{
+    Error err = {0};
+    Repo repo = make("pulled", REPO_MODEL, false), bobs = seen_by(&bob, &repo, ACCESS_PROPOSE);
+    put(&repo, "a.txt", "one\n");
+    Discussion d = propose(&repo, "b.txt", "two\n"), clash = propose(&repo, "a.txt", "theirs\n");
+    assert_int_equal(clash.num, 2);
+    assert_str(text_of(&repo, "refs/pr/1", "b.txt"), "two\n");
+    // Bob may go on there, and nowhere else; Eve not even there.
+    Viewer eve = join("eve");
+    Repo eves = seen_by(&eve, &repo, ACCESS_PROPOSE);
+    assert_null(change_open(hub, &bobs, &bob, S("main"), &err));
+    assert_int_equal(err.code, ERR_DENIED);
+    err = (Error){0};
+    assert_null(change_open(hub, &eves, &eve, S("refs/pr/1"), &err));
+    assert_int_equal(err.code, ERR_DENIED);
+    err = (Error){0};
+    {
+        Str sha;
+        AUTO(change_free) Change *c = change_open(hub, &bobs, &bob, S("refs/pr/1"), &err);
+        assert_ok(c);
+        change_add(c, S("c.txt"), S("three\n"));
+        assert_ok(change_commit(c, a, &sha, &err));
+    }
+    AUTO_BUF diff;
+    buf_init(&diff, 0);
+    bool cut;
+    assert_ok(pull_diff(hub, &repo, &d, &diff, &cut, &err));
+    assert_true(str_find(buf_str(&diff), S("+three"), 0) != SIZE_MAX);
+    put(&repo, "a.txt", "ours\n");
+    Str *paths, sha;
+    size_t n;
+    assert_ok(pull_conflicts(hub, a, &repo, &clash, &paths, &n, &err));
+    assert_int_equal(n, 1);
+    assert_str(paths[0], "a.txt");
+    assert_fails(pull_merge(hub, a, &ada, &repo, &clash, S(""), &sha, &err), ERR_CONFLICT, "a.txt");
+    assert_ok(pull_merge(hub, a, &ada, &repo, &d, S("Thanks."), &sha, &err));
+    assert_str(text_of(&repo, "main", "c.txt"), "three\n");
+    assert_str(text_of(&repo, "main", "a.txt"), "ours\n");
+    RepoLog log;
+    assert_ok(repo_log(hub, a, &repo, S("main"), S(""), 0, 10, &log, &err));
+    assert_str(log.items[0].title, "Better (#1)");
+    assert_int_equal(log.items[0].n_parents, 1);
+    assert_ok(discussion_find(hub, a, &repo, 1, &d, &err));
+    assert_str(d.status, "merged");
+    assert_true(str_eq(d.merge_commit, sha));
+    assert_fails(pull_merge(hub, a, &ada, &repo, &d, S(""), &sha, &err), ERR_INVALID, "merged");
+    DiscussionEvent *events;
+    assert_ok(discussion_events(hub, a, &repo, &d, &events, &n, &err));
+    assert_int_equal(n, 5); // opened, two commits, a comment, merged
+    assert_ok(pull_drop_ref(hub, &repo, &d, &err));
+    assert_fails(repo_revision(hub, a, &repo, S("refs/pr/1"), &sha, &err), ERR_NO_REVISION, "pr/1");
+    assert_ok(discussion_events(hub, a, &repo, &d, &events, &n, &err));
+    assert_int_equal(n, 3);
+}
+
+static void test_a_draft_waits_and_closed_talk_is_closed(void **state)
+{
+    Error err = {0};
+    Repo repo = make("drafts", REPO_DATASET, false);
+    Discussion d;
+    DiscussionEvent event;
+    Str sha;
+    NewDiscussion new = {.title = S("Draft"), .is_pull = true};
+    assert_ok(discussion_create(hub, a, &ada, &repo, &new, &d, &err));
+    assert_str(d.status, "draft");
+    assert_fails(pull_merge(hub, a, &ada, &repo, &d, S(""), &sha, &err), ERR_INVALID, "draft");
+    assert_ok(discussion_set_status(hub, a, &ada, &repo, &d, S("open"), S(""), &event, &err));
+    assert_ok(discussion_find(hub, a, &repo, d.num, &d, &err));
+    assert_fails(pull_merge(hub, a, &ada, &repo, &d, S(""), &sha, &err), ERR_INVALID, "nothing");
+    DiscussionPage page;
+    static const bool no = false;
+    DiscussionQuery query = {.is_pull = &no, .limit = 10};
+    assert_ok(discussion_list(hub, a, &repo, &query, &page, &err));
+    assert_int_equal(page.total, 0);
+    query = (DiscussionQuery){.status = S("open"), .author = S("ADA"), .limit = 10};
+    assert_ok(discussion_list(hub, a, &repo, &query, &page, &err));
+    assert_int_equal(page.total, 1);
+    static const bool off = true;
+    assert_ok(repo_change(hub, &repo, &(RepoSettings){.discussions_off = &off}, &err));
+    assert_fails(repo_find(hub, a, &bob, REPO_DATASET, repo.full, ACCESS_PROPOSE, &repo, &err),
+                 ERR_DENIED, "disabled");
+    repo = seen_by(&ada, &repo, ACCESS_ADMIN);
+    assert_fails(discussion_create(hub, a, &ada, &repo, &new, &d, &err), ERR_DENIED, "disabled");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        FOR_EACH(T1, test_names_follow_the_rules_of_the_hub,
-                 test_a_password_opens_a_session_and_a_wrong_one_does_not,
-                 test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
-                 test_a_new_repository_has_a_first_commit,
-                 test_a_private_repository_is_nobody_elses_business,
-                 test_members_of_an_organisation_share_its_repositories,
-                 test_a_moved_repository_is_found_under_its_old_name,
-                 test_a_commit_adds_copies_and_deletes, test_a_stale_parent_is_refused,
-                 test_commits_that_race_all_land, test_hostile_paths_are_refused,
-                 test_content_is_served_only_to_repositories_that_were_given_it,
-                 test_content_goes_with_the_last_repository_that_has_it,
-                 test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
-                 test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
-                 test_pages_of_a_list_hold_each_repository_once,
-                 test_likes_and_downloads_are_counted, test_branches_and_tags_come_and_go)};
+    const struct CMUnitTest tests[] = {FOR_EACH(
+        T1, test_names_follow_the_rules_of_the_hub,
+        test_a_password_opens_a_session_and_a_wrong_one_does_not,
+        test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
+        test_a_new_repository_has_a_first_commit,
+        test_a_private_repository_is_nobody_elses_business,
+        test_members_of_an_organisation_share_its_repositories,
+        test_a_moved_repository_is_found_under_its_old_name, test_a_commit_adds_copies_and_deletes,
+        test_a_stale_parent_is_refused, test_commits_that_race_all_land,
+        test_hostile_paths_are_refused,
+        test_content_is_served_only_to_repositories_that_were_given_it,
+        test_content_goes_with_the_last_repository_that_has_it,
+        test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
+        test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
+        test_pages_of_a_list_hold_each_repository_once, test_likes_and_downloads_are_counted,
+        test_branches_and_tags_come_and_go, test_a_discussion_is_a_list_of_events,
+        test_a_pull_request_is_merged_as_one_commit, test_a_draft_waits_and_closed_talk_is_closed)};
     return cmocka_run_group_tests_name("hub", tests, set_up, tear_down);
 }

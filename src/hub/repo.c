@@ -44,6 +44,8 @@ static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error 
     if (!viewer->can_write)
         return fail(err, ERR_DENIED, "This token may only read; changing %.*s needs a write token",
                     STR(repo->full));
+    if (need == ACCESS_PROPOSE)
+        return fail(err, ERR_DENIED, "Discussions are disabled for %.*s", STR(repo->full));
     return fail(err, ERR_DENIED, "You may not change %.*s", STR(repo->full));
 }
 
@@ -92,6 +94,8 @@ bool repo_find(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str id, 
     repo.access = access_in(viewer, found->owner);
     if (!repo.is_private)
         repo.access = MAX(repo.access, ACCESS_READ);
+    if (repo.access == ACCESS_READ && viewer->can_write && !repo.discussions_off)
+        repo.access = ACCESS_PROPOSE;
     if (repo.access == ACCESS_NONE)
         return fail(err, ERR_NO_REPO, "Repository not found");
     if (!need_met(viewer, &repo, need, err))
@@ -331,6 +335,34 @@ bool repo_is_liked(Hub *hub, const Viewer *viewer, const Repo *repo, bool *liked
         return true;
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
     return c && sql_liked(c, repo->id, viewer->account.id, liked, err);
+}
+
+bool likes_of_user(Hub *hub, Arena *a, const Viewer *viewer, Str user, Like **out, size_t *n,
+                   Error *err)
+{
+    Account account;
+    size_t all, kept = 0;
+    if (!account_find(hub, a, user, &account, err))
+        return false;
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c || !sql_likes(c, a, account.id, S(""), out, &all, err))
+            return false;
+    }
+    for (size_t i = 0; i < all; i++) {
+        Repo repo;
+        const Like *like = &(*out)[i];
+        if (repo_find(hub, a, viewer, like->kind, like->name, ACCESS_READ, &repo, NULL))
+            (*out)[kept++] = *like;
+    }
+    *n = kept;
+    return true;
+}
+
+bool likes_of_repo(Hub *hub, Arena *a, const Repo *repo, Like **out, size_t *n, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_likes(c, a, S(""), repo->id, out, n, err);
 }
 
 void repo_count_download(Hub *hub, const Repo *repo)

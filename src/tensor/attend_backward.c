@@ -9,6 +9,7 @@
  * products over lanes (dK, dV) want P and dS turned, a tile of keys at a time. */
 #include "tensor/attend_internal.h"
 
+#include "tensor/gradient_internal.h"
 #include "tensor/pool_internal.h"
 
 #include <math.h>
@@ -101,17 +102,25 @@ void shape_attend_backward(Graph *g, Tensor *t)
         SHAPE(tensor_count(t->in[IN_Q]) + tensor_count(t->in[IN_K]) + tensor_count(t->in[IN_V]));
 }
 
+/* The three gradients are views of one result. Where q, k and v are the parts of one tensor (a
+ * projection), they lie in it as these do, and it is that tensor's gradient as it stands. */
 void attend_backward(Graph *g, Tensor *t, Tensor *dt, Tensor *out[3])
 {
     const Shape *q = &t->in[0]->shape;
     t->kept = q->dims[0] * q->dims[1] * q->dims[2];
+    Join *join = NEW(g->arena, Join);
+    Params p = t->params;
+    p.join = join;
     Tensor *in[MAX_INPUTS] = {t->in[0], t->in[1], t->in[2], t->in[3], t->in[4], t, dt};
-    Tensor *all = graph_node_of(g, &ops[OP_ATTEND_BACKWARD], &t->params, in);
+    Tensor *all = graph_node_of(g, &ops[OP_ATTEND_BACKWARD], &p, in);
+    bool parts = views_tile((const Tensor *const *)t->in, 3);
     int64_t at = 0;
     for (int i = 0; i < 3; i++) {
         const int64_t *d = t->in[i]->shape.dims;
         const int64_t strides[SHAPE_MAX_RANK] = {d[1] * d[2] * d[3], d[3], d[1] * d[3], 1};
-        out[i] = graph_view(g, all, &t->in[i]->shape, strides, at);
+        out[i] = graph_view(g, all, &t->in[i]->shape, parts ? t->in[i]->strides : strides,
+                            parts ? t->in[i]->offset : at);
+        join->views[i] = out[i];
         at += d[0] * d[1] * d[2] * d[3];
     }
 }
@@ -233,21 +242,22 @@ static void lanes_end(const Backward *b, const Lanes *l, float *rows)
     const AttendShape *s = &b->s;
     kernels()->transpose(s->width, PANEL, l->sums, PANEL, rows, s->width);
     for (int i = 0; i < l->p.n; i++) {
-        int64_t row = (l->p.batch * s->tokens + l->p.token[i]) * s->heads + l->p.head[i];
+        const Tensor *dq = b->t->params.join->views[IN_Q];
         kernels()->scale(s->width, rows + i * s->width, s->p->scale,
-                         tensor_f32(b->t) + row * s->width);
+                         attend_row_of(dq, l->p.batch, l->p.head[i], l->p.token[i]));
     }
 }
 
-/* The head's rows of dK or dV, `base` floats into the result. */
-static void put_head(const Backward *b, int64_t head, const float *sums, float factor, int64_t base)
+/* The head's rows of dK or dV. */
+static void put_head(const Backward *b, int64_t head, const float *sums, float factor,
+                     const Tensor *to)
 {
     const AttendShape *s = &b->s;
     for (int64_t i = 0; i < s->keys; i++)
         for (int64_t c = 0; c < b->columns; c++) {
-            int64_t row = (head / s->kv_heads * s->keys + i) * s->kv_heads + head % s->kv_heads;
+            float *row = attend_row_of(to, head / s->kv_heads, head % s->kv_heads, i);
             kernels()->scale(MIN(PANEL, s->width - c * PANEL), sums + (c * s->keys + i) * PANEL,
-                             factor, tensor_f32(b->t) + base + row * s->width + c * PANEL);
+                             factor, row + c * PANEL);
         }
 }
 
@@ -279,9 +289,9 @@ static void backward_task(void *context, int64_t head, int thread)
         for (int i = 0; i < n; i++)
             lanes_end(b, &room.lanes[i], room.rows);
     }
-    int64_t queries = tensor_count(b->t->in[IN_Q]), keys = tensor_count(b->t->in[IN_K]);
-    put_head(b, head, room.dk, 0.69314718F, queries); // the queries carried log2(e)
-    put_head(b, head, room.dv, 1, queries + keys);
+    const Join *to = b->t->params.join;
+    put_head(b, head, room.dk, 0.69314718F, to->views[IN_K]); // the queries carried log2(e)
+    put_head(b, head, room.dv, 1, to->views[IN_V]);
 }
 
 void run_attend_backward(const Tensor *t)

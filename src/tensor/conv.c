@@ -87,12 +87,6 @@ int64_t conv_source(const ConvMap *m, int axis, int64_t o, int64_t tap)
 
 /* Tiles. */
 
-/* Output pixels of one row, `step` apart. */
-typedef struct Tile {
-    int64_t batch, y, x, step;
-    int n;
-} Tile;
-
 typedef struct ConvJob {
     ConvMap m;
     const Tensor *t, *x;
@@ -113,7 +107,7 @@ static int64_t phase_pixels(const ConvMap *m, int64_t phase)
 }
 
 /* Pixels of a row are divided evenly, so that no tile is much smaller than the others. */
-static Tile tile_at(const ConvJob *j, int64_t index)
+static ConvTile tile_at(const ConvJob *j, int64_t index)
 {
     const ConvMap *m = &j->m;
     int64_t row = index / j->row_tiles, i = index % j->row_tiles, phase = 0, tiles;
@@ -123,15 +117,15 @@ static Tile tile_at(const ConvJob *j, int64_t index)
             break;
     }
     int64_t pixels = phase_pixels(m, phase), from = i * pixels / tiles;
-    return (Tile){.batch = row / m->out[0],
-                  .y = row % m->out[0],
-                  .x = phase + from * m->up[1],
-                  .step = m->up[1],
-                  .n = (int)((i + 1) * pixels / tiles - from)};
+    return (ConvTile){.batch = row / m->out[0],
+                      .y = row % m->out[0],
+                      .x = phase + from * m->up[1],
+                      .step = m->up[1],
+                      .n = (int)((i + 1) * pixels / tiles - from)};
 }
 
 /* Whether some pixel of the tile may meet this tap: of up > 1 only those of its phase do. */
-static bool tile_meets(const ConvMap *m, const Tile *t, int64_t tap)
+static bool tile_meets(const ConvMap *m, const ConvTile *t, int64_t tap)
 {
     const int64_t taps[2] = {tap / m->taps[1], tap % m->taps[1]}, o[2] = {t->y, t->x};
     for (int i = 0; i < 2; i++) {
@@ -142,12 +136,10 @@ static bool tile_meets(const ConvMap *m, const Tile *t, int64_t tap)
     return true;
 }
 
-/* Gathers [from, to) of the depth of each pixel's row; rows lie `stride` apart. */
-static void gather(const ConvJob *j, const Tile *t, int64_t group, int64_t from, int64_t to,
-                   float *rows, int64_t stride)
+void conv_gather(const ConvMap *m, const Tensor *source, const ConvTile *t, int64_t group,
+                 int64_t from, int64_t to, float *rows, int64_t stride)
 {
-    const ConvMap *m = &j->m;
-    const float *image = tensor_f32(j->x) + t->batch * j->x->strides[0] + group * m->channels;
+    const float *image = tensor_f32(source) + t->batch * source->strides[0] + group * m->channels;
     while (from < to) {
         int64_t tap = from / m->channels, c = from % m->channels;
         int64_t n = MIN(m->channels - c, to - from);
@@ -223,7 +215,7 @@ typedef struct Stretch {
     int64_t from, to;         // of the depth
 } Stretch;
 
-static bool meets_stretch(const ConvJob *j, const Tile *t, const Stretch *s)
+static bool meets_stretch(const ConvJob *j, const ConvTile *t, const Stretch *s)
 {
     const ConvMap *m = &j->m;
     return (m->up[0] == 1 && m->up[1] == 1) || tile_meets(m, t, s->from / m->channels);
@@ -238,11 +230,11 @@ static void pack_stretch(const ConvJob *j, const Stretch *s, const Room *room, b
 {
     int64_t k = s->to - s->from;
     for (int64_t i = 0; i < s->n; i++) {
-        Tile t = tile_at(j, s->first + i);
+        ConvTile t = tile_at(j, s->first + i);
         meets[i] = meets_stretch(j, &t, s);
         if (!meets[i])
             continue;
-        gather(j, &t, s->group, s->from, s->to, room->rows, k);
+        conv_gather(&j->m, j->x, &t, s->group, s->from, s->to, room->rows, k);
         if (j->bf16)
             kernels()->pack_rows_bf16(t.n, k, room->rows, k, packed_tile(j, room, i));
         else
@@ -294,7 +286,7 @@ static void multiply_stretch(const ConvJob *j, const Stretch *s, const Room *roo
 }
 
 /* Writes columns [column, column + n) of the tile's pixels, n at most PANEL. */
-static void finish_tile(const ConvJob *j, const Tile *t, int64_t column, int64_t n,
+static void finish_tile(const ConvJob *j, const ConvTile *t, int64_t column, int64_t n,
                         const float *products)
 {
     const Tensor *y = j->t;
@@ -310,7 +302,7 @@ static void finish_tile(const ConvJob *j, const Tile *t, int64_t column, int64_t
 static void finish_block(const ConvJob *j, const Stretch *s, const Room *room)
 {
     for (int64_t i = 0; i < s->n; i++) {
-        Tile t = tile_at(j, s->first + i);
+        ConvTile t = tile_at(j, s->first + i);
         for (int64_t p = s->panel; p < s->panel_end; p++)
             finish_tile(j, &t, s->group * j->m.outs + p * PANEL, MIN(PANEL, j->m.outs - p * PANEL),
                         block_sums(j, s, room, p, i));
@@ -346,11 +338,11 @@ static void conv_task(void *context, int64_t task, int thread)
 }
 
 /* One channel a group: pixels of a row that meet the same taps, channel panel by channel panel. */
-static void depthwise_tile(const ConvJob *j, const Tile *t)
+static void depthwise_tile(const ConvJob *j, const ConvTile *t, const float **rows,
+                           const float **by)
 {
     const ConvMap *m = &j->m;
     const float *image = tensor_f32(j->x) + t->batch * j->x->strides[0];
-    const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS];
     int n = 0;
     for (int64_t tap = 0; tap < m->taps[0] * m->taps[1]; tap++) {
         int64_t y = conv_source(m, 0, t->y, tap / m->taps[1]);
@@ -361,7 +353,7 @@ static void depthwise_tile(const ConvJob *j, const Tile *t)
         by[n++] = (const float *)j->w->memory + tap * m->groups;
     }
     for (int64_t c = 0; c < m->groups; c += PANEL) {
-        float sums[MAX_ROWS * PANEL] __attribute__((aligned(64)));
+        float sums[MAX_ROWS * PANEL] __attribute__((aligned(64), uninitialized));
         const TapRows taps = {n, c, m->step[1] * m->strides[1], rows, by};
         int64_t columns = MIN(PANEL, m->groups - c);
         kernels()->depthwise(t->n, (int)columns, &taps, sums);
@@ -382,6 +374,7 @@ static void depthwise_rows(void *context, int64_t from, int64_t to)
 {
     const ConvJob *j = context;
     const ConvMap *m = &j->m;
+    const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS]; // of a tile; made once
     int64_t first = 0, last = m->out[1]; // of the inner pixels; of up > 1 none are alike
     while (first < last && !is_inner(m, first))
         first++;
@@ -389,10 +382,10 @@ static void depthwise_rows(void *context, int64_t from, int64_t to)
         last--;
     last = m->up[1] > 1 ? first : last;
     for (int64_t row = from; row < to; row++) {
-        Tile t = {.batch = row / m->out[0], .y = row % m->out[0], .step = 1};
+        ConvTile t = {.batch = row / m->out[0], .y = row % m->out[0], .step = 1};
         for (; t.x < m->out[1]; t.x += t.n) {
             t.n = t.x >= first && t.x < last ? (int)MIN(MAX_ROWS, last - t.x) : 1;
-            depthwise_tile(j, &t);
+            depthwise_tile(j, &t, rows, by);
         }
     }
 }

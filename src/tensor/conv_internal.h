@@ -25,10 +25,23 @@ static inline bool conv_is_depthwise(const ConvMap *m)
            m->taps[0] * m->taps[1] <= MAX_DEPTHWISE_TAPS;
 }
 
+/* Output pixels of one row, `step` apart. */
+typedef struct ConvTile {
+    int64_t batch, y, x, step;
+    int n;
+} ConvTile;
+/* Gathers [from, to) of the depth that each pixel of the tile meets in a group; rows lie `stride`
+ * apart. */
+void conv_gather(const ConvMap *m, const Tensor *source, const ConvTile *t, int64_t group,
+                 int64_t from, int64_t to, float *rows, int64_t stride);
+
 /* Height or width of a tensor [B,C,H,W] or [B,C,L], whose height is 1, and their strides. */
 int64_t spatial_dim(const Tensor *t, int axis);
 int64_t spatial_stride(const Tensor *t, int axis);
 
+/* A convolution or, by the code, a transposed one. */
+Tensor *op_conv_either(Graph *g, OpCode code, Tensor *x, Tensor *weight, Tensor *bias,
+                       const Conv *params, int rank);
 /* t, or a copy, with the channels innermost in memory and pixels in order behind each other. */
 Tensor *op_channels_last(Graph *g, Tensor *t);
 /* Gives a result [B,C,...] that order. */

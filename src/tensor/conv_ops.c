@@ -114,8 +114,8 @@ void shape_conv_transpose(Graph *g, Tensor *t)
 
 /* Builders. */
 
-static Tensor *conv(Graph *g, OpCode code, Tensor *x, Tensor *weight, Tensor *bias,
-                    const Conv *params, int rank)
+Tensor *op_conv_either(Graph *g, OpCode code, Tensor *x, Tensor *weight, Tensor *bias,
+                       const Conv *params, int rank)
 {
     Error err = {0};
     const Conv p = params ? *params : (Conv){0};
@@ -138,20 +138,20 @@ static Tensor *conv(Graph *g, OpCode code, Tensor *x, Tensor *weight, Tensor *bi
 
 Tensor *op_conv2d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params)
 {
-    return conv(g, OP_CONV, x, weight, bias, params, 4);
+    return op_conv_either(g, OP_CONV, x, weight, bias, params, 4);
 }
 
 Tensor *op_conv1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params)
 {
-    return conv(g, OP_CONV, x, weight, bias, params, 3);
+    return op_conv_either(g, OP_CONV, x, weight, bias, params, 3);
 }
 
 Tensor *op_conv_transpose2d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params)
 {
-    return conv(g, OP_CONV_TRANSPOSE, x, weight, bias, params, 4);
+    return op_conv_either(g, OP_CONV_TRANSPOSE, x, weight, bias, params, 4);
 }
 
 Tensor *op_conv_transpose1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params)
 {
-    return conv(g, OP_CONV_TRANSPOSE, x, weight, bias, params, 3);
+    return op_conv_either(g, OP_CONV_TRANSPOSE, x, weight, bias, params, 3);
 }

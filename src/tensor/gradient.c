@@ -78,43 +78,72 @@ static bool strides_agree(const Tensor *a, const Tensor *b)
     return true;
 }
 
-/* Whether the pieces lie side by side and leave nothing out, as the parts of op_split do: equal
- * pieces, each runs of so many values in memory, a pitch apart. */
-static bool pieces_tile(const Piece *first, int64_t count)
+/* How many values from a view's first one on lie side by side in memory, and the distance to where
+ * the next ones begin. */
+static void runs_of(const Tensor *view, int64_t *run, int64_t *pitch)
 {
-    const Tensor *v = first->view;
-    int64_t run = 1, pitch = count;
+    *run = 1;
     for (bool grew = true; grew;) { // dimensions from the innermost in memory
         grew = false;
-        pitch = count;
-        for (int i = 0; i < v->shape.rank; i++) {
-            if (v->shape.dims[i] > 1 && v->strides[i] == run) {
-                run *= v->shape.dims[i];
+        for (int i = 0; i < view->shape.rank && !grew; i++)
+            if (view->shape.dims[i] > 1 && view->strides[i] == *run) {
+                *run *= view->shape.dims[i];
                 grew = true;
-                break;
             }
-            if (v->shape.dims[i] > 1 && v->strides[i] > run)
-                pitch = MIN(pitch, v->strides[i]);
-        }
     }
-    int64_t n = 0, total = 0;
+    *pitch = tensor_count(view->base);
+    for (int i = 0; i < view->shape.rank; i++)
+        if (view->shape.dims[i] > 1 && view->strides[i] > *run)
+            *pitch = MIN(*pitch, view->strides[i]);
+}
+
+bool views_tile(const Tensor *const *views, int n)
+{
+    const Tensor *first = views[0];
+    int64_t run, pitch, total = 0;
     uint64_t seen = 0;
-    for (const Piece *p = first; p; p = p->next, n++) {
-        int64_t at = p->view->offset / run;
-        bool alike = shape_eq(&p->view->shape, &v->shape) && strides_agree(p->view, v);
-        if (!alike || p->view->offset % run != 0 || at >= 64 || p->view->offset >= pitch ||
-            seen >> at & 1)
+    runs_of(first, &run, &pitch);
+    if (n > 64 || n * run != pitch)
+        return false;
+    for (int i = 0; i < n; i++) {
+        const Tensor *v = views[i];
+        int64_t at = v->offset / run;
+        if (v->base != first->base || !shape_eq(&v->shape, &first->shape) ||
+            !strides_agree(v, first) || v->offset % run != 0 || at >= n || seen >> at & 1)
             return false;
         seen |= UINT64_C(1) << at;
-        total += tensor_count(p->view);
+        total += tensor_count(v);
     }
-    return n * run == pitch && total == count;
+    return total == tensor_count(first->base);
+}
+
+static bool pieces_tile(const Piece *pieces)
+{
+    const Tensor *views[JOIN_PARTS] = {0};
+    int n = 0;
+    for (const Piece *p = pieces; p; p = p->next) {
+        if (n == JOIN_PARTS)
+            return false;
+        views[n++] = p->view;
+    }
+    return views_tile(views, n);
+}
+
+/* The tensor whose memory already holds the pieces' gradients where their views lie; or NULL. */
+static Tensor *joined_already(const Piece *pieces, int64_t count)
+{
+    Tensor *whole = pieces->gradient->base;
+    for (const Piece *p = pieces; p; p = p->next)
+        if (p->gradient->base != whole || p->gradient->offset != p->view->offset ||
+            !strides_agree(p->gradient, p->view))
+            return NULL;
+    return tensor_count(whole) == count && pieces_tile(pieces) ? whole : NULL;
 }
 
 /* The pieces' gradients where their views lie, on top of `sum` (NULL: of nothing). */
 static Tensor *join_pieces(Graph *g, const Tensor *base, Tensor *sum, const Piece *pieces)
 {
-    bool tiled = !sum && pieces_tile(pieces, tensor_count(base));
+    bool tiled = !sum && pieces_tile(pieces);
     for (const Piece *p = pieces; p;) {
         Join *join = NEW(g->arena, Join);
         Params params = {.join = join, .shape = base->shape};
@@ -124,7 +153,6 @@ static Tensor *join_pieces(Graph *g, const Tensor *base, Tensor *sum, const Piec
             in[1 + i] = p->gradient;
             join->views[i] = p->view;
         }
-        tiled = tiled && !p; // too many for one node: each adds its part
         join->tiled = tiled;
         sum = graph_node_of(g, &ops[OP_JOIN], &params, in);
     }
@@ -147,9 +175,13 @@ static Tensor *gradient_of(Graph *g, Tensor *t)
             rest = p;
         }
     }
-    t->gradient = rest ? join_pieces(g, t, sum, rest) : sum;
     t->pieces = NULL;
-    return t->gradient;
+    Tensor *joined = rest ? joined_already(rest, tensor_count(t)) : NULL;
+    if (joined) {
+        joined = graph_view(g, joined, &t->shape, t->strides, 0);
+        return t->gradient = sum ? op_add(g, sum, joined) : joined;
+    }
+    return t->gradient = rest ? join_pieces(g, t, sum, rest) : sum;
 }
 
 static void walk(Graph *g, Tensor *t)

@@ -9,3 +9,6 @@ static inline bool wants_gradient(const Tensor *t)
 {
     return t && t->base->differentiable;
 }
+/* Whether n views of one tensor lie side by side and leave nothing of it out, as the parts of
+ * op_split do. */
+bool views_tile(const Tensor *const *views, int n);

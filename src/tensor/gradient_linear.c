@@ -9,7 +9,12 @@
 #include "tensor/gradient_internal.h"
 #include "tensor/pool_internal.h"
 
-enum { TILES = 8, COLUMNS = 256, LINE = 64 };
+enum {
+    TILES = 8,        // of a, a task at most
+    PACKED_ROWS = 32, // at once; even, because bf16 takes pairs
+    COLUMNS = 256,
+    LINE = 64,
+};
 
 typedef struct Outer {
     const float *a, *b; // [rows,...], rows a_stride and b_stride apart
@@ -59,41 +64,60 @@ size_t scratch_linear_gradient(const Tensor *t)
     return ((size_t)(o.panels * PANEL) + a + PANEL) * column_bytes(&o);
 }
 
-/* Columns of src from `from` on, as the tile kernels read them. */
-static void pack(const Outer *o, int columns, const float *src, int64_t stride, void *dst)
+/* Rows [from, to) of some columns as the tile kernels read them, behind those before. From row to
+ * row is often a multiple of a page, so packing goes through a few rows at a time, all columns that
+ * are wanted of them, before the next. */
+static void pack(const Outer *o, int columns, const float *src, int64_t stride, int64_t from,
+                 int64_t to, char *dst)
 {
+    const Kernels *k = kernels();
+    int64_t at = from * columns;
     if (o->bf16)
-        kernels()->pack_columns_bf16(columns, o->rows, src, stride, dst);
+        k->pack_columns_bf16(columns, to - from, src + from * stride, stride,
+                             (uint16_t *)(void *)dst + at);
     else
-        kernels()->pack_columns(columns, o->rows, src, stride, dst);
+        k->pack_columns(columns, to - from, src + from * stride, stride, (float *)(void *)dst + at);
 }
 
-/* A panel that b's last columns do not fill is padded with zeros. */
-static void pack_b_task(void *context, int64_t panel, int thread)
+/* The columns that do not fill a panel, padded with zeros. */
+static void pack_last_panel(const Outer *o, int64_t from, int64_t to, char *dst)
+{
+    float wide[PACKED_ROWS * PANEL];
+    int64_t last = (o->panels - 1) * PANEL;
+    memset(wide, 0, sizeof wide);
+    for (int64_t i = from; i < to; i++)
+        memcpy(wide + (i - from) * PANEL, o->b + i * o->b_stride + last,
+               (size_t)(o->b_width - last) * sizeof *wide);
+    pack(o, PANEL, wide - from * PANEL, PANEL, from, to, dst);
+}
+
+static void pack_b_task(void *context, int64_t task, int thread)
 {
     const Outer *o = context;
-    char *dst = o->packed + (size_t)(panel * PANEL) * column_bytes(o);
-    int columns = (int)MIN(PANEL, o->b_width - panel * PANEL);
-    if (columns == PANEL) {
-        pack(o, PANEL, o->b + panel * PANEL, o->b_stride, dst);
-        return;
-    }
-    float row[2 * PANEL];
-    memset(row, 0, sizeof row);
-    for (int64_t i = 0; i < o->rows; i++) { // a pair of rows at a time
-        memcpy(row + i % 2 * PANEL, o->b + i * o->b_stride + panel * PANEL,
-               (size_t)columns * sizeof *row);
-        if (!o->bf16)
-            memcpy(dst + (size_t)i * PANEL * sizeof *row, row + i % 2 * PANEL, PANEL * sizeof *row);
-        else if (i % 2 || i == o->rows - 1)
-            kernels()->pack_columns_bf16(PANEL, i % 2 + 1, row, PANEL,
-                                         (uint16_t *)(void *)dst + (i - i % 2) * PANEL);
+    int64_t from = task * PACKED_ROWS, to = MIN(o->rows, from + PACKED_ROWS);
+    int64_t whole = o->b_width / PANEL;
+    for (int64_t panel = 0; panel < o->panels; panel++) {
+        char *dst = o->packed + (size_t)(panel * PANEL) * column_bytes(o);
+        if (panel < whole)
+            pack(o, PANEL, o->b + panel * PANEL, o->b_stride, from, to, dst);
+        else
+            pack_last_panel(o, from, to, dst);
     }
 }
 
 static int columns_of_tile(const Outer *o, int64_t tile)
 {
     return (int)MIN(o->tile_rows, o->a_width - tile * o->tile_rows);
+}
+
+/* A task's tiles. */
+static void pack_a(const Outer *o, int64_t tile, int tiles, char *dst)
+{
+    for (int64_t from = 0; from < o->rows; from += PACKED_ROWS)
+        for (int i = 0; i < tiles; i++)
+            pack(o, columns_of_tile(o, tile + i), o->a + (tile + i) * o->tile_rows, o->a_stride,
+                 from, MIN(o->rows, from + PACKED_ROWS),
+                 dst + (size_t)(i * o->tile_rows) * column_bytes(o));
 }
 
 /* One tile times one panel, added to the gradient, whose lines are fetched while the products are
@@ -126,9 +150,7 @@ static void outer_task(void *context, int64_t task, int thread)
     char *a = o->threads + (size_t)(thread * o->tiles) * tile_bytes;
     int64_t from = task * o->tiles, all = (o->a_width + o->tile_rows - 1) / o->tile_rows;
     int tiles = (int)MIN(o->tiles, all - from);
-    for (int i = 0; i < tiles; i++)
-        pack(o, columns_of_tile(o, from + i), o->a + (from + i) * o->tile_rows, o->a_stride,
-             a + (size_t)i * tile_bytes);
+    pack_a(o, from, tiles, a);
     for (int64_t panel = 0; panel < o->panels; panel++)
         for (int i = 0; i < tiles; i++)
             add_products(o, from + i, i, tiles, panel, a + (size_t)i * tile_bytes);
@@ -162,6 +184,6 @@ void run_linear_gradient(const Tensor *t)
     o.b = tensor_f32(t->params.transposed ? dt : x);
     o.packed = t->graph->scratch;
     o.threads = o.packed + (size_t)((o.panels * PANEL)) * column_bytes(&o);
-    pool_run(o.panels, pack_b_task, &o);
+    pool_run((o.rows + PACKED_ROWS - 1) / PACKED_ROWS, pack_b_task, &o);
     pool_run(o.tasks, outer_task, &o);
 }

@@ -236,6 +236,72 @@ static const Case cases[] = {
     {"cross_entropy, smoothed", cross_entropy_smoothed, {SHAPE(2, 3, 4), SHAPE(7, 4)}},
 };
 
+/* Images and signals, whose operations are conv_ops.c's, group_norm.c's and spatial.c's. */
+#define CONV(...)                                                                                  \
+    &(Conv)                                                                                        \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define WINDOW(...)                                                                                \
+    &(Window)                                                                                      \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+BUILD(conv, op_conv2d(g, w[0], w[1], w[2], CONV(.padding = {1, 1})))
+BUILD(conv_strided, op_conv2d(g, op_tanh(g, w[0]), w[1], w[2],
+                              CONV(.stride = {2, 3}, .padding = {0, 1}, .dilation = {2, 1})))
+BUILD(conv_groups, op_silu(g, op_conv2d(g, w[0], w[1], w[2], CONV(.groups = 2))))
+BUILD(conv_depthwise, op_conv2d(g, w[0], w[1], w[2], CONV(.padding = {1, 1}, .groups = 3)))
+BUILD(conv1d, op_conv1d(g, w[0], w[1], w[2], CONV(.stride = {2}, .padding = {1})))
+BUILD(conv_transpose,
+      op_conv_transpose2d(g, w[0], w[1], w[2],
+                          CONV(.stride = {2, 1}, .padding = {1, 0}, .output_padding = {1, 0})))
+BUILD(conv_transpose1d, op_conv_transpose1d(g, w[0], w[1], w[2], CONV(.stride = {3}, .groups = 2)))
+BUILD(group_norm, op_group_norm(g, w[0], 2, w[1], w[2], 1e-3F))
+BUILD(group_norm_silu, op_silu(g, op_group_norm(g, w[0], 3, NULL, NULL, 1e-3F)))
+BUILD(avg_pool, op_avg_pool(g, w[0], WINDOW({3, 2}, {2, 1}, {1, 0}, .count_padding = true)))
+BUILD(avg_pool_uneven, op_avg_pool(g, w[0], WINDOW({3, 3}, {2, 2}, {1, 1}, .ceil_mode = true)))
+BUILD(adaptive_avg_pool, op_adaptive_avg_pool(g, w[0], 2, 3))
+BUILD(nearest, op_resize(g, w[0], 6, 5, RESIZE_NEAREST))
+BUILD(bilinear, op_resize(g, w[0], 6, 5, RESIZE_BILINEAR))
+BUILD(bilinear_aligned, op_resize(g, w[0], 2, 7, RESIZE_BILINEAR_ALIGNED))
+BUILD(resnet, op_add(g, w[0],
+                     op_conv2d(g, op_silu(g, op_group_norm(g, w[0], 2, w[1], NULL, 1e-2F)), w[2],
+                               w[3], CONV(.padding = {1, 1}))))
+
+/* Known statistics are inputs. */
+static Tensor *batch_norm(Graph *g, Tensor **w)
+{
+    Tensor *mean = graph_input(g, DTYPE_F32, SHAPE(4)),
+           *variance = graph_input(g, DTYPE_F32, SHAPE(4));
+    for (int i = 0; i < 4; i++)
+        ((float *)tensor_data(variance))[i] = 0.5F + (float)i;
+    return op_batch_norm(g, op_tanh(g, w[0]), mean, variance, NULL, NULL, 1e-5F);
+}
+
+static const Case image_cases[] = {
+    {"conv", conv, {SHAPE(2, 3, 4, 5), SHAPE(2, 3, 3, 3), SHAPE(2)}},
+    {"conv, a bias a sample", conv, {SHAPE(2, 1, 3, 2), SHAPE(5, 1, 3, 3), SHAPE(2, 5)}},
+    {"conv, strided", conv_strided, {SHAPE(1, 2, 6, 7), SHAPE(3, 2, 2, 3), SHAPE(3)}},
+    {"conv in groups", conv_groups, {SHAPE(1, 4, 3, 3), SHAPE(6, 2, 2, 2), SHAPE(6)}},
+    {"conv, depthwise", conv_depthwise, {SHAPE(2, 3, 3, 4), SHAPE(3, 1, 3, 3), SHAPE(3)}},
+    {"conv1d", conv1d, {SHAPE(2, 3, 7), SHAPE(4, 3, 3), SHAPE(4)}},
+    {"conv_transpose", conv_transpose, {SHAPE(1, 3, 3, 4), SHAPE(3, 2, 3, 2), SHAPE(2)}},
+    {"conv_transpose1d", conv_transpose1d, {SHAPE(2, 4, 3), SHAPE(4, 2, 4), SHAPE(4)}},
+    {"group_norm", group_norm, {SHAPE(2, 4, 3, 2), SHAPE(4), SHAPE(4)}},
+    {"group_norm, silu", group_norm_silu, {SHAPE(2, 6, 5)}},
+    {"batch_norm", batch_norm, {SHAPE(2, 4, 2, 2)}},
+    {"avg_pool", avg_pool, {SHAPE(2, 2, 5, 4)}},
+    {"avg_pool, uneven", avg_pool_uneven, {SHAPE(1, 2, 4, 6)}},
+    {"adaptive_avg_pool", adaptive_avg_pool, {SHAPE(1, 2, 5, 4)}},
+    {"resize to nearest", nearest, {SHAPE(2, 2, 3, 4)}},
+    {"resize, bilinear", bilinear, {SHAPE(1, 2, 3, 4)}},
+    {"resize, aligned", bilinear_aligned, {SHAPE(1, 2, 3, 4)}},
+    {"a block of a residual network",
+     resnet,
+     {SHAPE(1, 4, 3, 3), SHAPE(4), SHAPE(4, 4, 3, 3), SHAPE(4)}},
+};
+
 /* One case as a graph: the loss is the sum of what it gives, weighted at random. */
 typedef struct Built {
     Arena *arena;
@@ -325,6 +391,17 @@ static void test_gradients_agree_with_finite_differences(void **state)
     }
 }
 
+static void test_gradients_of_images_agree_with_finite_differences(void **state)
+{
+    for (size_t i = 0; i < COUNT(image_cases); i++) {
+        Built b;
+        build(&b, &image_cases[i], i % 2);
+        for (int j = 0; j < b.n; j++)
+            check_weight(&b, b.weights[j]);
+        done(&b);
+    }
+}
+
 /* All gradients of a case after one run. */
 static void gradients_after(const Case *c, bool checkpoints, int runs, float *out, size_t most)
 {
@@ -366,6 +443,7 @@ static void test_runs_accumulate(void **state)
 int main(void)
 {
     source = random_of(1);
-    return RUN(test_gradients_agree_with_finite_differences, test_checkpoints_change_no_bit,
-               test_runs_accumulate);
+    return RUN(test_gradients_agree_with_finite_differences,
+               test_gradients_of_images_agree_with_finite_differences,
+               test_checkpoints_change_no_bit, test_runs_accumulate);
 }

@@ -208,6 +208,15 @@ typedef struct Kernels {
     void (*pair_rows)(int64_t n, const float *panel, uint16_t *pairs);
     /* out [pixels,PANEL] = sum over taps of rows * weights, n channels; at most MAX_ROWS pixels. */
     void (*depthwise)(int pixels, int n, const TapRows *taps, float *out);
+    /* y = activate(x * scale + shift), channel by channel. y may be x. */
+    void (*affine)(int64_t n, const float *x, const float *scale, const float *shift,
+                   Activation activation, float *y);
+    /* y += (x - mean)^2; y += a * (x - mean), mean NULL: none; y += x * factor. */
+    void (*add_squares)(int64_t n, const float *x, const float *mean, float *y);
+    void (*add_products)(int64_t n, const float *a, const float *x, const float *mean, float *y);
+    void (*add_scaled)(int64_t n, const float *x, float factor, float *y);
+    /* The larger of each two. */
+    void (*maximum)(int64_t n, const float *a, const float *b, float *y);
     /* The gradient's part: scores [n,PANEL] become weights 2^(score - lse), as above 0 where not
      * seen; slopes [n,PANEL], those of the weights, become those of the scores:
      * weight * (slope - delta). lse, delta [PANEL]. */

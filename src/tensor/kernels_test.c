@@ -240,6 +240,15 @@ static void test_elementwise_and_rows_agree(void **state)
         BOTH("layer_norm", 2e-6F, layer_norm(n, a, b, NULL, 1e-5F, y));
         BOTH("rope", 1e-6F, rope(n / 2, false, a, b, c, y));
         BOTH("rope of neighbours", 1e-6F, rope(n / 2, true, a, b, c, y));
+        if (set->affine) {
+            for (int kind = 0; kind < ACT_COUNT; kind++)
+                BOTH("affine", 3e-6F, affine(n, a, b, c, (Activation)kind, y));
+            BOTH("add_squares", 2e-6F, add_squares(n, b, c, y));
+            BOTH("add_products", 2e-6F, add_products(n, b, c, a, y));
+            BOTH("add_products", 2e-6F, add_products(n, b, c, NULL, y));
+            BOTH("add_scaled", 1e-6F, add_scaled(n, b, 0.3F, y));
+            BOTH("maximum", 0, maximum(n, a, b, y));
+        }
     }
 }
 
@@ -415,6 +424,98 @@ static void test_panels_are_rescaled_and_paired(void **state)
     }
 }
 
+static void test_slopes_agree_over_the_whole_range(void **state)
+{
+    static float x[20011], dy[COUNT(x)], seen[COUNT(x)], plain[COUNT(x)];
+    for (size_t i = 0; i < COUNT(x); i++) // denser towards zero
+        x[i] = powf(((float)i - 10005) / 10005, 5) * 120;
+    fill(dy, COUNT(dy), 1);
+    for (int kind = 0; set->activate_gradient && kind < ACT_COUNT; kind++) {
+        set->activate_gradient((Activation)kind, COUNT(x), x, dy, seen);
+        kernels_plain.activate_gradient((Activation)kind, COUNT(x), x, dy, plain);
+        // Slopes are differences of numbers near 1, times an x of a few units.
+        assert_all_near("activate_gradient", COUNT(x), seen, plain, 1e-6F, 1e-6F);
+    }
+}
+
+static void test_gradients_of_rows_agree(void **state)
+{
+    static float x[MOST], w[MOST], d[MOST], extra[MOST], seen[3][MOST], plain[3][MOST];
+    for (size_t s = 0; set->softmax_gradient && s < COUNT(sizes); s++)
+        for (int with = 0; with < 8; with++) {
+            int n = sizes[s];
+            const float *weight = with & 1 ? w : NULL, *addend = with & 2 ? extra : NULL;
+            fill(x, n, 3);
+            fill(w, n, 1);
+            fill(d, n, 1);
+            fill(extra, n, 1);
+            for (int i = 0; i < 2; i++) {
+                const Kernels *k = i ? &kernels_plain : set;
+                float(*y)[MOST] = i ? plain : seen;
+                memcpy(y[1], extra, sizeof extra); // sums go on
+                memcpy(y[2], extra, sizeof extra);
+                k->layer_norm_gradient(n, x, weight, 1e-5F, d, addend, y[0], with & 4 ? y[1] : NULL,
+                                       with & 4 ? y[2] : NULL);
+            }
+            for (int i = 0; i < 3; i++) // a row of one value divides by the root of eps
+                assert_all_near("layer_norm_gradient", n, seen[i], plain[i], n < 3 ? 1e-3F : 4e-6F,
+                                4e-6F);
+            for (int i = 0; i < 2; i++)
+                (i ? &kernels_plain : set)
+                    ->rms_norm_gradient(n, x, weight, 1e-5F, d, addend, (i ? plain : seen)[0],
+                                        with & 4 ? (i ? plain : seen)[1] : NULL);
+            for (int i = 0; i < 2; i++) // a small row is divided by its own size
+                assert_all_near("rms_norm_gradient", n, seen[i], plain[i], n < 3 ? 1e-3F : 4e-6F,
+                                4e-6F);
+            kernels_plain.softmax(n, x, x);
+            set->softmax_gradient(n, x, d, seen[0]);
+            kernels_plain.softmax_gradient(n, x, d, plain[0]);
+            assert_all_near("softmax_gradient", n, seen[0], plain[0], 1e-6F, 1e-6F);
+        }
+}
+
+static void test_cross_entropy_agrees(void **state)
+{
+    static float x[MOST], seen[MOST], plain[MOST];
+    for (size_t s = 0; set->log_sum_exp && s < COUNT(sizes); s++) {
+        int n = sizes[s];
+        fill(x, n, 20);
+        float lse = kernels_plain.log_sum_exp(n, x);
+        assert_near("log_sum_exp", n, 0, set->log_sum_exp(n, x), lse, 2e-6F * (1 + fabsf(lse)));
+        set->softmax_less(n, x, lse, 0.3F, 0.001F, seen);
+        kernels_plain.softmax_less(n, x, lse, 0.3F, 0.001F, plain);
+        assert_all_near("softmax_less", n, seen, plain, 1e-7F, 1e-6F);
+    }
+}
+
+static void test_columns_are_packed_and_values_dropped_alike(void **state)
+{
+    enum { STRIDE = PANEL + 5 };
+    static float src[MOST * STRIDE], seen[MOST * PANEL], plain[MOST * PANEL];
+    fill(src, COUNT(src), 1);
+    for (size_t s = 0; set->pack_columns && s < COUNT(sizes); s++)
+        for (int columns = 1; columns <= PANEL; columns++) {
+            size_t bytes = (size_t)(sizes[s] * columns) * sizeof(float);
+            set->pack_columns(columns, sizes[s], src, STRIDE, seen);
+            kernels_plain.pack_columns(columns, sizes[s], src, STRIDE, plain);
+            assert_memory_equal(seen, plain, bytes);
+            bytes = (size_t)((sizes[s] + sizes[s] % 2) * columns) * sizeof(uint16_t);
+            set->pack_columns_bf16(columns, sizes[s], src, STRIDE, (uint16_t *)(void *)seen);
+            kernels_plain.pack_columns_bf16(columns, sizes[s], src, STRIDE,
+                                            (uint16_t *)(void *)plain);
+            assert_memory_equal(seen, plain, bytes);
+        }
+    for (uint64_t seed = 1; set->dropout && seed < 9; seed++) {
+        int64_t dropped = 0;
+        set->dropout(MOST, src, seed << 20, 77, UINT32_MAX / 4, 4 / 3.0F, seen);
+        kernels_plain.dropout(MOST, src, seed << 20, 77, UINT32_MAX / 4, 4 / 3.0F, plain);
+        assert_memory_equal(seen, plain, MOST * sizeof *seen);
+        for (int i = 0; i < MOST; i++)
+            dropped += seen[i] == 0;
+        assert_in_range(dropped, MOST / 4 - 50, MOST / 4 + 50); // four deviations
+    }
+}
+
 int main(void)
 {
     int failed = 0;
@@ -427,7 +528,9 @@ int main(void)
         }
         printf("kernels: %s\n", set->name);
         table = kernels_of(set->needs);
-        failed += RUN(test_tiles_multiply, test_bf16_tiles_multiply,
+        failed += RUN(test_slopes_agree_over_the_whole_range, test_gradients_of_rows_agree,
+                      test_cross_entropy_agrees, test_columns_are_packed_and_values_dropped_alike,
+                      test_tiles_multiply, test_bf16_tiles_multiply,
                       test_cases_agree_with_their_plain_twins,
                       test_packed_weights_keep_their_values, test_rows_are_quantized_alike,
                       test_rows_are_turned, test_activations_agree_over_the_whole_range,

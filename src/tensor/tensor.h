@@ -268,6 +268,32 @@ Tensor *op_conv1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv 
 Tensor *op_conv_transpose2d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
 Tensor *op_conv_transpose1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
 
+/* Over groups of channels of [B,C,...], sample by sample; weight and bias [C] or NULL. An activation
+ * behind it is fused. Source: Wu 2018, arXiv:1803.08494. */
+Tensor *op_group_norm(Graph *g, Tensor *x, int64_t groups, Tensor *weight, Tensor *bias, float eps);
+/* (x - mean) / sqrt(variance + eps) * weight + bias, all [C]: as at inference; weight and bias may
+ * be NULL. */
+Tensor *op_batch_norm(Graph *g, Tensor *x, Tensor *mean, Tensor *variance, Tensor *weight,
+                      Tensor *bias, float eps);
+
+/* Windows over height and width; of a signal only [0] counts. */
+typedef struct Window {
+    int64_t size[2], stride[2]; // stride 0: size
+    int64_t padding[2];         // at most half the size
+    bool ceil_mode;             // a last window that is cut off counts
+    bool count_padding;         // averages divide by padded positions too (count_include_pad)
+} Window;
+Tensor *op_max_pool(Graph *g, Tensor *x, const Window *window);
+Tensor *op_avg_pool(Graph *g, Tensor *x, const Window *window);
+/* To [B,C,height,width], or [B,C,width] with height 1. */
+Tensor *op_adaptive_avg_pool(Graph *g, Tensor *x, int64_t height, int64_t width);
+typedef enum Resize {
+    RESIZE_NEAREST,          // mode="nearest"
+    RESIZE_BILINEAR,         // "bilinear" ("linear" of signals), align_corners=False
+    RESIZE_BILINEAR_ALIGNED, // and True
+} Resize;
+Tensor *op_resize(Graph *g, Tensor *x, int64_t height, int64_t width, Resize how);
+
 /* Attends each query to keys; scores are never written out, sums are f32.
  * q [B,H,T,D], k and v [B,K,T,D], H a multiple of K; returns [B,H,T,D].
  * cached: k and v are first put behind what the graph's cache holds of each row's sequence (see

@@ -17,6 +17,19 @@ typedef struct Join {
     bool tiled;                      // the parts cover all of it once
 } Join;
 
+/* Pooling and resizing; see spatial.c. */
+typedef enum SpatialKind {
+    SPATIAL_MAX,
+    SPATIAL_AVERAGE,
+    SPATIAL_ADAPTIVE,
+    SPATIAL_RESIZE
+} SpatialKind;
+typedef struct Spatially {
+    SpatialKind kind;
+    Window window;
+    Resize resize;
+} Spatially;
+
 /* What an operation needs to know beside its inputs. */
 typedef struct Params {
     float factor; // scale, eps
@@ -27,7 +40,8 @@ typedef struct Params {
     bool centred; // layer_norm, not rms_norm
     Attend attend;
     CrossEntropy cross_entropy;
-    Conv conv;
+    Conv conv; // of a group norm the groups
+    Spatially spatially;
     Shape shape;      // of a result that no input has
     const Join *join; // of the graph's
     uint32_t stream;  // of random numbers
@@ -109,6 +123,12 @@ struct Op {
     X(OP_ATTEND_BACKWARD)                                                                          \
     X(OP_CONV)                                                                                     \
     X(OP_CONV_TRANSPOSE)                                                                           \
+    X(OP_CONV_GRADIENT)                                                                            \
+    X(OP_GROUP_NORM)                                                                               \
+    X(OP_GROUP_NORM_GRADIENT)                                                                      \
+    X(OP_BATCH_NORM)                                                                               \
+    X(OP_SPATIAL)                                                                                  \
+    X(OP_SPATIAL_GRADIENT)                                                                         \
     X(OP_SUM_ROWS)                                                                                 \
     X(OP_EXPAND)                                                                                   \
     X(OP_DROPOUT)                                                                                  \
@@ -218,10 +238,14 @@ bool check_linear(const Tensor *t, Error *err);
 void run_linear(const Tensor *t);
 size_t scratch_linear(const Tensor *t);
 bool check_attend(const Tensor *t, Error *err);
-Runner run_conv;
+Runner run_conv, run_conv_gradient, run_group_norm, run_group_norm_gradient, run_batch_norm, run_spatial,
+    run_spatial_gradient;
 bool check_conv(const Tensor *t, Error *err);
 size_t scratch_conv(const Tensor *t);
-ShapeRule shape_conv, shape_conv_transpose;
+size_t scratch_conv_gradient(const Tensor *t);
+size_t scratch_group_norm(const Tensor *t);
+ShapeRule shape_conv, shape_conv_transpose, shape_group_norm, shape_spatial;
+GradientRule gradient_conv, gradient_group_norm, gradient_batch_norm, gradient_spatial;
 void run_attend(const Tensor *t);
 size_t scratch_attend(const Tensor *t);
 void run_attend_dense(const Tensor *t);

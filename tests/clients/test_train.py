@@ -1,0 +1,117 @@
+"""`hug train` against the same training in PyTorch: the same examples in the same order, AdamW, a linear
+schedule with warm-up, accumulated and clipped gradients, no dropout, f32. Losses agree step by step."""
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, get_linear_schedule_with_warmup
+from transformers.trainer_callback import TrainerState
+
+from conftest import HUG, ROOT, run
+
+BLOCK, BATCH, ACCUMULATE, STEPS, WARMUP, LR, DECAY, CLIP = 32, 2, 2, 100, 10, 3e-3, 0.1, 0.5
+TEXT = ROOT / 'ARCHITECTURE.md'
+
+
+def without_dropout(source, folder):
+    """The same model, with a configuration that drops nothing."""
+    config = AutoConfig.from_pretrained(source, embd_pdrop=0.0, resid_pdrop=0.0, attn_pdrop=0.0,
+                                        attention_dropout=0.0)
+    AutoModelForCausalLM.from_pretrained(source, config=config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    return folder
+
+
+def blocks_of(tokenizer, text):
+    ids = tokenizer(text)['input_ids'] + [tokenizer.eos_token_id]
+    return torch.tensor(ids[:len(ids) // BLOCK * BLOCK]).view(-1, BLOCK)
+
+
+def train_with_torch(folder, blocks, order):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
+    groups = [{'params': [p for p in model.parameters() if p.ndim > 1], 'weight_decay': DECAY},
+              {'params': [p for p in model.parameters() if p.ndim < 2], 'weight_decay': 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=LR)
+    schedule = get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
+    per_epoch = -(-len(blocks) // BATCH)
+    updates = -(-per_epoch // ACCUMULATE)
+    losses, norms = [], []
+    for step in range(STEPS):
+        within = step % updates
+        first, last = within * ACCUMULATE, min((within + 1) * ACCUMULATE, per_epoch)
+        micro = [blocks[order[b * BATCH:(b + 1) * BATCH]] for b in range(first, last)]
+        labels = sum(m.shape[0] * (BLOCK - 1) for m in micro)
+        loss = 0
+        for ids in micro:
+            part = model(input_ids=ids, labels=ids, num_items_in_batch=torch.tensor(labels)).loss
+            part.backward()
+            loss += part.item()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP).item())
+        optimizer.step(), schedule.step(), optimizer.zero_grad()
+        losses.append(loss)
+    return losses, norms, model
+
+
+def train_with_hug(folder, output, order, *more):
+    order.parent.mkdir(exist_ok=True)
+    arguments = dict(block_size=BLOCK, per_device_train_batch_size=BATCH, gradient_accumulation_steps=ACCUMULATE,
+                     max_steps=STEPS, warmup_steps=WARMUP, learning_rate=LR, weight_decay=DECAY, max_grad_norm=CLIP,
+                     logging_steps=1, save_steps=50)
+    out = run(HUG, 'train', 'text-generation', '--model', folder, '--dataset', TEXT, '--output', output, '--order',
+              order, '--quiet', '--json', *[f'--set={k}={v}' for k, v in arguments.items()], *more)
+    return [entry for entry in map(json.loads, out.splitlines()) if 'loss' in entry]
+
+
+@pytest.mark.parametrize('name', ['gpt2', 'llama'])
+def test_losses_are_those_of_pytorch(request, tmp_path, name):
+    folder = without_dropout(request.getfixturevalue('tiny_' + name), tmp_path / 'model')
+    blocks = blocks_of(AutoTokenizer.from_pretrained(folder), TEXT.read_text())
+    order = torch.randperm(len(blocks), generator=torch.Generator().manual_seed(3)).tolist()
+    (tmp_path / 'order').write_text('\n'.join(map(str, order)))
+    log = train_with_hug(folder, tmp_path / 'out', tmp_path / 'order')
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a model only loses by more
+    losses, norms, model = train_with_torch(folder, blocks, order)
+    torch.set_num_threads(threads)
+    assert len(log) == STEPS and losses[-1] < losses[0] - 1
+    off = max(abs(entry['loss'] / loss - 1) for entry, loss in zip(log, losses))
+    assert off < 2e-5, f'losses are off by {off:.1e}'
+    off = max(abs(entry['grad_norm'] / norm - 1) for entry, norm in zip(log, norms))
+    assert off < 2e-3, f'norms of gradients are off by {off:.1e}'
+
+    # The folder loads, its weights are those of PyTorch's training, and so does a checkpoint.
+    for path in (tmp_path / 'out', tmp_path / 'out/checkpoint-100'):
+        again, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True)
+        assert not info['missing_keys'] and not info['unexpected_keys']
+        for key, value in model.state_dict().items():
+            scale = value.abs().max().item()
+            assert (again.state_dict()[key] - value).abs().max().item() < 0.01 * scale + 1e-4, key
+    AutoTokenizer.from_pretrained(tmp_path / 'out')
+    state = TrainerState.load_from_json(str(tmp_path / 'out/checkpoint-100/trainer_state.json'))
+    assert state.global_step == state.max_steps == STEPS and len(state.log_history) == STEPS
+    moments = load_file(tmp_path / 'out/checkpoint-100/optimizer.safetensors')
+    assert len(moments) == 2 * sum(1 for _ in model.parameters()) + 1
+    assert '<svg' in (tmp_path / 'out/loss.html').read_text()
+
+
+def test_from_scratch_begins_as_transformers_does(request, tmp_path):
+    """Deviations of what begins at random, and the whole way from a configuration to a model that generates."""
+    source = request.getfixturevalue('tiny_gpt2')
+    folder = tmp_path / 'model'
+    AutoConfig.from_pretrained(source, n_layer=8, n_embd=64, n_head=4, initializer_range=0.05).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    run(HUG, 'train', 'text-generation', '--model', folder, '--dataset', TEXT, '--output', tmp_path / 'out', '--quiet',
+        '--set=max_steps=1', '--set=learning_rate=0', '--set=block_size=16')
+    ours = AutoModelForCausalLM.from_pretrained(tmp_path / 'out').state_dict()
+    theirs = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).state_dict()
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        if value.ndim < 2:
+            assert torch.equal(ours[key], value), key
+        else:  # two deviations from as many values differ by little
+            allowed = 6 / value.numel() ** 0.5
+            assert abs(ours[key].std() / value.std() - 1) < allowed, key
+            assert abs(ours[key].mean()) < allowed * value.std(), key
+    answer = json.loads(run(HUG, 'generate', tmp_path / 'out', 'the', '--max-new-tokens', 4, '--json'))
+    assert len(answer['token_ids']) > 0
