@@ -224,23 +224,33 @@ bool discussion_events(Hub *hub, Arena *a, const Repo *repo, const Discussion *d
     return true;
 }
 
-bool pull_diff(Hub *hub, const Repo *repo, const Discussion *d, Buf *out, bool *cut, Error *err)
+bool pull_range(Hub *hub, Arena *a, const Repo *repo, const Discussion *d, Str *from, Str *to,
+                Error *err)
 {
-    AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     char base[GIT_HEX_SIZE], fork[GIT_HEX_SIZE], head[GIT_HEX_SIZE];
     Error seen = {0};
-    *cut = false;
+    *from = *to = (Str){0};
     if (!git)
         return false;
-    if (pull_ends(git, a, d, base, fork, head, &seen) &&
-        git_repo_diff_text(git, fork, head, out, &seen))
+    if (pull_ends(git, a, d, base, fork, head, &seen)) {
+        *from = arena_str(a, str_of(fork));
+        *to = arena_str(a, str_of(head));
         return true;
-    *cut = seen.code == ERR_LIMIT;
-    if (*cut || seen.code == ERR_NO_REVISION)
+    }
+    if (seen.code == ERR_NO_REVISION)
         return true;
     *(err ? err : &seen) = seen;
     return false;
+}
+
+bool pull_diff(Hub *hub, const Repo *repo, const Discussion *d, Buf *out, bool *cut, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Str from, to;
+    *cut = false;
+    return pull_range(hub, a, repo, d, &from, &to, err) &&
+           (!to.len || repo_diff(hub, repo, from, to, out, cut, err));
 }
 
 bool pull_conflicts(Hub *hub, Arena *a, const Repo *repo, const Discussion *d, Str **paths,

@@ -91,6 +91,9 @@ bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, cons
                 Str comment, Str *sha, Error *err);
 /* Forgets refs/pr/N of one that is closed or merged. */
 bool pull_drop_ref(Hub *hub, const Repo *repo, const Discussion *d, Error *err);
+/* Where it left its base, and its newest commit; both empty when its ref or its base is gone. */
+bool pull_range(Hub *hub, Arena *a, const Repo *repo, const Discussion *d, Str *from, Str *to,
+                Error *err);
 /* What it changes since it left its base, as unified diff; *cut past out's limit. */
 bool pull_diff(Hub *hub, const Repo *repo, const Discussion *d, Buf *out, bool *cut, Error *err);
 /* The files that keep it from being merged. */

@@ -121,24 +121,13 @@ static void set_commit(json_t *page, const GitCommit *c)
     set(page, "commit", o);
 }
 
-static void commit(Request *r)
+bool page_set_diff(Request *r, json_t *page, const Repo *repo, const char *from, const char *to,
+                   Error *err)
 {
-    Error err = {0};
-    Repo repo;
-    Str sha;
-    GitCommit c;
     GitDiff diff;
-    Arena *a = request_arena(r);
-    if (!web_repo(r, ACCESS_READ, &repo))
-        return;
-    if (!repo_revision(hub_of(r), a, &repo, request_param(r, "sha"), &sha, &err))
-        return reply_error(r, &err);
-    AUTO(git_repo_free) GitRepo *git = git_repo_open(repo.git_dir, &err);
-    const char *id = arena_cstr(a, sha);
-    if (!git || !git_commit_read(git, id, a, &c, &err) ||
-        !git_repo_diff(git, c.n_parents ? c.parents[0] : NULL, id, a, &diff, &err))
-        return reply_error(r, &err);
-    json_t *page = page_new(r, arena_printf(a, "%.*s: %.*s", STR(repo.full), STR(c.title)));
+    AUTO(git_repo_free) GitRepo *git = git_repo_open(repo->git_dir, err);
+    if (!git || !git_repo_diff(git, from, to, request_arena(r), &diff, err))
+        return false;
     json_t *files = json_array();
     int64_t added = 0, removed = 0;
     for (size_t i = 0; i < diff.n; i++) {
@@ -147,12 +136,37 @@ static void commit(Request *r)
         removed += json_int(file, "removed", 0);
         json_array_append_new(files, file);
     }
-    page_set_repo(r, page, &repo, "files", S("main"));
-    set_commit(page, &c);
     set(page, "files", files);
     set(page, "n_changed", json_integer((json_int_t)diff.n_changed));
     set(page, "added", json_integer(added));
     set(page, "removed", json_integer(removed));
+    return true;
+}
+
+static void commit(Request *r)
+{
+    Error err = {0};
+    Repo repo;
+    Str sha;
+    GitCommit c;
+    Arena *a = request_arena(r);
+    if (!web_repo(r, ACCESS_READ, &repo))
+        return;
+    if (!repo_revision(hub_of(r), a, &repo, request_param(r, "sha"), &sha, &err))
+        return reply_error(r, &err);
+    const char *id = arena_cstr(a, sha);
+    {
+        AUTO(git_repo_free) GitRepo *git = git_repo_open(repo.git_dir, &err);
+        if (!git || !git_commit_read(git, id, a, &c, &err))
+            return reply_error(r, &err);
+    }
+    json_t *page = page_new(r, arena_printf(a, "%.*s: %.*s", STR(repo.full), STR(c.title)));
+    page_set_repo(r, page, &repo, "files", S("main"));
+    set_commit(page, &c);
+    if (!page_set_diff(r, page, &repo, c.n_parents ? c.parents[0] : NULL, id, &err)) {
+        json_decref(page);
+        return reply_error(r, &err);
+    }
     page_render(r, 200, "commit", page);
 }
 

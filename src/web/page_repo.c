@@ -2,6 +2,7 @@
 #include "web/page_repo.h"
 
 #include "base/encode.h"
+#include "hub/discussions.h"
 #include "web/highlight.h"
 #include "web/markdown.h"
 #include "web/web_internal.h"
@@ -25,6 +26,7 @@ static json_t *repo_json(Request *r, const Repo *repo)
     set(o, "likes", json_count(repo->likes));
     set(o, "downloads", json_count(repo->downloads));
     set(o, "liked", json_boolean(liked));
+    set(o, "can_propose", json_boolean(repo->access >= ACCESS_PROPOSE && !repo->discussions_off));
     set(o, "can_write", json_boolean(repo->access >= ACCESS_WRITE));
     set(o, "can_admin", json_boolean(repo->access >= ACCESS_ADMIN));
     return o;
@@ -86,6 +88,11 @@ void page_set_repo(Request *r, json_t *page, const Repo *repo, const char *tab, 
     set(page, "task", info ? task_label(info->pipeline_tag) : json_string(""));
     set_str(page, "task_tag", info ? info->pipeline_tag : (Str){0});
     set(page, "n_files", json_integer(info ? (json_int_t)info->n_files : 0));
+    DiscussionPage open = {0};
+    DiscussionQuery query = {.status = S("open"), .limit = 1};
+    if (!discussion_list(hub_of(r), request_arena(r), repo, &query, &open, &err))
+        open.total = 0;
+    set(page, "n_discussions", json_integer(open.total));
 }
 
 /* ---- How to use it ---- */

@@ -1,5 +1,6 @@
 /* Stories of the pages: a server of our own, a browser's requests, what comes back. */
 #include "base/test.h"
+#include "hub/discussions.h"
 #include "hub/hub.h"
 #include "net/client.h"
 #include "web/web.h"
@@ -155,6 +156,8 @@ static void test_every_page_gets_its_variables(void **state)
         {"/ada/x/commits/main", "Say &lt;hello&gt;"},
         {"/ada/x/commits/main/README.md", "History of"},
         {"/ada/x/commit/main", "At last."},
+        {"/ada/x/discussions", "No discussions yet"},
+        {"/ada/x/discussions/new", "New discussion"},
         {"/ada/x/settings", "Delete this model"},
         {"/new", "New model"},
         {"/new-dataset", "New dataset"},
@@ -171,6 +174,49 @@ static void test_every_page_gets_its_variables(void **state)
                          0) != SIZE_MAX);
     want("/ada/x/tree/nowhere", 404, "Nothing here");
     want("/ada/x/blob/main/absent", 404, "Nothing here");
+}
+
+static void test_a_discussion_is_held_in_pages(void **state)
+{
+    const char *csrf = arena_cstr(a, csrf_of("/ada/x/discussions/new"));
+    const char *form = arena_printf(a, "csrf=%s&title=&comment=x", csrf);
+    assert_int_equal(ask("/ada/x/discussions/new", form).status, 400);
+    form = arena_printf(a, "csrf=%s&title=Why%%3F&comment=**Because**%%20%%3Cscript%%3E", csrf);
+    ClientAnswer made = ask("/ada/x/discussions/new", form);
+    assert_int_equal(made.status, 303);
+    assert_str(client_header(&made, "Location"), "/ada/x/discussions/1");
+    want("/ada/x/discussions", 200, "Why?");
+    want("/ada/x/discussions/1", 200, "<strong>Because</strong>");
+    assert_null(strstr(ask("/ada/x/discussions/1", NULL).body.ptr, "<script>\n"));
+    form = arena_printf(a, "csrf=%s&comment=Done&do=closed", csrf);
+    assert_int_equal(ask("/ada/x/discussions/1/comment", form).status, 303);
+    want("/ada/x/discussions", 200, "No discussions yet");
+    want("/ada/x/discussions?status=closed", 200, "Why?");
+    want("/ada/x/discussions/1", 200, "Open again");
+    form = arena_printf(a, "csrf=%s&title=How%%3F", csrf);
+    assert_int_equal(ask("/ada/x/discussions/1/title", form).status, 303);
+    want("/ada/x/discussions/1", 200, "<s>Why?</s>");
+
+    Error err = {0};
+    Viewer ada;
+    Repo repo;
+    Str sha;
+    Discussion d;
+    assert_ok(viewer_of_user(hub, a, S("ada"), &ada, &err));
+    assert_ok(repo_find(hub, a, &ada, REPO_MODEL, S("ada/x"), ACCESS_WRITE, &repo, &err));
+    AUTO(change_free) Change *c = change_open_pull(hub, &repo, &ada, S("main"), &err);
+    assert_ok(c);
+    change_title(c, S("More"), S("I propose."));
+    change_add(c, S("more.txt"), S("more\n"));
+    assert_ok(change_commit_pull(c, a, &sha, &d, &err));
+    want("/ada/x/discussions?type=pull_request", 200, "More");
+    want("/ada/x/discussions/2", 200, "It can be merged");
+    want("/ada/x/discussions/2/files", 200, "more.txt");
+    want("/ada/x/discussions/3", 404, "Nothing here");
+    form = arena_printf(a, "csrf=%s", csrf);
+    assert_int_equal(ask("/ada/x/discussions/2/merge", form).status, 303);
+    want("/ada/x/discussions/2", 200, "merged");
+    want("/ada/x/blob/main/more.txt", 200, "more");
 }
 
 static void test_forms_need_their_token(void **state)
@@ -203,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest stories[] = {cmocka_unit_test(test_strangers_see_pages),
                                          cmocka_unit_test(test_every_page_gets_its_variables),
+                                         cmocka_unit_test(test_a_discussion_is_held_in_pages),
                                          cmocka_unit_test(test_forms_need_their_token)};
     return cmocka_run_group_tests(stories, set_up, tear_down);
 }

@@ -76,9 +76,16 @@ def walk(hub, browser, reading, tmp_path):
 
 
 def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, reading):
+    from huggingface_hub import CommitOperationAdd as Add
     api.create_repo('me/pages', repo_type='dataset', exist_ok=True)
     api.create_repo('me/pages', repo_type='space', space_sdk='gradio', exist_ok=True)
+    talk = api.create_discussion(reading, 'Why two?', description='**One** would do, or `three`.').num
+    pull = api.create_commit(reading, [Add('src/run.py', b'import sys\nprint("three")\n')], create_pr=True,
+                             commit_message='Third thoughts', commit_description='Better yet.').pr_num
     walk('every_page', pages={
+        'discussions': f'/{reading}/discussions', 'discussion': f'/{reading}/discussions/{talk}',
+        'pull': f'/{reading}/discussions/{pull}', 'pull-files': f'/{reading}/discussions/{pull}/files',
+        'new-discussion': f'/{reading}/discussions/new',
         'home': '/', 'models': '/models', 'datasets': '/datasets', 'spaces': '/spaces',
         'filtered': '/models?license=license:mit&sort=likes&search=read', 'model': f'/{reading}',
         'dataset': '/datasets/me/pages', 'space': '/spaces/me/pages', 'files': f'/{reading}/tree/main',
@@ -99,6 +106,15 @@ def test_a_repository_is_made_liked_renamed_hidden_and_deleted(walk):
 
 def test_a_card_files_history_and_differences_are_read(walk):
     walk('reading')
+
+
+def test_a_change_is_proposed_talked_about_and_merged(walk, api, reading):
+    from huggingface_hub import CommitOperationAdd as Add
+    pull = api.create_commit(reading, [Add('src/more.py', b'print("more")\n')], create_pr=True,
+                             commit_message='More thoughts').pr_num
+    walk('community', pull=pull)
+    assert api.get_discussion_details(reading, pull).status == 'merged'
+    assert api.file_exists(reading, 'src/more.py')
 
 
 def test_the_panel_streams_stops_and_works_without_scripts(walk):

@@ -195,6 +195,39 @@ const stories = {
     await context.close();
   },
 
+  async community() {
+    const { context, page } = await start();
+    const main = page.getByRole('main');
+    await logIn(page);
+    await go(page, `/${told.repo}`);
+    await page.getByRole('link', { name: 'Community' }).click();
+    await page.getByRole('link', { name: 'New discussion' }).click();
+    await page.getByLabel('Title').fill('A question');
+    await page.getByLabel('What is it about?').fill('Is it **good**?\n\n<script>window.attacked = 1</script>');
+    await main.getByRole('button', { name: 'Begin' }).click();
+    await page.getByRole('strong').filter({ hasText: 'good' }).waitFor();
+    assert.equal(await page.evaluate(() => window.attacked), undefined);
+    await page.getByLabel('Your comment').fill('Yes.');
+    await main.getByRole('button', { name: 'Comment', exact: true }).click();
+    await page.getByRole('paragraph').filter({ hasText: 'Yes.' }).waitFor();
+    await page.getByText('Edit', { exact: true }).last().click();
+    await page.getByLabel('Comment', { exact: true }).last().fill('Yes, it is.');
+    await main.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('paragraph').filter({ hasText: 'Yes, it is.' }).waitFor();
+    await main.getByRole('button', { name: 'Close' }).click();
+    await main.getByRole('button', { name: 'Open again' }).waitFor();
+    await inspect(page, 'a closed discussion');
+
+    await go(page, `/${told.repo}/discussions/${told.pull}`);
+    await page.getByRole('link', { name: 'Files changed' }).click();
+    await page.getByText('print("more")').waitFor();
+    await page.getByRole('link', { name: 'Conversation' }).click();
+    await main.getByRole('button', { name: 'Merge as one commit' }).click();
+    await page.getByText('changed the status to').waitFor();
+    await inspect(page, 'a merged pull request');
+    await context.close();
+  },
+
   async try_it() {
     const { context, page } = await start();
     await logIn(page);
