@@ -103,5 +103,7 @@ const Architecture arch_gpt2 = {
     .ignorable = {"transformer.h.#.attn.bias", "transformer.h.#.attn.masked_bias", "lm_head.weight",
                   "output.weight"},
     .gguf_names = gguf_names,
+    .lora_targets = {"c_attn"},
+    .transposed = true,
     .residual = {"transformer.h.#.attn.c_proj.weight", "transformer.h.#.mlp.c_proj.weight"},
 };

@@ -100,4 +100,5 @@ const Architecture arch_llama = {
     .ignorable = {"model.layers.#.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq",
                   "lm_head.weight"}, // some files keep a tied head all the same
     .gguf_names = gguf_names,
+    .lora_targets = {"q_proj", "v_proj"},
 };

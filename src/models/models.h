@@ -25,7 +25,8 @@ typedef struct Model {
 } Model;
 
 /* path is what checkpoint_open takes; dtype is weight_policy_parse's, NULL for "auto". Every
- * parameter is checked and made ready here, so that a model that opens also runs. */
+ * parameter is checked and made ready here, so that a model that opens also runs. A folder with
+ * adapter_config.json is an adapter: the model it names, with its values beside. */
 Model *model_open(const char *path, const char *dtype, Error *err);
 /* The same to be trained: all weights are f32 values with gradients (weights_count, weights_at),
  * and products are of this precision. */
@@ -33,6 +34,16 @@ Model *model_open_trainable(const char *path, Precision precision, Error *err);
 /* A new model to be trained: path is a folder with a config.json; its parameters begin at random,
  * the same for equal seeds. */
 Model *model_begin(const char *path, Precision precision, uint64_t seed, Error *err);
+/* A model with adapters to be trained, and nothing else of it; lora without targets and not all
+ * layers: the architecture's own. adapters: a folder to go on from, or NULL to begin. */
+typedef struct AdapterOptions {
+    Lora lora;
+    bool all_layers;
+    Precision precision;
+    uint64_t seed;
+    const char *adapters;
+} AdapterOptions;
+Model *model_open_adapted(const char *path, const AdapterOptions *options, Error *err);
 void model_free(Model *m);
 AUTO_FREE(Model, model_free)
 

@@ -87,8 +87,31 @@ static bool make_parameters(Model *m, int64_t positions, Error *err)
     return weights_seal(m->weights, err);
 }
 
-/* Reads m->config_json, makes all parameters by the policy; c is consumed. */
-static bool open_with(Model *m, Checkpoint *c, WeightPolicy *policy, Error *err)
+/* Adapters on the way into a model. */
+typedef struct Adapting {
+    Lora lora;
+    bool own_targets; // the architecture's
+    Checkpoint *adapters;
+    bool trainable;
+    uint64_t seed;
+} Adapting;
+
+static void adapt(Model *m, Adapting *how)
+{
+    const char *const *from = how->own_targets ? m->architecture->lora_targets : how->lora.targets;
+    Lora *lora = arena_copy(m->arena, &how->lora, sizeof how->lora);
+    size_t n = 0;
+    while (from && from[n])
+        n++;
+    const char **targets = NEW_ARRAY(m->arena, const char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        targets[i] = arena_cstr(m->arena, str_of(from[i]));
+    lora->targets = from ? targets : NULL;
+    weights_adapt(m->weights, lora, TAKE(how->adapters), how->trainable, how->seed);
+}
+
+/* Reads m->config_json, makes all parameters by the policy; c is consumed. adapting may be NULL. */
+static bool open_with(Model *m, Checkpoint *c, WeightPolicy *policy, Adapting *adapting, Error *err)
 {
     Common common;
     AUTO(checkpoint_free) Checkpoint *owned = c;
@@ -104,10 +127,13 @@ static bool open_with(Model *m, Checkpoint *c, WeightPolicy *policy, Error *err)
         policy->init = arena_copy(m->arena, &init, sizeof init);
     }
     m->weights = open_weights(m, &common, TAKE(owned), policy, err);
+    if (m->weights && adapting)
+        adapt(m, adapting);
     return m->weights && make_parameters(m, common.positions, err);
 }
 
-static Model *open_checkpoint(const char *path, WeightPolicy *policy, Error *err)
+static Model *open_checkpoint(const char *path, WeightPolicy *policy, Adapting *adapting,
+                              Error *err)
 {
     Checkpoint *c = checkpoint_open(path, err);
     if (!c)
@@ -119,7 +145,43 @@ static Model *open_checkpoint(const char *path, WeightPolicy *policy, Error *err
         checkpoint_free(c);
         return fail_while(err, "open model '%s'", path);
     }
-    return open_with(m, c, policy, err) ? TAKE(m) : fail_while(err, "open model '%s'", path);
+    return open_with(m, c, policy, adapting, err) ? TAKE(m)
+                                                  : fail_while(err, "open model '%s'", path);
+}
+
+/* A folder with an adapter: its configuration and values, and where the model is. */
+static bool read_adapter(const char *folder, Adapting *how, const char **base, Arena *a, Error *err)
+{
+    AUTO(json_decref)
+    json_t *config =
+        json_read_file(arena_printf(a, "%s/adapter_config.json", folder), MAX_CONFIG, err);
+    if (!config || !lora_read(&how->lora, config, a, err))
+        return false;
+    *base = arena_cstr(a, json_str(config, "base_model_name_or_path"));
+    how->adapters = checkpoint_open(arena_printf(a, "%s/adapter_model.safetensors", folder), err);
+    return how->adapters != NULL;
+}
+
+static bool is_adapter(const char *path)
+{
+    char name[4400];
+    snprintf(name, sizeof name, "%s/adapter_config.json", path);
+    return file_exists(name);
+}
+
+static Model *open_adapter(const char *path, WeightPolicy *policy, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Adapting how = {0};
+    const char *base;
+    if (!read_adapter(path, &how, &base, a, err))
+        return NULL;
+    Model *m = file_exists(base)
+                   ? open_checkpoint(base, policy, &how, err)
+                   : fail(err, ERR_NOT_FOUND,
+                          "base_model_name_or_path '%s' is no folder or file here", base);
+    checkpoint_free(how.adapters);
+    return m;
 }
 
 Model *model_open(const char *path, const char *dtype, Error *err)
@@ -127,12 +189,36 @@ Model *model_open(const char *path, const char *dtype, Error *err)
     WeightPolicy policy;
     if (!weight_policy_parse(&policy, dtype ? dtype : "auto", err))
         return fail_while(err, "open model '%s'", path);
-    return open_checkpoint(path, &policy, err);
+    if (!is_adapter(path))
+        return open_checkpoint(path, &policy, NULL, err);
+    Model *m = open_adapter(path, &policy, err);
+    return m ? m : fail_while(err, "open adapter '%s'", path);
 }
 
 Model *model_open_trainable(const char *path, Precision precision, Error *err)
 {
-    return open_checkpoint(path, &(WeightPolicy){.trainable = true, .precision = precision}, err);
+    WeightPolicy policy = {.trainable = true, .precision = precision};
+    return open_checkpoint(path, &policy, NULL, err);
+}
+
+Model *model_open_adapted(const char *path, const AdapterOptions *options, Error *err)
+{
+    WeightPolicy policy;
+    bool bf16 = options->precision == PRECISION_BF16;
+    CHECK(weight_policy_parse(&policy, bf16 ? "bf16" : "f32", err));
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Adapting how = {.lora = options->lora,
+                    .own_targets = !options->lora.targets && !options->all_layers,
+                    .trainable = true,
+                    .seed = options->seed};
+    const char *base;
+    if (options->adapters && !read_adapter(options->adapters, &how, &base, a, err))
+        return fail_while(err, "open adapter '%s'", options->adapters);
+    if (options->adapters) // as they were said now, which is how they were said then
+        how.lora = options->lora;
+    Model *m = open_checkpoint(path, &policy, &how, err);
+    checkpoint_free(how.adapters);
+    return m;
 }
 
 Model *model_begin(const char *path, Precision precision, uint64_t seed, Error *err)
@@ -143,7 +229,7 @@ Model *model_begin(const char *path, Precision precision, uint64_t seed, Error *
     m->arena = arena_new(0);
     m->config_json =
         json_read_file(arena_printf(m->arena, "%s/config.json", path), MAX_CONFIG, err);
-    return m->config_json && open_with(m, NULL, &policy, err)
+    return m->config_json && open_with(m, NULL, &policy, NULL, err)
                ? TAKE(m)
                : fail_while(err, "begin model '%s'", path);
 }

@@ -48,11 +48,25 @@ Tensor *step_wanted(Graph *g, const Step *step, Tensor *x)
     return step->wanted ? op_take_rows(g, x, step->wanted) : x;
 }
 
+/* y, and what the layer's adapter makes of x, if it has one. */
+static Tensor *adapted(Graph *g, Scope s, Tensor *x, int64_t out, Tensor *y)
+{
+    Error err = {0};
+    Adapter a;
+    if (!weights_adapter(s.weights, s.name, s.numbered, tensor_dim(x, -1), out, &a, &err))
+        return graph_fail(g, err.code, "%s", err.text);
+    if (!a.down)
+        return y;
+    Tensor *h = op_linear(g, op_dropout(g, x, a.dropout), op_weight(g, a.down), NULL);
+    return op_add(g, y, op_scale(g, op_linear(g, h, op_weight(g, a.up), NULL), a.scale));
+}
+
 Tensor *nn_affine(Graph *g, Scope s, Tensor *x, int64_t out, bool bias)
 {
     bool turned;
     Tensor *weight = parameter(g, s, "weight", USE_MATRIX, SHAPE(out, tensor_dim(x, -1)), &turned);
-    return op_linear(g, x, weight, bias ? vector(g, s, "bias", out) : NULL);
+    Tensor *y = op_linear(g, x, weight, bias ? vector(g, s, "bias", out) : NULL);
+    return adapted(g, s, x, out, y);
 }
 
 Tensor *nn_linear(Graph *g, Scope s, Tensor *x, int64_t out)
@@ -66,7 +80,8 @@ Tensor *nn_conv1d(Graph *g, Scope s, Tensor *x, int64_t out)
     Tensor *weight =
         parameter(g, s, "weight", USE_TRANSPOSED_MATRIX, SHAPE(tensor_dim(x, -1), out), &turned);
     Tensor *bias = vector(g, s, "bias", out);
-    return turned ? op_linear(g, x, weight, bias) : op_linear_transposed(g, x, weight, bias);
+    Tensor *y = turned ? op_linear(g, x, weight, bias) : op_linear_transposed(g, x, weight, bias);
+    return adapted(g, s, x, out, y);
 }
 
 Tensor *nn_heads(Graph *g, Scope s, Tensor *x, int64_t heads, int64_t head_dim, bool bias)

@@ -78,6 +78,8 @@ typedef struct Architecture {
     // Patterns of the matrices that end a residual path: those of a model that begins from scratch
     // are smaller by the root of twice the layers. Ending with NULL.
     const char *residual[ARCH_NAMES];
+    const char *lora_targets[ARCH_NAMES]; // layers that adapters are for when nobody says which
+    bool transposed;                      // linear layers are stored [in,out] (Conv1D)
 } Architecture;
 
 #define CONFIG(type, table) .config_size = sizeof(type), .fields = (table), .n_fields = COUNT(table)

@@ -20,6 +20,11 @@ struct Weights {
     Map floats;    // name -> float[n]
     size_t mapped; // bytes that are used where they lie in the file
     bool sealed;
+    const Lora *lora;     // NULL: no adapters
+    Checkpoint *adapters; // NULL: they begin
+    bool adapters_trainable;
+    uint64_t adapters_seed;
+    size_t adapters_used;
 };
 
 /* "auto" or a type; false if it is neither. */
@@ -74,6 +79,7 @@ void weights_free(Weights *w)
     map_done(&w->floats);
     arena_free(w->arena);
     stored_free(w->stored);
+    checkpoint_free(w->adapters);
     checkpoint_free(w->checkpoint);
     free(w);
 }
@@ -91,6 +97,9 @@ bool weights_have(const Weights *w, const char *name)
 bool weights_seal(Weights *w, Error *err)
 {
     w->sealed = true;
+    if (w->adapters && w->adapters_used != checkpoint_count(w->adapters))
+        return fail(err, ERR_INVALID, "of %zu tensors of the adapter %zu belong to layers",
+                    checkpoint_count(w->adapters), w->adapters_used);
     return !w->stored || stored_all_used(w->stored, err);
 }
 
@@ -266,6 +275,76 @@ static Made *find_trainable(Weights *w, const char *name, WeightUse use, Shape s
     Made *made = NEW(w->arena, Made);
     made->weight = make_trainable(w, name, use, shape, err);
     return made->weight ? made : NULL;
+}
+
+/* ---- Adapters ---- */
+
+void weights_adapt(Weights *w, const Lora *lora, Checkpoint *adapters, bool trainable,
+                   uint64_t seed)
+{
+    w->lora = lora;
+    w->adapters = adapters;
+    w->adapters_trainable = trainable;
+    w->adapters_seed = seed;
+}
+
+const Lora *weights_lora(const Weights *w)
+{
+    return w->lora;
+}
+
+/* One of the two; what is there from an earlier graph, else made. */
+static Weight *adapter_part(Weights *w, const char *layer, char which, Shape shape, Error *err)
+{
+    char name[LORA_NAME];
+    lora_name(layer, which, name);
+    Made *made = map_find(&w->made, str_of(name));
+    if (made)
+        return made->weight;
+    CHECK(!w->sealed);
+    WeightSpec spec = {.name = name,
+                       .type = DTYPE_F32,
+                       .shape = shape,
+                       .trainable = w->adapters_trainable,
+                       .precision = w->policy.precision};
+    if (w->adapters) {
+        const StoredTensor *t = checkpoint_find(w->adapters, str_of(name));
+        if (!t || t->foreign)
+            return fail(err, ERR_INVALID, "the adapter has no tensor '%s'", name);
+        if (!check_shape(t, shape, err))
+            return NULL;
+        spec.type = t->type;
+        spec.data = t->data;
+        w->adapters_used++;
+    }
+    made = NEW(w->arena, Made);
+    made->weight = weight_new(w->arena, &spec, err);
+    if (!made->weight)
+        return NULL;
+    if (!w->adapters && which == 'A') {
+        Random r = random_of(w->adapters_seed ^ str_hash(str_of(name)));
+        double bound = 1 / sqrt((double)shape.dims[1]);
+        float *values = weight_values(made->weight);
+        for (int64_t i = 0; i < shape_count(&shape); i++)
+            values[i] = (float)((2 * random_unit(&r) - 1) * bound);
+    }
+    map_put(&w->made, arena_str(w->arena, str_of(name)), made);
+    return made->weight;
+}
+
+bool weights_adapter(Weights *w, const char *layer, bool numbered, int64_t in, int64_t out,
+                     Adapter *adapter, Error *err)
+{
+    *adapter = (Adapter){0};
+    if (!w->lora || !lora_has(w->lora, layer, numbered))
+        return true;
+    Weight *down = adapter_part(w, layer, 'A', SHAPE(w->lora->r, in), err);
+    Weight *up = down ? adapter_part(w, layer, 'B', SHAPE(out, w->lora->r), err) : NULL;
+    if (!up)
+        return false;
+    *adapter = (Adapter){
+        .down = down, .up = up, .scale = lora_scale(w->lora), .dropout = (float)w->lora->dropout};
+    return true;
 }
 
 static Made *find_new(Weights *w, const char *name, WeightUse use, Shape shape, Error *err)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "nn/lora.h"
 #include "nn/stored.h"
 #include "tensor/tensor.h"
 
@@ -42,6 +43,12 @@ Weights *weights_new(Checkpoint *c, const StoredNames *names, const WeightPolicy
 void weights_free(Weights *w);
 AUTO_FREE(Weights, weights_free)
 
+/* Gives linear layers adapters; said before any parameter is asked for. `adapters` has their values
+ * and is consumed; NULL: they begin, A uniform and B zero, as peft's do. lora is borrowed. */
+void weights_adapt(Weights *w, const Lora *lora, Checkpoint *adapters, bool trainable,
+                   uint64_t seed);
+const Lora *weights_lora(const Weights *w); // NULL: no adapters
+
 typedef enum WeightUse {
     USE_MATRIX,            // [out,in] of a linear layer
     USE_TRANSPOSED_MATRIX, // [in,out] of one
@@ -54,6 +61,13 @@ typedef enum WeightUse {
  * with what the model wants and what the file has. */
 Weight *weights_find(Weights *w, const char *name, WeightUse use, Shape shape, bool *turned,
                      Error *err);
+typedef struct Adapter {
+    Weight *down, *up; // A [r,in] and B [out,r]; NULL: the layer has none
+    float scale, dropout;
+} Adapter;
+/* The adapter of a linear layer, if it has one; `numbered` as in lora_has. */
+bool weights_adapter(Weights *w, const char *layer, bool numbered, int64_t in, int64_t out,
+                     Adapter *adapter, Error *err);
 /* A vector that is small and read while building: n f32 values, borrowed. */
 const float *weights_floats(Weights *w, const char *name, int64_t n, Error *err);
 bool weights_have(const Weights *w, const char *name);
