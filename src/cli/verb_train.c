@@ -110,6 +110,7 @@ static bool run_training(const Options *o, Arena *a, Error *err)
     if (!given || !training_arguments_read(&args, given, a, err))
         return false;
     TrainSpec spec = {.model = fetch_model(a, o->model, err),
+                      .model_name = o->model,
                       .output = o->output,
                       .order = o->order,
                       .from_scratch = o->from_scratch,

@@ -46,16 +46,35 @@ static StoredTensor tensor_of(const char *name, const Shape *shape, const float 
     return t;
 }
 
+static const char adapter_file[] = "adapter_model.safetensors";
+
+static bool write_adapter(const Trainer *t, const char *folder, const StoredTensor *tensors,
+                          size_t n, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    const char *base = t->spec->model_name ? t->spec->model_name : t->spec->model;
+    AUTO(json_decref) json_t *metadata = json_pack("{s:s}", "format", "pt");
+    AUTO(json_decref)
+    json_t *config =
+        lora_json(weights_lora(t->model->weights), base, t->model->architecture->transposed);
+    return write_json(folder, "adapter_config.json", config, err) &&
+           safetensors_write(arena_printf(a, "%s/%s", folder, adapter_file), tensors, n, metadata,
+                             NULL, err);
+}
+
+/* All that is trained: the whole model, or its adapters. */
 static bool write_weights(const Trainer *t, const char *folder, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
-    size_t n = weights_count(t->model->weights);
+    size_t n = learner_count(t->learner);
     StoredTensor *tensors = NEW_ARRAY(a, StoredTensor, n);
     for (size_t i = 0; i < n; i++) {
-        Weight *w = weights_at(t->model->weights, i);
+        Weight *w = learner_weight(t->learner, i);
         tensors[i] = tensor_of(weight_name(w), weight_shape(w), weight_values(w));
     }
-    return safetensors_save(folder, tensors, n, &(SafetensorsSave){0}, err);
+    return weights_lora(t->model->weights)
+               ? write_adapter(t, folder, tensors, n, err)
+               : safetensors_save(folder, tensors, n, &(SafetensorsSave){0}, err);
 }
 
 bool model_write(const Trainer *t, const char *folder, Error *err)
@@ -259,7 +278,10 @@ static bool read_tensor(const Checkpoint *c, const char *name, float *out, size_
 
 bool checkpoint_read_weights(Trainer *t, const char *folder, Error *err)
 {
-    AUTO(checkpoint_free) Checkpoint *c = checkpoint_open(folder, err);
+    char path[4400];
+    snprintf(path, sizeof path, "%s/%s", folder, adapter_file);
+    const char *from = weights_lora(t->model->weights) ? path : folder;
+    AUTO(checkpoint_free) Checkpoint *c = checkpoint_open(from, err);
     if (!c)
         return false;
     for (size_t i = 0; i < learner_count(t->learner); i++) {

@@ -59,6 +59,9 @@ bool model_files_write(const Trainer *t, const char *folder, Error *err)
         for (size_t i = 0; i < COUNT(copied); i++)
             if (!copy_file(source, folder, copied[i], a, err))
                 return false;
+    // An adapter's folder names its model; a configuration there would be taken for one.
+    if (weights_lora(t->model->weights))
+        return true;
     AUTO(json_decref) json_t *config = saved_config(t->model);
     if (!write_json(folder, "config.json", config, err))
         return false;

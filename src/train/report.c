@@ -304,7 +304,7 @@ static bool write_card(const Trainer *t, const TrainResult *r, const char *path,
     buf_printf(&out, "%s model of %.1f million parameters, trained with `hug train` ",
                t->model->architecture->name, (double)learner_values(t->learner) / 1e6);
     buf_add(&out, t->from_scratch ? S("from scratch with the configuration of ") : S("from "));
-    yaml_text(&out, name_of(t->spec->model));
+    yaml_text(&out, name_of(t->spec->model_name ? t->spec->model_name : t->spec->model));
     buf_add(&out, S(" on "));
     yaml_text(&out, name_of(t->spec->dataset));
     buf_printf(&out, ": %lld updates, %lld tokens. The mean loss of the last run was %.4f",

@@ -8,6 +8,9 @@
  * model.safetensors, a model card (README.md), loss.html, trainer_state.json and checkpoints,
  * `checkpoint-N` behind N updates: a folder that is whole as soon as it has this name.
  *
+ * With lora_r above 0 only low-rank adapters beside the layers are trained, and the folder holds
+ * adapter_config.json and adapter_model.safetensors instead of the model, as peft's does.
+ *
  * A run is decided by its model, data, arguments and processor: it can be repeated, and gone on
  * with from a checkpoint, to the last bit, whatever the number of threads.
  * Threads: one training at a time belongs to one thread; work is split over the pool of tensor/. */
@@ -19,6 +22,7 @@
 
 typedef struct TrainSpec {
     const char *model;        // a folder or a .gguf file
+    const char *model_name;   // what adapters and the card call it; NULL: model
     const char *dataset;      // see train/dataset.h
     const char *eval_dataset; // NULL: the folder's own split, else a part of `dataset` is held out
     const char *output;       // a folder, made if it is not there

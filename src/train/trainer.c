@@ -259,33 +259,69 @@ static bool loop(Trainer *t, TrainResult *result, Error *err)
 
 /* ---- Beginning and end ---- */
 
+/* "q_proj,v_proj" as a list that ends with NULL. */
+static const char *const *split_names(const char *text, Arena *a)
+{
+    Str rest = str_of(text), piece;
+    const char **names = NEW_ARRAY(a, const char *, rest.len + 2);
+    for (size_t n = 0; str_split(&rest, ',', &piece);)
+        if (str_trim(piece).len > 0)
+            names[n++] = arena_cstr(a, str_trim(piece));
+    return names;
+}
+
+static Model *open_adapted(const Trainer *t, const char *checkpoint, Error *err)
+{
+    const TrainingArguments *args = &t->args;
+    const char *targets = args->lora_target_modules;
+    if (t->spec->from_scratch)
+        return fail(err, ERR_INVALID, "adapters are for a model that has weights");
+    AdapterOptions how = {
+        .lora = {.r = args->lora_r, .alpha = args->lora_alpha, .dropout = args->lora_dropout},
+        .all_layers = targets && strcmp(targets, "all-linear") == 0,
+        .precision = args->bf16 ? PRECISION_BF16 : PRECISION_F32,
+        .seed = (uint64_t)args->seed,
+        .adapters = checkpoint};
+    if (targets && !how.all_layers)
+        how.lora.targets = split_names(targets, t->arena);
+    Model *m = model_open_adapted(t->spec->model, &how, err);
+    bool any = false;
+    for (size_t i = 0; m && i < weights_count(m->weights); i++)
+        any = any || weight_values(weights_at(m->weights, i));
+    if (m && !any) {
+        model_free(m);
+        return fail(err, ERR_INVALID, "lora_target_modules: no layer is called '%s'", targets);
+    }
+    return m;
+}
+
+/* A folder that has a configuration and no weights. */
+static bool is_without_weights(const char *path)
+{
+    Error why = {0};
+    if (!file_is_folder(path))
+        return false;
+    AUTO(checkpoint_free) Checkpoint *c = checkpoint_open(path, &why);
+    return !c && why.code == ERR_NOT_FOUND;
+}
+
 static bool open_model(Trainer *t, const char *checkpoint, Error *err)
 {
     const TrainSpec *spec = t->spec;
     Precision precision = t->args.bf16 ? PRECISION_BF16 : PRECISION_F32;
-    const char *weights = checkpoint ? checkpoint : spec->model;
-    bool scratch = spec->from_scratch;
-    const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
-    if (!checkpoint && !scratch && file_is_folder(weights)) {
-        bool found = false;
-        for (size_t i = 0; i < COUNT(names); i++)
-            found = found || file_exists(arena_printf(t->arena, "%s/%s", weights, names[i]));
-        Error none = {0}; // a folder's only .gguf counts as weights too
-        Checkpoint *c = found ? NULL : checkpoint_open(weights, &none);
-        scratch = !found && !c && none.code == ERR_NOT_FOUND;
-        checkpoint_free(c);
-    }
-    if (scratch && !checkpoint) {
-        t->model = model_begin(weights, precision, (uint64_t)t->args.seed, err);
+    if (t->args.lora_r > 0) {
+        t->model = open_adapted(t, checkpoint, err);
+    } else if (!checkpoint && (spec->from_scratch || is_without_weights(spec->model))) {
         t->from_scratch = true;
+        t->model = model_begin(spec->model, precision, (uint64_t)t->args.seed, err);
         if (t->model)
             trainer_news(t, "the model begins from scratch");
     } else {
-        t->model = model_open_trainable(weights, precision, err);
+        t->model = model_open_trainable(checkpoint ? checkpoint : spec->model, precision, err);
     }
     if (!t->model)
         return false;
-    if (weights_have(t->model->weights, "rope_freqs.weight"))
+    if (weights_have(t->model->weights, "rope_freqs.weight") && t->args.lora_r == 0)
         return fail(err, ERR_UNSUPPORTED,
                     "'%s' scales its rotation by a tensor that config.json cannot say; train from "
                     "its safetensors",

@@ -40,7 +40,7 @@ static bool run(const char *output, const char *arguments, bool resume, int64_t 
     const TrainSpec spec = {.model = model,
                             .dataset = data,
                             .output = output,
-                            .from_scratch = true,
+                            .from_scratch = args.lora_r == 0,
                             .resume = resume ? "" : NULL,
                             .args = &args,
                             .quiet = true,
@@ -207,6 +207,41 @@ static void test_lengths_may_differ(void **state)
     json_decref(h.entries);
 }
 
+/* The weights of the model stay, its adapters learn, go on, and are found where they are stored. */
+static void test_adapters_are_trained(void **state)
+{
+    Error err = {0};
+    Heard h;
+    TrainResult result;
+    static const char arguments[] =
+        ", \"lora_r\": 4, \"lora_alpha\": 16, \"lora_dropout\": 0.1, \"lora_target_modules\": "
+        "\"c_attn,mlp.c_proj\", \"max_steps\": 8, \"save_steps\": 4";
+    assert_ok(run(test_path("lora"), arguments, false, 0, &h, &result, &err));
+    json_decref(h.entries);
+    AUTO(checkpoint_free)
+    Checkpoint *c = checkpoint_open(test_path("lora/adapter_model.safetensors"), &err);
+    assert_ok(c);
+    assert_int_equal(checkpoint_count(c), 4);
+    const StoredTensor *b =
+        checkpoint_find(c, S("base_model.model.transformer.h.0.mlp.c_proj.lora_B.weight"));
+    assert_true(b && b->rank == 2 && b->dims[0] == 32 && b->dims[1] == 4);
+    const float *values = b->data;
+    assert_true(fabsf(values[0]) > 1e-6F);
+    assert_false(file_exists(test_path("lora/model.safetensors")));
+
+    assert_fails(run(test_path("lora-parts"), arguments, false, 6, &h, &result, &err),
+                 ERR_CANCELLED, "stopped behind 6");
+    json_decref(h.entries);
+    assert_ok(run(test_path("lora-parts"), arguments, true, 0, &h, &result, &err));
+    json_decref(h.entries);
+    assert_same_file(test_path("lora"), test_path("lora-parts"), "adapter_model.safetensors");
+
+    assert_fails(run(test_path("none"), ", \"lora_r\": 4, \"lora_target_modules\": \"x\"", false, 0,
+                     &h, &result, &err),
+                 ERR_INVALID, "no layer is called 'x'");
+    json_decref(h.entries);
+}
+
 int main(void)
 {
     Error err = {0};
@@ -222,9 +257,10 @@ int main(void)
     if (!file_write_atomic(data, buf_str(&text), 0644, &err))
         return 1;
     data = xstrdup(data);
-    int failed = RUN(test_a_run_that_was_stopped_goes_on_to_the_last_bit,
-                     test_a_kill_during_a_save_loses_nothing, test_the_best_model_is_kept,
-                     test_another_training_cannot_go_on, test_lengths_may_differ);
+    int failed =
+        RUN(test_a_run_that_was_stopped_goes_on_to_the_last_bit,
+            test_a_kill_during_a_save_loses_nothing, test_the_best_model_is_kept,
+            test_another_training_cannot_go_on, test_lengths_may_differ, test_adapters_are_trained);
     test_folder_remove();
     free((char *)(uintptr_t)data);
     return failed;

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.utils import parametrize
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, get_linear_schedule_with_warmup
 from transformers.trainer_callback import TrainerState
 
@@ -28,16 +29,17 @@ def blocks_of(tokenizer, text):
     return torch.tensor(ids[:len(ids) // BLOCK * BLOCK]).view(-1, BLOCK)
 
 
-def train_with_torch(folder, blocks, order):
+def train_with_torch(folder, blocks, order, steps=STEPS, prepare=lambda model: None):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
-    groups = [{'params': [p for p in model.parameters() if p.ndim > 1], 'weight_decay': DECAY},
-              {'params': [p for p in model.parameters() if p.ndim < 2], 'weight_decay': 0.0}]
+    prepare(model)
+    groups = [{'params': [p for p in model.parameters() if p.ndim > 1 and p.requires_grad], 'weight_decay': DECAY},
+              {'params': [p for p in model.parameters() if p.ndim < 2 and p.requires_grad], 'weight_decay': 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=LR)
-    schedule = get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
+    schedule = get_linear_schedule_with_warmup(optimizer, WARMUP, steps)
     per_epoch = -(-len(blocks) // BATCH)
     updates = -(-per_epoch // ACCUMULATE)
     losses, norms = [], []
-    for step in range(STEPS):
+    for step in range(steps):
         within = step % updates
         first, last = within * ACCUMULATE, min((within + 1) * ACCUMULATE, per_epoch)
         micro = [blocks[order[b * BATCH:(b + 1) * BATCH]] for b in range(first, last)]
@@ -53,13 +55,12 @@ def train_with_torch(folder, blocks, order):
     return losses, norms, model
 
 
-def train_with_hug(folder, output, order, *more):
-    order.parent.mkdir(exist_ok=True)
+def train_with_hug(folder, output, order, **more):
     arguments = dict(block_size=BLOCK, per_device_train_batch_size=BATCH, gradient_accumulation_steps=ACCUMULATE,
                      max_steps=STEPS, warmup_steps=WARMUP, learning_rate=LR, weight_decay=DECAY, max_grad_norm=CLIP,
-                     logging_steps=1, save_steps=50)
+                     logging_steps=1, save_steps=50) | more
     out = run(HUG, 'train', 'text-generation', '--model', folder, '--dataset', TEXT, '--output', output, '--order',
-              order, '--quiet', '--json', *[f'--set={k}={v}' for k, v in arguments.items()], *more)
+              order, '--quiet', '--json', *[f'--set={k}={v}' for k, v in arguments.items()])
     return [entry for entry in map(json.loads, out.splitlines()) if 'loss' in entry]
 
 
@@ -115,3 +116,54 @@ def test_from_scratch_begins_as_transformers_does(request, tmp_path):
             assert abs(ours[key].mean()) < allowed * value.std(), key
     answer = json.loads(run(HUG, 'generate', tmp_path / 'out', 'the', '--max-new-tokens', 4, '--json'))
     assert len(answer['token_ids']) > 0
+
+
+class LowRank(torch.nn.Module):
+    """A weight with an adapter beside it: W + scale * B A, turned for a Conv1D."""
+
+    def __init__(self, a, b, scale, transposed):
+        super().__init__()
+        self.a, self.b = torch.nn.Parameter(a.clone()), torch.nn.Parameter(b.clone())
+        self.scale, self.transposed = scale, transposed
+
+    def forward(self, weight):
+        delta = self.scale * (self.b @ self.a)
+        return weight + (delta.T if self.transposed else delta)
+
+
+@pytest.mark.parametrize('name,targets', [('gpt2', 'attn.c_proj,c_fc'), ('llama', 'q_proj,down_proj')])
+def test_adapters_learn_as_in_pytorch(request, tmp_path, name, targets):
+    """peft's files, by hand: the same adapters trained by PyTorch, merged, and asked for the same text."""
+    steps, rank, alpha = 30, 4, 8
+    folder = without_dropout(request.getfixturevalue('tiny_' + name), tmp_path / 'model')
+    blocks = blocks_of(AutoTokenizer.from_pretrained(folder), TEXT.read_text())
+    order = list(range(len(blocks)))
+    (tmp_path / 'order').write_text('\n'.join(map(str, order)))
+    lora = dict(lora_r=rank, lora_alpha=alpha, lora_target_modules=targets)
+    train_with_hug(folder, tmp_path / 'begin', tmp_path / 'order', max_steps=1, learning_rate=0, **lora)
+    log = train_with_hug(folder, tmp_path / 'out', tmp_path / 'order', max_steps=steps, **lora)
+    begin, end = (load_file(tmp_path / path / 'adapter_model.safetensors') for path in ('begin', 'out'))
+    config = json.loads((tmp_path / 'out/adapter_config.json').read_text())
+    assert config['peft_type'] == 'LORA' and config['target_modules'] == targets.split(',')
+    assert config['fan_in_fan_out'] == (name == 'gpt2') and not (tmp_path / 'out/model.safetensors').exists()
+
+    def adapt(model, tensors=begin):
+        model.requires_grad_(False)
+        for key in [k.removesuffix('.lora_A.weight') for k in tensors if 'lora_A' in k]:
+            module = model.get_submodule(key.removeprefix('base_model.model.'))
+            a, b = tensors[key + '.lora_A.weight'], tensors[key + '.lora_B.weight']
+            parametrize.register_parametrization(module, 'weight', LowRank(a, b, alpha / rank, name == 'gpt2'))
+
+    losses, _, model = train_with_torch(folder, blocks, order, steps, adapt)
+    assert all(b.abs().max() == 0 and end[k].abs().max() > 0.01 for k, b in begin.items() if 'lora_B' in k)
+    off = max(abs(entry['loss'] / loss - 1) for entry, loss in zip(log, losses))
+    assert len(log) == steps and off < 2e-5, f'losses are off by {off:.1e}'
+
+    merged = AutoModelForCausalLM.from_pretrained(folder).eval()
+    adapt(merged, end)
+    ids = blocks[0][:8].tolist()
+    want = merged.generate(torch.tensor([ids]), attention_mask=torch.ones(1, 8), do_sample=False, max_new_tokens=16,
+                           min_new_tokens=16, pad_token_id=0)[0, 8:].tolist()
+    got = json.loads(run(HUG, 'generate', tmp_path / 'out', '--prompt-ids', ','.join(map(str, ids)), '--greedy',
+                         '--json', '--dtype', 'f32', '--max-new-tokens', 16))['token_ids']
+    assert got == want[:len(got)] and len(got) > 0
