@@ -24,6 +24,7 @@ typedef struct Outer {
     int64_t tasks, panels;
     char *packed, *threads; // scratch: all of b, and a task's part of a
     float *gradient;
+    bool first; // nothing is in there yet
 } Outer;
 
 static int64_t even(int64_t k)
@@ -140,7 +141,8 @@ static void add_products(const Outer *o, int64_t tile, int i, int tiles, int64_t
         k->gemm_bf16(rows, even(o->rows), a, (const void *)b, products, false, ahead);
     else
         k->gemm(rows, o->rows, a, (const void *)b, products, false, ahead);
-    k->finish(rows, columns, products, &(Epilogue){.addend = sum}, sum, o->b_width);
+    k->finish(rows, columns, products, &(Epilogue){.addend = o->first ? NULL : sum}, sum,
+              o->b_width);
 }
 
 static void outer_task(void *context, int64_t task, int thread)
@@ -180,6 +182,9 @@ void run_linear_gradient(const Tensor *t)
     }
     if (!o.gradient)
         return;
+    Weight *w = t->in[2]->weight;
+    o.first = w->zeroed;
+    w->zeroed = false;
     o.a = tensor_f32(t->params.transposed ? x : dt);
     o.b = tensor_f32(t->params.transposed ? dt : x);
     o.packed = t->graph->scratch;

@@ -7,6 +7,17 @@
 
 enum { GRAIN = 16384 }; // values that are worth another thread
 
+/* Gradients that are still to be set to zero are, before something is added; a linear layer's
+ * weight gets its first sums written instead. */
+static void begin_effect(const Tensor *t)
+{
+    for (int i = 0; i < MAX_INPUTS; i++) {
+        Weight *w = t->in[i] ? t->in[i]->base->weight : NULL;
+        if (w && !(tensor_is(t, OP_LINEAR_GRADIENT) && i == 2))
+            weight_write_zeros(w);
+    }
+}
+
 bool graph_run_until(Graph *g, const atomic_bool *cancelled, Error *err)
 {
     if (!graph_ok(g, err) || !graph_plan(g, err))
@@ -20,6 +31,8 @@ bool graph_run_until(Graph *g, const atomic_bool *cancelled, Error *err)
         if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
             return fail(err, ERR_CANCELLED, "cancelled");
         const Tensor *t = g->steps[i]->head ? g->steps[i]->head : g->steps[i];
+        if (t->op->effect)
+            begin_effect(t);
         t->op->run(t);
     }
     return true;

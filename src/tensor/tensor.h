@@ -249,9 +249,9 @@ Tensor *op_permute(Graph *g, Tensor *x,
 Tensor *op_contiguous(Graph *g, Tensor *x);
 
 /* Images [B,C,H,W] and signals [B,C,L], with the meaning that PyTorch's operations have. Results
- * lie in memory with the channels innermost, which is what these operations read without a copy, and
- * makes the permutation to [B,H,W,C] contiguous: linear layers and attention over pixels need none
- * either. Activations, products and sums behind a convolution are fused into it. */
+ * lie in memory with the channels innermost, which is what these operations read without a copy,
+ * and makes the permutation to [B,H,W,C] contiguous: linear layers and attention over pixels need
+ * none either. Activations, products and sums behind a convolution are fused into it. */
 
 /* Of height and width; of a signal only [0] counts. */
 typedef struct Conv {
@@ -268,8 +268,8 @@ Tensor *op_conv1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv 
 Tensor *op_conv_transpose2d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
 Tensor *op_conv_transpose1d(Graph *g, Tensor *x, Tensor *weight, Tensor *bias, const Conv *params);
 
-/* Over groups of channels of [B,C,...], sample by sample; weight and bias [C] or NULL. An activation
- * behind it is fused. Source: Wu 2018, arXiv:1803.08494. */
+/* Over groups of channels of [B,C,...], sample by sample; weight and bias [C] or NULL. An
+ * activation behind it is fused. Source: Wu 2018, arXiv:1803.08494. */
 Tensor *op_group_norm(Graph *g, Tensor *x, int64_t groups, Tensor *weight, Tensor *bias, float eps);
 /* (x - mean) / sqrt(variance + eps) * weight + bias, all [C]: as at inference; weight and bias may
  * be NULL. */

@@ -238,8 +238,8 @@ bool check_linear(const Tensor *t, Error *err);
 void run_linear(const Tensor *t);
 size_t scratch_linear(const Tensor *t);
 bool check_attend(const Tensor *t, Error *err);
-Runner run_conv, run_conv_gradient, run_group_norm, run_group_norm_gradient, run_batch_norm, run_spatial,
-    run_spatial_gradient;
+Runner run_conv, run_conv_gradient, run_group_norm, run_group_norm_gradient, run_batch_norm,
+    run_spatial, run_spatial_gradient;
 bool check_conv(const Tensor *t, Error *err);
 size_t scratch_conv(const Tensor *t);
 size_t scratch_conv_gradient(const Tensor *t);
@@ -300,11 +300,14 @@ enum { PANELS_LINEAR, PANELS_TRANSPOSED, PANELS_CONV, PANELS_CONV_TRANSPOSED, PA
 struct Weight {
     WeightSpec spec;
     Arena *arena;
-    float *values;    // all of it as f32: for vectors, and where an operation wants it so
-    float *gradient;  // of a trainable weight
+    float *values;   // all of it as f32: for vectors, and where an operation wants it so
+    float *gradient; // of a trainable weight
+    bool zeroed;     // all of it is 0, whatever the memory says: who adds first may write instead
     Panels panels[PANELS_COUNT];
 };
 
+/* Makes the gradient's memory zeros if they are still to be written. */
+void weight_write_zeros(Weight *w);
 /* Reads all values as f32 unless that is done. */
 bool weight_read(Weight *w, Error *err);
 /* Packs the weight unless it is already, as [out,in] or, transposed, [in,out]. */

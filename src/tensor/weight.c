@@ -306,21 +306,28 @@ float *weight_values(Weight *w)
     return w->spec.trainable ? w->values : NULL;
 }
 
-float *weight_gradient(Weight *w)
-{
-    return w->gradient;
-}
-
 static void zero_range(void *context, int64_t from, int64_t to)
 {
     memset((float *)context + from, 0, (size_t)(to - from) * sizeof(float));
 }
 
-void weight_zero_gradient(Weight *w)
+void weight_write_zeros(Weight *w)
 {
     enum { GRAIN = 1 << 18 };
-    if (w->gradient)
+    if (w->gradient && w->zeroed)
         pool_ranges(shape_count(&w->spec.shape), GRAIN, zero_range, w->gradient);
+    w->zeroed = false;
+}
+
+float *weight_gradient(Weight *w)
+{
+    weight_write_zeros(w);
+    return w->gradient;
+}
+
+void weight_zero_gradient(Weight *w)
+{
+    w->zeroed = true;
 }
 
 void weight_updated(Weight *w)
