@@ -10,7 +10,7 @@
 #include "tensor/pool_internal.h"
 
 enum {
-    TILES = 8,        // of a, a task at most
+    TILES = 16,       // of a, a task at most
     PACKED_ROWS = 32, // at once; even, because bf16 takes pairs
     COLUMNS = 256,
     LINE = 64,
@@ -114,23 +114,29 @@ static int columns_of_tile(const Outer *o, int64_t tile)
 /* A task's tiles. */
 static void pack_a(const Outer *o, int64_t tile, int tiles, char *dst)
 {
-    for (int64_t from = 0; from < o->rows; from += PACKED_ROWS)
+    const float *src = o->a + tile * o->tile_rows;
+    int64_t columns = MIN((int64_t)tiles * o->tile_rows, o->a_width - tile * o->tile_rows);
+    for (int64_t from = 0; from < o->rows; from += PACKED_ROWS) {
+        for (int64_t i = from + PACKED_ROWS; i < MIN(o->rows, from + 2 * PACKED_ROWS); i++)
+            for (int64_t j = 0; j < columns; j += LINE / (int64_t)sizeof *src)
+                __builtin_prefetch(src + i * o->a_stride + j);
         for (int i = 0; i < tiles; i++)
             pack(o, columns_of_tile(o, tile + i), o->a + (tile + i) * o->tile_rows, o->a_stride,
                  from, MIN(o->rows, from + PACKED_ROWS),
                  dst + (size_t)(i * o->tile_rows) * column_bytes(o));
+    }
 }
 
 /* One tile times one panel, added to the gradient, whose lines are fetched while the products are
  * formed; so is the next panel, a part of it by each of a task's tiles. */
-static void add_products(const Outer *o, int64_t tile, int i, int tiles, int64_t panel,
-                         const void *a)
+static void add_products(const Outer *o, int64_t tile, int i, int64_t panel, const void *a)
 {
     float products[MAX_ROWS * PANEL] __attribute__((aligned(LINE)));
     const Kernels *k = kernels();
     size_t panel_bytes = PANEL * column_bytes(o);
     const char *b = o->packed + (size_t)panel * panel_bytes;
-    const char *ahead = b + panel_bytes + panel_bytes * (size_t)i / (size_t)tiles / LINE * LINE;
+    size_t fetched = (size_t)i * LINE * (size_t)(o->bf16 ? even(o->rows) / 2 : o->rows);
+    const char *ahead = fetched < panel_bytes ? b + panel_bytes + fetched : NULL;
     int rows = columns_of_tile(o, tile), columns = (int)MIN(PANEL, o->b_width - panel * PANEL);
     float *sum = o->gradient + tile * o->tile_rows * o->b_width + panel * PANEL;
     for (int r = 0; r < rows; r++) {
@@ -155,7 +161,7 @@ static void outer_task(void *context, int64_t task, int thread)
     pack_a(o, from, tiles, a);
     for (int64_t panel = 0; panel < o->panels; panel++)
         for (int i = 0; i < tiles; i++)
-            add_products(o, from + i, i, tiles, panel, a + (size_t)i * tile_bytes);
+            add_products(o, from + i, i, panel, a + (size_t)i * tile_bytes);
 }
 
 typedef struct BiasSum {

@@ -66,10 +66,19 @@ BUILD(norm_beside, op_add(g, w[0], op_rms_norm(g, op_tanh(g, w[0]), w[1], 1e-5F)
 BUILD(linear, op_linear(g, w[0], w[1], w[2]))
 BUILD(linear_bare, op_linear(g, w[0], w[1], NULL))
 BUILD(linear_transposed, op_linear_transposed(g, w[0], w[1], w[2]))
+BUILD(dropout, op_dropout(g, op_tanh(g, w[0]), 0.3F))
 BUILD(copy, op_contiguous(g, op_permute(g, w[0], (const int[]){1, 0})))
 BUILD(slice, op_scale(g, op_slice(g, op_tanh(g, w[0]), 1, 1, 3), 2))
 BUILD(permute, op_mul(g, op_permute(g, op_tanh(g, w[0]), (const int[]){2, 0, 1}), w[1]))
 BUILD(reshape, op_mul(g, op_reshape(g, op_tanh(g, w[0]), SHAPE(5, 6)), w[1]))
+
+/* What is dropped goes by the place in memory, which a turned gradient does not share. */
+static Tensor *dropout_turned(Graph *g, Tensor **w)
+{
+    const int turn[] = {1, 0};
+    Tensor *x = op_dropout(g, op_permute(g, op_tanh(g, w[0]), turn), 0.5F);
+    return op_softmax(g, op_contiguous(g, op_permute(g, op_dropout(g, x, 0.2F), turn)));
+}
 
 /* Fan-out, layers of products, residuals: what a block of a model does. */
 static Tensor *block(Graph *g, Tensor **w)
@@ -213,6 +222,8 @@ static const Case cases[] = {
     {"linear without bias", linear_bare, {SHAPE(17, 3), SHAPE(7, 3)}},
     {"linear_transposed", linear_transposed, {SHAPE(2, 3, 5), SHAPE(5, 33), SHAPE(33)}},
     {"linear_transposed, wide", linear_transposed, {SHAPE(3, 37), SHAPE(37, 2), SHAPE(2)}},
+    {"dropout", dropout, {SHAPE(3, 35)}},
+    {"dropout of turned rows", dropout_turned, {SHAPE(5, 7)}},
     {"copy", copy, {SHAPE(3, 5)}},
     {"slice", slice, {SHAPE(3, 5)}},
     {"permute", permute, {SHAPE(2, 3, 4), SHAPE(4, 2, 3)}},
@@ -318,6 +329,7 @@ static void build(Built *b, const Case *c, bool checkpoints)
     *b = (Built){.arena = arena_new(0), .graph = graph_new()};
     graph_set_mode(b->graph, GRAPH_TRAIN);
     graph_use_checkpoints(b->graph, checkpoints);
+    graph_set_seed(b->graph, 5);
     for (; b->n < MOST && c->shapes[b->n].rank; b->n++) {
         const WeightSpec spec = {.name = c->name, .shape = c->shapes[b->n], .trainable = true};
         b->weights[b->n] = weight_new(b->arena, &spec, &err);
@@ -440,10 +452,64 @@ static void test_runs_accumulate(void **state)
         assert_true(twice[i] == 2 * once[i]);
 }
 
+static void test_dropout_goes_by_the_seed(void **state)
+{
+    Error err = {0};
+    float seen[4][400], zeros = 0;
+    AUTO(graph_free) Graph *g = graph_new(), *evaluated = graph_new();
+    graph_set_mode(g, GRAPH_TRAIN);
+    Tensor *x = graph_input(g, DTYPE_F32, SHAPE(400));
+    for (int i = 0; i < 400; i++)
+        ((float *)tensor_data(x))[i] = 1;
+    assert_ptr_equal(op_dropout(g, x, 0), x);
+    Tensor *y = op_dropout(g, x, 0.25F), *z = op_dropout(g, x, 0.25F);
+    y = graph_output(g, y);
+    z = graph_output(g, z);
+    const uint64_t seeds[] = {3, 4, 3, 0};
+    for (int run = 0; run < 4; run++) {
+        graph_set_seed(g, seeds[run]);
+        assert_ok(graph_run(g, &err));
+        memcpy(seen[run], tensor_data(y), sizeof seen[run]);
+    }
+    assert_memory_not_equal(seen[0], seen[1], sizeof seen[0]);
+    assert_memory_equal(seen[0], seen[2], sizeof seen[0]);
+    assert_memory_equal(seen[3], tensor_data(x), sizeof seen[3]); // no seed: nothing
+    graph_set_seed(g, 3);
+    assert_ok(graph_run(g, &err));
+    assert_memory_not_equal(tensor_data(y), tensor_data(z), sizeof seen[0]);
+    for (int i = 0; i < 400; i++) {
+        assert_true(seen[0][i] == 0 || seen[0][i] == 1 / 0.75F);
+        zeros += seen[0][i] == 0;
+    }
+    assert_true(zeros > 100 - 36 && zeros < 100 + 36); // four deviations
+    x = graph_input(evaluated, DTYPE_F32, SHAPE(4));
+    assert_ptr_equal(op_dropout(evaluated, x, 0.5F), x);
+}
+
+static void test_what_cannot_be_differentiated_says_so(void **state)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(graph_free) Graph *step = graph_new(), *fixed = graph_new(), *late = graph_new();
+    const WeightSpec spec = {.name = "w", .shape = SHAPE(2, 3), .trainable = true};
+    Weight *w = weight_new(a, &spec, &err);
+    Tensor *loss = op_sum(step, op_weight(step, w));
+    assert_fails(graph_backward(step, loss, &err), ERR_INVALID, "not built for training");
+
+    graph_set_mode(fixed, GRAPH_TRAIN);
+    loss = op_sum(fixed, graph_input(fixed, DTYPE_F32, SHAPE(3)));
+    assert_fails(graph_backward(fixed, loss, &err), ERR_INVALID, "no trainable weight");
+
+    graph_input(late, DTYPE_F32, SHAPE(3));
+    graph_set_mode(late, GRAPH_TRAIN);
+    assert_fails(graph_ok(late, &err), ERR_INVALID, "before it is built");
+}
+
 int main(void)
 {
     source = random_of(1);
     return RUN(test_gradients_agree_with_finite_differences,
                test_gradients_of_images_agree_with_finite_differences,
-               test_checkpoints_change_no_bit, test_runs_accumulate);
+               test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
+               test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
 }
