@@ -27,14 +27,20 @@ bool cpu_level_parse(Str name, CpuLevel *level)
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* The helpers of gcc 12 and clang 14 do not know AMX by name: CPUID leaf 7, EDX bits 22 (bf16),
- * 24 (tiles), 25 (int8). Linux also wants a permission, which the kernels ask for. */
+ * 24 (tiles), 25 (int8). Linux wants to be asked for the use of tiles, once for all threads of the
+ * process, because they make what it saves of a thread larger; it says no where it knows no tiles.
+ */
 static bool has_amx(void)
 {
+    enum { REQUEST = 0x1023, TILE_DATA = 18 }; // ARCH_REQ_XCOMP_PERM and the state's number
     unsigned a, b, c, d;
     const unsigned wanted = 1U << 22 | 1U << 24 | 1U << 25;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & wanted) == wanted;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & wanted) == wanted &&
+           syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 }
 
 CpuLevel cpu_detect(void)

@@ -11,7 +11,7 @@
 
 enum {
     TILES = 16,       // of a, a task at most
-    PACKED_ROWS = 32, // at once; even, because bf16 takes pairs
+    PACKED_ROWS = 32, // at once; where a bf16 tile may be cut (pack_rows_bf16)
     COLUMNS = 256,
     LINE = 64,
 };
@@ -68,14 +68,14 @@ size_t scratch_linear_gradient(const Tensor *t)
 /* Rows [from, to) of some columns as the tile kernels read them, behind those before. From row to
  * row is often a multiple of a page, so packing goes through a few rows at a time, all columns that
  * are wanted of them, before the next. */
-static void pack(const Outer *o, int columns, const float *src, int64_t stride, int64_t from,
-                 int64_t to, char *dst)
+static void pack(const Outer *o, bool panel, int columns, const float *src, int64_t stride,
+                 int64_t from, int64_t to, char *dst)
 {
     const Kernels *k = kernels();
     int64_t at = from * columns;
     if (o->bf16)
-        k->pack_columns_bf16(columns, to - from, src + from * stride, stride,
-                             (uint16_t *)(void *)dst + at);
+        (panel ? k->pack_columns_bf16 : k->pack_turned_bf16)(
+            columns, to - from, src + from * stride, stride, (uint16_t *)(void *)dst + at);
     else
         k->pack_columns(columns, to - from, src + from * stride, stride, (float *)(void *)dst + at);
 }
@@ -89,7 +89,7 @@ static void pack_last_panel(const Outer *o, int64_t from, int64_t to, char *dst)
     for (int64_t i = from; i < to; i++)
         memcpy(wide + (i - from) * PANEL, o->b + i * o->b_stride + last,
                (size_t)(o->b_width - last) * sizeof *wide);
-    pack(o, PANEL, wide - from * PANEL, PANEL, from, to, dst);
+    pack(o, true, PANEL, wide - from * PANEL, PANEL, from, to, dst);
 }
 
 static void pack_b_task(void *context, int64_t task, int thread)
@@ -100,7 +100,7 @@ static void pack_b_task(void *context, int64_t task, int thread)
     for (int64_t panel = 0; panel < o->panels; panel++) {
         char *dst = o->packed + (size_t)(panel * PANEL) * column_bytes(o);
         if (panel < whole)
-            pack(o, PANEL, o->b + panel * PANEL, o->b_stride, from, to, dst);
+            pack(o, true, PANEL, o->b + panel * PANEL, o->b_stride, from, to, dst);
         else
             pack_last_panel(o, from, to, dst);
     }
@@ -121,8 +121,8 @@ static void pack_a(const Outer *o, int64_t tile, int tiles, char *dst)
             for (int64_t j = 0; j < columns; j += LINE / (int64_t)sizeof *src)
                 __builtin_prefetch(src + i * o->a_stride + j);
         for (int i = 0; i < tiles; i++)
-            pack(o, columns_of_tile(o, tile + i), o->a + (tile + i) * o->tile_rows, o->a_stride,
-                 from, MIN(o->rows, from + PACKED_ROWS),
+            pack(o, false, columns_of_tile(o, tile + i), o->a + (tile + i) * o->tile_rows,
+                 o->a_stride, from, MIN(o->rows, from + PACKED_ROWS),
                  dst + (size_t)(i * o->tile_rows) * column_bytes(o));
     }
 }

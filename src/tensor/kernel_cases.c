@@ -318,7 +318,9 @@ bool kernel_case_is_of(const KernelCase *c, const Kernels *set)
 bool kernel_case_takes(const KernelCase *c, const KernelShape *s, const Kernels *table)
 {
     if (c->rows)
-        return s->rows <= table->tile_rows;
+        return s->rows <= (c->limit == LIMIT_BF16   ? table->tile_rows_bf16
+                           : c->limit == LIMIT_INT8 ? table->tile_rows_int8
+                                                    : table->tile_rows);
     bool panels = c->prepare == prepare_panel || c->prepare == prepare_unpack;
     int block = panels ? dtype_info(type_of(c->packing))->block : 1;
     return s->rows == 1 && s->k % block == 0;

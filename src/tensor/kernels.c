@@ -5,8 +5,9 @@
 
 static const Kernels *const sets[] = {
 #if defined(__x86_64__)
-    &kernels_avx512bf16, &kernels_avx512vnni,
-    &kernels_avx512,     &kernels_avx2,
+    &kernels_amx,        &kernels_avx512bf16,
+    &kernels_avx512vnni, &kernels_avx512,
+    &kernels_avx2,
 #endif
     &kernels_plain,      NULL,
 };
@@ -21,7 +22,7 @@ static bool ready; // for kernels() to ask cheaply: it is called for every row
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* A table is all pointers to functions behind its head: merge slot by slot. */
-void kernels_fill(Kernels *into, const Kernels *from)
+static void kernels_fill(Kernels *into, const Kernels *from)
 {
     enum { FIRST = offsetof(Kernels, tile), SLOTS = (sizeof(Kernels) - FIRST) / sizeof(void *) };
     void *have[SLOTS], *offered[SLOTS];
@@ -37,9 +38,10 @@ void kernels_fill(Kernels *into, const Kernels *from)
     }
     into->prefers_gemv_int8 |= from->prefers_gemv_int8;
     into->prefers_gemm_int8 |= from->prefers_gemm_int8;
-    // The set that brings the tile says how many rows it takes.
-    if (!into->tile_rows)
-        into->tile_rows = from->tile_rows;
+    // The set that brings a tile says how many rows it takes.
+    into->tile_rows = into->tile_rows ? into->tile_rows : from->tile_rows;
+    into->tile_rows_bf16 = into->tile_rows_bf16 ? into->tile_rows_bf16 : from->tile_rows_bf16;
+    into->tile_rows_int8 = into->tile_rows_int8 ? into->tile_rows_int8 : from->tile_rows_int8;
 }
 
 Kernels kernels_of(CpuLevel level)
@@ -73,6 +75,15 @@ void kernels_choose(CpuLevel level)
 {
     (void)kernels(); // or the first use would choose again
     choose(level);
+}
+
+void kernels_use(const Kernels *set)
+{
+    (void)kernels();
+    Kernels table = {0}, rest = kernels_of(set->needs);
+    kernels_fill(&table, set);
+    kernels_fill(&table, &rest);
+    chosen = table;
 }
 
 size_t packing_bytes(Packing packing, int64_t k)

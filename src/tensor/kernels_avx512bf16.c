@@ -105,6 +105,7 @@ PEAK(peak_bf16, __m512, 2 * 2 * LANE, __m512bh half = (__m512bh)_mm512_set1_epi1
 
 const Kernels kernels_avx512bf16 = {.name = "avx512bf16",
                                     .needs = CPU_AVX512BF16,
+                                    .tile_rows_bf16 = TILE_ROWS,
                                     .tile_bf16 = tile_bf16,
                                     .gemm_bf16 = gemm_bf16,
                                     .peak_bf16 = peak_bf16,

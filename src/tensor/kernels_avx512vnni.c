@@ -15,86 +15,8 @@
 
 #include "tensor/kernels_int8.inc"
 
-enum { ZERO = 128 };
-
-/* What the scale of values up to `top` is, and by what they are multiplied to be codes. */
-static float scale_of(float top, float *inverse)
-{
-    *inverse = top > 0 ? 127 / top : 0;
-    return top / 127;
-}
-
-static int64_t block_codes(int64_t left)
-{
-    return MIN(INT8_BLOCK, (left + INT8_STEP - 1) / INT8_STEP * INT8_STEP);
-}
-
-/* A block of one row: codes [n] as they are, and their sum and scale. */
-static float round_row(int64_t n, int64_t there, const float *x, int8_t *codes, int32_t *sum)
-{
-    Vec most = splat(0), inverse;
-    float factor;
-    for (int64_t i = 0; i < there; i += LANE)
-        most = max2((Vec)_mm512_abs_ps(load_upto(x + i, there - i, 0)), most);
-    float scale = scale_of(largest(most), &factor);
-    inverse = splat(factor);
-    __m512i total_codes = _mm512_setzero_si512();
-    for (int64_t i = 0; i < n; i += LANE) {
-        Vec v = i < there ? load_upto(x + i, there - i, 0) : (Vec)splat(0);
-        __m512i code = _mm512_cvtps_epi32(v * inverse);
-        total_codes = _mm512_add_epi32(total_codes, code);
-        store_codes(codes + i, code);
-    }
-    *sum = _mm512_reduce_add_epi32(total_codes);
-    return scale;
-}
-
-/* Codes of four inputs of each row lie together: [n/4,rows,4]. */
-static void pack_rows_int8(int rows, int64_t k, const float *src, int64_t stride, void *dst)
-{
-    char *out = dst;
-    for (int64_t i = 0; i < k; i += INT8_BLOCK) {
-        int64_t n = block_codes(k - i);
-        float *scales = (float *)(void *)out;
-        int32_t *sums = (int32_t *)(void *)(scales + rows);
-        char *quads = (char *)(sums + rows);
-        for (int r = 0; r < rows; r++) {
-            int8_t codes[INT8_BLOCK];
-            scales[r] = round_row(n, MIN(n, k - i), src + r * stride + i, codes, &sums[r]);
-            for (int64_t q = 0; q < n / 4; q++)
-                memcpy(quads + (q * rows + r) * 4, codes + 4 * q, 4);
-        }
-        out = quads + n * rows;
-    }
-}
-
-/* Columns are lanes: [n/4,PANEL,4], each code with its zero at ZERO. */
-static void pack_panel_int8(int64_t k, const float *panel, void *dst)
-{
-    char *out = dst;
-    for (int64_t i = 0; i < k; i += INT8_BLOCK, panel += INT8_BLOCK * PANEL) {
-        int64_t n = block_codes(k - i), there = MIN(n, k - i);
-        float *scales = (float *)(void *)out;
-        char *quads = out + 2 * PANEL * sizeof *scales; // behind the sums, which nobody reads
-        for (int j = 0; j < PANEL; j += LANE) {
-            Vec most = splat(0);
-            for (int64_t r = 0; r < there; r++)
-                most = max2((Vec)_mm512_abs_ps(load(panel + r * PANEL + j)), most);
-            Vec inverse = (Vec)_mm512_maskz_div_ps(
-                _mm512_cmp_ps_mask(most, splat(0), _CMP_GT_OQ), splat(127), most);
-            store(scales + j, most / splat(127));
-            for (int64_t r = 0; r < n; r++) {
-                Vec v = r < there ? load(panel + r * PANEL + j) : (Vec)splat(0);
-                __m512i code = _mm512_cvtps_epi32(v * inverse);
-                code = _mm512_add_epi32(code, _mm512_set1_epi32(ZERO));
-                Words *quad = (Words *)(void *)(quads + (r / 4 * PANEL + j) * 4);
-                Words word = (Words)code << (8 * (r % 4));
-                *quad = r % 4 ? *quad | word : word;
-            }
-        }
-        out = quads + n * PANEL;
-    }
-}
+enum { GROUP = 4, ZERO = 128 };
+#include "tensor/kernels_pack_int8.inc"
 
 INLINE void block_of(const int rows, int64_t n, const float *a, const float *b, float *out,
                      bool more, const char *ahead)
@@ -165,6 +87,7 @@ PEAK(peak_int8, Ints, 2 * 4 * LANE, Words a = {0}; Ints b = {0}, dot4(sum, a, b)
 const Kernels kernels_avx512vnni = {.name = "avx512vnni",
                                     .needs = CPU_AVX512VNNI,
                                     INT8_KERNELS,
+                                    .tile_rows_int8 = TILE_ROWS,
                                     .prefers_gemm_int8 = true,
                                     .pack_rows_int8 = pack_rows_int8,
                                     .pack_panel_int8 = pack_panel_int8,

@@ -15,7 +15,7 @@
 enum {
     PANEL = 32,
     BLOCK = 32,              // inputs a block of a quantised panel
-    MAX_ROWS = 16,           // rows of a GEMM tile at most
+    MAX_ROWS = 32,           // rows of a GEMM tile at most
     ATTEND_KEYS = 4 * PANEL, // keys that attention scores at once
 };
 
@@ -97,16 +97,16 @@ typedef struct GemvInput {
     const float *sums;  // [k/16], of each 16
     const float *bytes; // [k], divided by 256^j for byte j of a quad (pack_internal.h)
     // For gemv_int8: x is about scale * code.
-    const int8_t *codes; // [k], each 32 with a scale of their own
-    const int8_t *quads; // [k], each 32 in the order of their quads
-    const float *scales; // [k/32]
+    const int8_t *codes;       // [k], each 32 with a scale of their own
+    const int8_t *quads;       // [k], each 32 in the order of their quads
+    const float *scales;       // [k/32]
     const float *rounded_sums; // [k/16] of scale * code, of each 16
 } GemvInput;
 
 /* Both factors of gemm_int8: by INT8_BLOCK inputs, the last block may be smaller, the scale of each
- * lane (row of a, column of b), the sum of its codes, and the codes, |code| <= 127, with zeros up to
- * a multiple of INT8_STEP. A value is about scale * code. In which order codes lie, and with which
- * zero, is each set's own affair. */
+ * lane (row of a, column of b), the sum of its codes, and the codes, |code| <= 127, with zeros up
+ * to a multiple of INT8_STEP. A value is about scale * code. In which order codes lie, and with
+ * which zero, is each set's own affair. */
 enum { INT8_BLOCK = 256, INT8_STEP = 64 };
 static inline int64_t int8_bytes(int64_t k) // a lane
 {
@@ -119,14 +119,16 @@ static inline int64_t int8_bytes(int64_t k) // a lane
 typedef struct Kernels {
     const char *name;
     CpuLevel needs;
-    int tile_rows; // rows that the tile functions like best, at most MAX_ROWS
+    // Rows that the tile functions like best, at most MAX_ROWS; of bf16 and int8 those of GEMM: the
+    // tiles of attention and convolution have tile_rows whatever their type.
+    int tile_rows, tile_rows_bf16, tile_rows_int8;
     // Is the int8 form, where it is permitted, faster than the exact one?
     bool prefers_gemv_int8, prefers_gemm_int8;
 
     /* out [rows,PANEL] = a . b: a [k,rows], b a panel [k,PANEL]; rows <= tile_rows; rows of out lie
      * `stride` apart, a multiple of PANEL. */
     void (*tile)(int rows, int64_t k, const float *a, const float *b, float *out, int64_t stride);
-    /* The same in bf16: a [k/2,rows,2], b a PACK_BF16 panel; k even. Sums in f32. */
+    /* The same in bf16: a from pack_rows_bf16, b a PACK_BF16 panel; k even. Sums in f32. */
     void (*tile_bf16)(int rows, int64_t k, const uint16_t *a, const uint16_t *b, float *out,
                       int64_t stride);
     /* out [PANEL] = x [k] . panel. */
@@ -135,7 +137,9 @@ typedef struct Kernels {
     void (*unpack[PACK_COUNT])(int64_t k, const void *panel, float *out);
     /* dst [k,rows] = the transpose of rows of src that lie `stride` apart. */
     void (*pack_rows)(int rows, int64_t k, const float *src, int64_t stride, float *dst);
-    /* The same as pairs in bf16, rounded to nearest even: dst [ceil(k/2),rows,2]. */
+    /* The same in bf16, rounded to nearest even, for tile_bf16 and gemm_bf16 of the same table:
+     * plain C and AVX-512 want pairs [ceil(k/2),rows,2]. From every input that is a multiple of 32
+     * on, what lies in dst is itself such a tile. */
     void (*pack_rows_bf16)(int rows, int64_t k, const float *src, int64_t stride, uint16_t *dst);
     /* The products of GEMM: out [rows,PANEL] = a . b as above, on top of what is there if `more`.
      * Meanwhile a line of 64 bytes a step (an input of f32, two of bf16) is fetched into the
@@ -253,11 +257,15 @@ typedef struct Kernels {
     /* The same as pairs in bf16, rounded to nearest even: dst [ceil(k/2),columns,2]. */
     void (*pack_columns_bf16)(int columns, int64_t k, const float *src, int64_t stride,
                               uint16_t *dst);
+    /* Columns of src as pack_rows_bf16 packs rows. */
+    void (*pack_turned_bf16)(int columns, int64_t k, const float *src, int64_t stride,
+                             uint16_t *dst);
 } Kernels;
 
 extern const Kernels kernels_plain;
 #if defined(__x86_64__)
-extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16;
+extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16,
+    kernels_amx;
 #endif
 
 /* The table in force; chosen at the first call. */
@@ -267,10 +275,11 @@ const Kernels *const *kernel_sets(void);
 /* For tests: chooses again as if the processor had this level, or what it has if that is less.
  * Weights that were packed before stay readable: layouts do not depend on the level. */
 void kernels_choose(CpuLevel level);
+/* For tests: this set, and what it leaves from the sets of its level. */
+void kernels_use(const Kernels *set);
 
-/* The table for a level; puts a set's functions into the empty slots of one. */
+/* The table for a level. */
 Kernels kernels_of(CpuLevel level);
-void kernels_fill(Kernels *into, const Kernels *from);
 
 /* Bytes of one panel of k inputs. */
 size_t packing_bytes(Packing packing, int64_t k);

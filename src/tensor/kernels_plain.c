@@ -421,6 +421,8 @@ static void read_memory(size_t bytes, const void *memory)
 const Kernels kernels_plain = {.name = "plain",
                                .needs = CPU_PLAIN,
                                .tile_rows = 4,
+                               .tile_rows_bf16 = 4,
+                               .tile_rows_int8 = 4,
                                .tile = tile,
                                .tile_bf16 = tile_bf16,
                                .gemm = gemm,

@@ -63,18 +63,18 @@ static void test_tiles_multiply(void **state)
 static void test_bf16_tiles_multiply(void **state)
 {
     static float x[MAX_ROWS * MOST], w[MOST];
-    static uint16_t a[2][(MOST + 2) * MAX_ROWS], b[(MOST + 2) * PANEL];
+    static float turned[MAX_ROWS * MOST];
+    static uint16_t a[3][(MOST + 2) * MAX_ROWS], b[(MOST + 2) * PANEL];
     float seen[MAX_ROWS * PANEL], plain[MAX_ROWS * PANEL];
     for (size_t s = 0; set->tile_bf16 && s < COUNT(sizes); s++)
         for (int rows = 1; rows <= 12 && (!set->tile_rows || rows <= set->tile_rows); rows++) {
             int k = sizes[s], even = k + k % 2;
             fill(x, rows * k, 1);
             kernels_plain.pack_rows_bf16(rows, k, x, k, a[0]);
-            memcpy(a[1], a[0], sizeof a[0]);
-            if (set->pack_rows_bf16) {
-                set->pack_rows_bf16(rows, k, x, k, a[1]);
-                assert_memory_equal(a[0], a[1], (size_t)(even * rows) * sizeof **a);
-            }
+            table.pack_rows_bf16(rows, k, x, k, a[1]);
+            kernels_plain.transpose(rows, k, x, k, turned, rows);
+            table.pack_turned_bf16(rows, k, turned, rows, a[2]);
+            assert_memory_equal(a[1], a[2], (size_t)(even * rows) * sizeof **a);
             memset(b, 0, sizeof b);
             for (int row = 0; row < PANEL; row++) {
                 uint16_t stored[MOST];
@@ -85,7 +85,7 @@ static void test_bf16_tiles_multiply(void **state)
             set->tile_bf16(rows, even, a[1], b, seen, PANEL);
             kernels_plain.tile_bf16(rows, even, a[0], b, plain, PANEL);
             assert_all_near("tile_bf16", rows * PANEL, seen, plain, 1e-7F * (float)k, 0);
-            int64_t part = even / 4 * 2;
+            int64_t part = even / 2 / SUPER * SUPER; // where linear layers may cut
             set->gemm_bf16(rows, part, a[1], b, plain, false, NULL);
             set->gemm_bf16(rows, even - part, a[1] + part * rows, b + part * PANEL, plain, true,
                            (const char *)b);
@@ -515,10 +515,30 @@ static void test_columns_are_packed_and_values_dropped_alike(void **state)
         assert_in_range(dropped, MOST / 4 - 50, MOST / 4 + 50); // four deviations
     }
 }
+#if defined(__x86_64__)
+extern const Kernels kernels_amx_in_c;
+
+/* AMX's source with the instructions in C, where this processor does the rest of it. */
+static int test_amx_in_c(void)
+{
+    set = &kernels_amx_in_c;
+    if (set->needs > cpu_detect())
+        return 0;
+    printf("kernels: amx in C\n");
+    kernels_use(set);
+    table = *kernels();
+    return RUN(test_bf16_tiles_multiply, test_cases_agree_with_their_plain_twins);
+}
+#else
+static int test_amx_in_c(void)
+{
+    return 0;
+}
+#endif
 
 int main(void)
 {
-    int failed = 0;
+    int failed = test_amx_in_c();
     source = random_of(42);
     for (const Kernels *const *s = kernel_sets(); *s; s++) {
         set = *s;

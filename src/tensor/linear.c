@@ -95,9 +95,22 @@ static int64_t floats_of(int64_t bytes)
     return divide_up(bytes, LINE) * (int64_t)(LINE / sizeof(float));
 }
 
+static int best_rows(const Linear *l)
+{
+    switch (l->products) {
+    case PRODUCTS_F32:
+        return l->k->tile_rows;
+    case PRODUCTS_BF16:
+        return l->k->tile_rows_bf16;
+    case PRODUCTS_INT8:
+        return l->k->tile_rows_int8;
+    }
+    CHECK(false);
+}
+
 static void divide_work(Linear *l)
 {
-    l->tiles = divide_up(l->rows, l->k->tile_rows);
+    l->tiles = divide_up(l->rows, best_rows(l));
     l->tile_rows = (int)divide_up(l->rows, l->tiles);
     l->cuts = divide_up(packed_bytes(l, 1, l->in), CUT_BYTES);
     l->cut = divide_up(divide_up(l->in, l->cuts), SUPER) * SUPER; // whole blocks of any packing
