@@ -17,7 +17,8 @@
     X(lfs)                                                                                         \
     X(xet)                                                                                         \
     X(inference)                                                                                   \
-    X(openai)
+    X(openai)                                                                                      \
+    X(metrics)
 #define X(name)                                                                                    \
     extern const Route name##_routes[];                                                            \
     extern const size_t name##_routes_n;

@@ -12,7 +12,7 @@
 
 typedef struct Options {
     OptionList parameters;
-    const char *system, *dtype;
+    const char *system, *dtype, *cache_dtype;
     int64_t max_new_tokens, seed;
     double temperature;
     bool greedy;
@@ -25,6 +25,8 @@ static const Option options[] = {
     VALUE(Options, temperature, NUM, "--temperature", "T", "how daring (default: the model's)"),
     VALUE(Options, seed, INT, "--seed", "N", "the same answers each time"),
     VALUE(Options, dtype, TEXT, "--dtype", "D", "f32, bf16, q8_0, q4_0; else as the file has it"),
+    VALUE(Options, cache_dtype, TEXT, "--cache-dtype", "D",
+          "of keys and values: f32; f16, bf16 or q8_0 save memory"),
 };
 
 typedef struct Chat {
@@ -145,8 +147,9 @@ static bool run(int n, char **args, Error *err)
     if (!path)
         return false;
     AUTO(pipeline_free)
-    Pipeline *p = pipeline_open(path, task_find(S("text-generation")),
-                                &(PipelineOptions){.dtype = o.dtype}, err);
+    Pipeline *p =
+        pipeline_open(path, task_find(S("text-generation")),
+                      &(PipelineOptions){.dtype = o.dtype, .cache_dtype = o.cache_dtype}, err);
     if (!p)
         return false;
     AUTO(json_decref) json_t *messages = json_array();

@@ -12,7 +12,7 @@ typedef struct Options {
     bool greedy, stats, json;
     int64_t max_new_tokens, top_k, seed, sequences, no_repeat_ngram;
     double temperature, top_p, min_p, repetition_penalty;
-    const char *dtype, *prompt_ids;
+    const char *dtype, *cache_dtype, *prompt_ids;
     OptionList stop;
 } Options;
 
@@ -29,6 +29,8 @@ static const Option options[] = {
     VALUE(Options, stop, LIST, "--stop", "TEXT", "end behind this text; may be given again"),
     VALUE(Options, sequences, INT, "--num-return-sequences", "N", "N continuations"),
     VALUE(Options, dtype, TEXT, "--dtype", "D", "of the weights: auto, f32, bf16, q8_0, q4_0, ..."),
+    VALUE(Options, cache_dtype, TEXT, "--cache-dtype", "D",
+          "of keys and values: f32; f16, bf16 or q8_0 save memory"),
     VALUE(Options, prompt_ids, TEXT, "--prompt-ids", "I,I,...", "the prompt as token ids"),
     FLAG(Options, stats, "--stats", "print load time and tokens per second"),
     FLAG(Options, json, "--json", "{\"text\", \"prompt_ids\", \"token_ids\", \"finish_reason\"}"),
@@ -240,7 +242,7 @@ static bool load(Job *j, const char *model, const char *prompt, Error *err)
     if (!j->path || !read_prompt(j, prompt, err))
         return false;
     int64_t began = clock_ns();
-    LanguageModelOptions how = {.dtype = j->options.dtype};
+    LanguageModelOptions how = {.dtype = j->options.dtype, .cache_dtype = j->options.cache_dtype};
     j->model = language_model_open(j->path, &how, err);
     if (!j->model)
         return false;

@@ -6,7 +6,7 @@
 
 typedef struct Options {
     OptionList parameters;
-    const char *dtype;
+    const char *dtype, *cache_dtype;
     bool json;
 } Options;
 
@@ -14,6 +14,8 @@ static const Option options[] = {
     VALUE(Options, parameters, LIST, "-p|--parameter", "K=V",
           "a parameter of the task; V is JSON, else a text"),
     VALUE(Options, dtype, TEXT, "--dtype", "D", "f32, bf16, q8_0, q4_0; else as the file has it"),
+    VALUE(Options, cache_dtype, TEXT, "--cache-dtype", "D",
+          "of keys and values: f32; f16, bf16 or q8_0 save memory"),
     FLAG(Options, json, "--json", "the answer's JSON, exactly as the Inference API gives it"),
 };
 
@@ -106,7 +108,8 @@ static bool answer_task(const Task *task, const char *path, const Options *o, in
     if (!inputs)
         return false;
     AUTO(pipeline_free)
-    Pipeline *p = pipeline_open(path, task, &(PipelineOptions){.dtype = o->dtype}, err);
+    Pipeline *p = pipeline_open(
+        path, task, &(PipelineOptions){.dtype = o->dtype, .cache_dtype = o->cache_dtype}, err);
     if (!p)
         return false;
     AUTO(json_decref) json_t *warnings = json_array();

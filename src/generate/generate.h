@@ -25,6 +25,8 @@ typedef struct Batch Batch;
 typedef struct LanguageModelOptions {
     const char *dtype; // "f32", "bf16", or "auto": block-quantised weights stay as stored, plain
                        // ones become f32; NULL is "auto"
+    const char *cache_dtype; // of the keys and values of session_new: "f32" (NULL, exact), "f16",
+                             // "bf16", "q8_0"
 } LanguageModelOptions;
 
 /* path is a folder or a .gguf or .safetensors file. ERR_UNSUPPORTED names an architecture that we

@@ -8,6 +8,7 @@ enum { MAX_GENERATION_CONFIG = 1 << 20 };
 struct LanguageModel {
     Model *model;
     json_t *defaults;
+    DType cache_type; // of sessions of their own
 };
 
 struct Session {
@@ -36,6 +37,9 @@ LanguageModel *language_model_open(const char *path, const LanguageModelOptions 
                                    Error *err)
 {
     AUTO(language_model_free) LanguageModel *m = xcalloc(1, sizeof *m);
+    if (options && options->cache_dtype &&
+        !kv_cache_type_parse(options->cache_dtype, &m->cache_type, err))
+        return NULL;
     m->model = model_open(path, options ? options->dtype : NULL, err);
     if (!m->model)
         return NULL;
@@ -97,7 +101,8 @@ Session *session_new(const LanguageModel *m, int64_t capacity, Error *err)
 {
     if (capacity < 0)
         return fail(err, ERR_INVALID, "a session of %lld tokens", (long long)capacity);
-    Batch *b = batch_new(m, &(BatchOptions){.max_tokens = capacity}, err);
+    const BatchOptions options = {.max_tokens = capacity, .cache_dtype = dtype_name(m->cache_type)};
+    Batch *b = batch_new(m, &options, err);
     return b ? session_of(b, true, err) : NULL;
 }
 

@@ -62,3 +62,14 @@ def test_who_leaves_does_not_disturb_the_others(hub, model):
         stayed = pool.map(lambda prompt: text(hub, model, prompt), PROMPTS)
         assert list(stayed) == alone
         assert set(left) == {None}
+
+
+def test_metrics_are_for_administrators(hub, model):
+    text(hub, model, 'Count me')
+    url = f'{hub.url}/metrics'
+    told = requests.get(url, headers={'Authorization': f'Bearer {hub.token}'}).text
+    values = dict(line.split() for line in told.splitlines() if not line.startswith('#'))
+    assert int(values['hug_requests_total']) > 0 and int(values['hug_batch_sequences_max']) > 1
+    assert int(values['hug_prefix_reused_tokens_total']) > 0 and int(values['hug_cache_bytes']) > 0
+    assert requests.get(url).status_code == 401
+    assert requests.get(url, headers={'Authorization': f'Bearer {hub.other_token}'}).status_code == 403

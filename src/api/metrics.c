@@ -1,0 +1,49 @@
+/* metrics.c: GET /metrics: what the models do, as Prometheus reads it; for administrators. */
+#include "api/api_internal.h"
+
+#include "serve/serve.h"
+
+typedef struct Metric {
+    const char *name, *type, *help;
+    int64_t value;
+} Metric;
+
+static void show_metrics(Request *r)
+{
+    Error err = {0};
+    if (!api_viewer(r)->account.is_admin) {
+        (void)!fail(&err, ERR_DENIED, "metrics are for administrators");
+        return reply_error(r, &err);
+    }
+    PoolCounts c = {0};
+    if (api_of(r)->pool)
+        c = pool_counts(api_of(r)->pool);
+    const Metric metrics[] = {
+        {"hug_requests_running", "gauge", "requests that models compute now", c.jobs_running},
+        {"hug_requests_waiting", "gauge", "requests that wait", c.jobs_waiting},
+        {"hug_requests_total", "counter", "requests that models have answered", c.jobs_done},
+        {"hug_generated_tokens_total", "counter", "tokens generated", c.tokens},
+        {"hug_model_memory_bytes", "gauge", "loaded models and what they remember", c.memory},
+        {"hug_batch_steps_total", "counter", "steps of loaded models", c.shared.steps},
+        {"hug_batch_tokens_total", "counter", "tokens computed in these steps", c.shared.rows},
+        {"hug_batch_sequences_max", "gauge", "most sequences in one step", c.shared.most},
+        {"hug_prefix_reused_tokens_total", "counter", "tokens of prompts that were remembered",
+         c.shared.reused},
+        {"hug_preemptions_total", "counter", "sequences that gave their memory up for a while",
+         c.shared.preempted},
+        {"hug_cache_bytes", "gauge", "memory of keys and values", (int64_t)c.shared.cache_bytes},
+    };
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    for (size_t i = 0; i < COUNT(metrics); i++) {
+        const Metric *m = &metrics[i];
+        buf_printf(&text, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", m->name, m->help, m->name,
+                   m->type, m->name, (long long)m->value);
+    }
+    reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+}
+
+const Route metrics_routes[] = {
+    {"GET", "/metrics", show_metrics, .access = API_LOGGED_IN, .summary = "Counts, for Prometheus"},
+};
+const size_t metrics_routes_n = COUNT(metrics_routes);
