@@ -486,6 +486,42 @@ static void test_dropout_goes_by_the_seed(void **state)
     assert_ptr_equal(op_dropout(evaluated, x, 0.5F), x);
 }
 
+/* A frozen matrix of any type lets gradients through: those of the same values as f32. */
+static void test_quantised_weights_let_gradients_through(void **state)
+{
+    enum { ROWS = 3, OUT = 65, IN = 256 };
+    static float values[OUT * IN];
+    const DType types[] = {DTYPE_BF16, DTYPE_Q8_0, DTYPE_Q4_1, DTYPE_Q4_K, DTYPE_Q6_K};
+    for (size_t i = 0; i < COUNT(types); i++) {
+        Error err = {0};
+        float seen[2][ROWS * IN];
+        AUTO(arena_free) Arena *a = arena_new(0);
+        size_t bytes;
+        assert_ok(dtype_size(types[i], OUT * IN, &bytes, &err));
+        void *stored = arena_alloc(a, bytes);
+        fill(values, OUT * IN);
+        assert_ok(dtype_from_f32(types[i], values, stored, OUT * IN, &err));
+        dtype_to_f32(types[i], stored, values, OUT * IN);
+        const WeightSpec frozen[] = {
+            {.name = "q", .type = types[i], .shape = SHAPE(OUT, IN), .data = stored},
+            {.name = "f", .type = DTYPE_F32, .shape = SHAPE(OUT, IN), .data = values}};
+        for (int j = 0; j < 2; j++) {
+            source = random_of(9);
+            const WeightSpec spec = {.name = "x", .shape = SHAPE(ROWS, IN), .trainable = true};
+            Weight *x = weight_new(a, &spec, &err), *w = weight_new(a, &frozen[j], &err);
+            AUTO(graph_free) Graph *g = graph_new();
+            graph_set_mode(g, GRAPH_TRAIN);
+            fill(weight_values(x), ROWS * IN);
+            Tensor *y = op_linear(g, op_weight(g, x), op_weight(g, w), NULL);
+            assert_ok(graph_backward(g, op_sum(g, op_mul(g, y, y)), &err));
+            assert_ok(graph_run(g, &err));
+            memcpy(seen[j], weight_gradient(x), sizeof seen[j]);
+        }
+        for (int k = 0; k < ROWS * IN; k++)
+            assert_true(fabsf(seen[0][k] - seen[1][k]) <= 1e-4F * (1 + fabsf(seen[1][k])));
+    }
+}
+
 static void test_what_cannot_be_differentiated_says_so(void **state)
 {
     Error err = {0};
@@ -508,8 +544,15 @@ static void test_what_cannot_be_differentiated_says_so(void **state)
 int main(void)
 {
     source = random_of(1);
-    return RUN(test_gradients_agree_with_finite_differences,
-               test_gradients_of_images_agree_with_finite_differences,
-               test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
-               test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
+    int failed = 0;
+    for (int level = CPU_PLAIN; level <= (int)cpu_detect(); level++) {
+        kernels_choose((CpuLevel)level);
+        printf("kernels: %s\n", kernels()->name);
+        failed += RUN(test_gradients_agree_with_finite_differences,
+                      test_gradients_of_images_agree_with_finite_differences,
+                      test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
+                      test_quantised_weights_let_gradients_through,
+                      test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
+    }
+    return failed;
 }

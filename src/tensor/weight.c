@@ -202,23 +202,36 @@ static void pack_panel(void *context, int64_t panel, int thread)
         pack_row(to->packing, stored_row(job, row, thread), to->in, (int)(row % PANEL), out);
 }
 
+/* A panel's columns of one stored row. */
+static void read_columns(const PackJob *job, int64_t row, int64_t panel, int columns, float *dst)
+{
+    const WeightSpec *spec = &job->w->spec;
+    const DTypeInfo *info = dtype_info(spec->type);
+    int64_t at = row * job->to->out + panel * PANEL;
+    const char *src = (const char *)spec->data + (size_t)(at / info->block) * (size_t)info->bytes;
+    if (info->block <= PANEL) { // a panel begins where a block does
+        dtype_to_f32(spec->type, src, dst, columns);
+        return;
+    }
+    float block[SUPER];
+    dtype_to_f32(spec->type, src, block, info->block);
+    memcpy(dst, block + at % info->block, (size_t)columns * sizeof *dst);
+}
+
 /* [in,out]: 32 columns of the file are a panel. Quantised panels want whole rows, so the columns
  * are gathered as f32 first. */
 static void pack_panel_transposed(void *context, int64_t panel, int thread)
 {
     const PackJob *job = context;
-    const WeightSpec *spec = &job->w->spec;
     const Panels *to = job->to;
-    size_t one = (size_t)dtype_info(spec->type)->bytes;
     int columns = (int)MIN(PANEL, to->out - panel * PANEL);
     char *out = (char *)to->memory + (size_t)panel * job->panel_bytes;
     if (pack_panel_fast(job, panel, out))
         return;
     float *gathered = job->wide[thread], *column = gathered + to->in * PANEL;
     for (int64_t i = 0; i < to->in; i++) {
-        const char *src = (const char *)spec->data + (size_t)(i * to->out + panel * PANEL) * one;
         float *dst = to->type == DTYPE_F32 ? (float *)(void *)out : gathered;
-        dtype_to_f32(spec->type, src, dst + i * PANEL, columns);
+        read_columns(job, i, panel, columns, dst + i * PANEL);
     }
     if (to->type == DTYPE_F32)
         return;
@@ -230,14 +243,16 @@ static void pack_panel_transposed(void *context, int64_t panel, int thread)
     }
 }
 
-/* Which type the panels have: the wanted one, else the stored one, else f32. */
+/* Which type the panels have: the wanted one, else the stored one, else f32. Blocks read across
+ * their rows are no blocks of their type: their values are kept as the products want them. */
 static Panels panels_of(const Weight *w, bool transposed)
 {
     const Shape *s = &w->spec.shape;
     Panels p = {.in = s->dims[!transposed], .out = s->dims[transposed], .transposed = transposed};
     p.type = weight_type(w);
-    if (!packing_of(p.type, &p.packing) || (transposed && dtype_is_block(w->spec.type)) ||
-        p.in % dtype_info(p.type)->block != 0)
+    if (transposed && dtype_is_block(w->spec.type))
+        p.type = w->spec.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    if (!packing_of(p.type, &p.packing) || p.in % dtype_info(p.type)->block != 0)
         p.type = DTYPE_F32;
     (void)packing_of(p.type, &p.packing);
     return p;
@@ -283,9 +298,6 @@ bool weight_pack(Weight *w, bool transposed, Error *err)
                     w->spec.name, w->spec.shape.rank);
     if (w->panels[transposed].memory || !w->spec.data)
         return true;
-    if (transposed && dtype_is_block(w->spec.type))
-        return fail(err, ERR_UNSUPPORTED, "weight '%s': %s cannot be read transposed", w->spec.name,
-                    dtype_name(w->spec.type));
     Panels p = panels_of(w, transposed);
     if (!can_convert(w, p.type, err))
         return fail_while(err, "pack weight '%s'", w->spec.name);
