@@ -8,7 +8,7 @@
  * Source: Sennrich 2016, arXiv:1508.07909; byte fallback and unknown symbols as in `tokenizers`. */
 #include "text/tokenizer_internal.h"
 
-enum { SHORT_WORD = 48, NO_RANK = UINT32_MAX };
+enum { SHORT_WORD = 48, NO_RANK = UINT32_MAX, FILTER_BITS = 1 << 22 };
 
 typedef struct Merge {
     uint64_t pair; // left id << 32 | right id; all ones: an empty slot
@@ -22,6 +22,7 @@ static void batch_free(Batch *batch);
 struct Bpe {
     Merge *slots;
     uint64_t mask;
+    uint64_t *filter;  // FILTER_BITS: a pair whose bit is not set is no merge
     size_t used;
     BpeOptions options;
     Batch *batch; // while loading
@@ -38,10 +39,14 @@ static inline uint64_t pair_hash(uint64_t pair)
     return h ^ h >> 32;
 }
 
+/* Most pairs that are asked for are no merges: the filter, which stays in the cache where the table
+ * does not, knows nearly all of them. */
 static inline const Merge *merge_find(const Bpe *b, int32_t left, int32_t right)
 {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    for (uint64_t i = pair_hash(pair) & b->mask;; i = (i + 1) & b->mask) {
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right, hash = pair_hash(pair);
+    if (!(b->filter[hash % FILTER_BITS / 64] >> hash % 64 & 1))
+        return NULL;
+    for (uint64_t i = hash & b->mask;; i = (i + 1) & b->mask) {
         if (b->slots[i].pair == pair)
             return &b->slots[i];
         if (b->slots[i].pair == UINT64_MAX)
@@ -62,6 +67,8 @@ static void slot_put(Bpe *b, Merge m)
     while (b->slots[i].pair != UINT64_MAX && b->slots[i].pair != m.pair)
         i = (i + 1) & b->mask;
     b->used += b->slots[i].pair == UINT64_MAX;
+    uint64_t hash = pair_hash(m.pair);
+    b->filter[hash % FILTER_BITS / 64] |= (uint64_t)1 << hash % 64;
     b->slots[i] = m; // a pair that is listed twice takes its last rank, as in `tokenizers`
 }
 
@@ -87,6 +94,7 @@ void bpe_start(Tokenizer *t, const BpeOptions *options, size_t merges)
     while (size < merges * 2)
         size *= 2;
     slots_make(b, size);
+    b->filter = xcalloc(FILTER_BITS / 64, sizeof *b->filter);
     b->can_fall_back = true;
     for (int i = 0; i < 256; i++) {
         char byte = (char)i, code[8];
@@ -103,6 +111,7 @@ void bpe_free(Bpe *b)
     if (!b)
         return;
     free(b->slots);
+    free(b->filter);
     batch_free(b->batch);
     free(b);
 }

@@ -19,6 +19,8 @@ Workspace *workspace_of(Encoding *e)
         buf_init(&e->workspace->clean, 0);
         buf_init(&e->workspace->first, 0);
         buf_init(&e->workspace->word, 0);
+        buf_init(&e->workspace->run, 0);
+        buf_init(&e->workspace->run_spans, 0);
     }
     e->workspace->out = e;
     return e->workspace;
@@ -32,6 +34,9 @@ static void workspace_free(Workspace *w)
     buf_done(&w->clean);
     buf_done(&w->first);
     buf_done(&w->word);
+    buf_done(&w->run);
+    buf_done(&w->run_spans);
+    free(w->inner.items);
     free(w->pieces.items);
     free(w->next.items);
     free(w->changes.items);
@@ -135,9 +140,16 @@ void encoding_count_chars(Encoding *e)
 
 /* ---- One text ---- */
 
+static bool encode_piece(const Tokenizer *t, Workspace *w, const Piece *p, Error *err)
+{
+    return t->bert    ? encode_bert(t, w, p, err)
+           : t->fused ? encode_fused(t, w, p, err)
+                      : encode_word(t, w, p, 0, p->len, err);
+}
+
 static bool encode_pieces(const Tokenizer *t, Workspace *w, Error *err)
 {
-    if (!t->fused && !pretokenize(t, w, err))
+    if (!t->bert && !t->fused && !pretokenize(t, w, err))
         return false;
     for (size_t i = 0; i < w->pieces.n; i++) {
         const Piece *p = &w->pieces.items[i];
@@ -145,7 +157,7 @@ static bool encode_pieces(const Tokenizer *t, Workspace *w, Error *err)
             continue;
         if (p->token >= 0)
             emit(w, p, p->token);
-        else if (!(t->fused ? encode_fused(t, w, p, err) : encode_word(t, w, p, 0, p->len, err)))
+        else if (!encode_piece(t, w, p, err))
             return false;
     }
     return true;
@@ -175,7 +187,7 @@ static bool encode_text(const Tokenizer *t, Workspace *w, Str text, Error *err)
                     TOKENIZER_MAX_TEXT);
     start(w, text);
     added_split(w, &t->raw);
-    for (size_t i = 0; i < w->pieces.n; i++)
+    for (size_t i = 0; !t->bert && i < w->pieces.n; i++)
         if (w->pieces.items[i].token < 0 && !normalize(t, w, &w->pieces.items[i], err))
             return false;
     added_split(w, &t->normalized);

@@ -494,6 +494,11 @@ bool normalize(const Tokenizer *t, Workspace *w, Piece *p, Error *err)
     return true;
 }
 
+bool normalizer_is_bert(const Tokenizer *t)
+{
+    return t->normalizers_n == 1 && t->normalizers[0].apply == bert;
+}
+
 void normalizer_set_spaces(Tokenizer *t, bool prepends)
 {
     t->normalizers = NEW_ARRAY(t->arena, Normalizer, 2);

@@ -344,6 +344,11 @@ void pretokenizer_map_bytes(Tokenizer *t)
     t->fused = NULL;
 }
 
+bool pretokenizer_is_bert(const Tokenizer *t)
+{
+    return t->pre_n == 1 && t->pre[0].apply == bert;
+}
+
 bool pretokenize(const Tokenizer *t, Workspace *w, Error *err)
 {
     for (size_t i = 0; i < t->pre_n; i++)

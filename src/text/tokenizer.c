@@ -94,7 +94,11 @@ bool components_list(const json_t *value, const char *key, const json_t **list, 
 
 bool tokenizer_finish(Tokenizer *t, Error *err)
 {
-    return added_finish(t, err);
+    if (!added_finish(t, err))
+        return false;
+    if (normalizer_is_bert(t) && pretokenizer_is_bert(t) && t->normalized.prefixes.n == 0)
+        t->bert = bert_table_new(t, t->arena);
+    return true;
 }
 
 static Tokenizer *opened(Tokenizer *t, const char *what, bool loaded, Error *err)

@@ -118,7 +118,9 @@ typedef struct Workspace {
     Encoding layout;  // what post-processing puts together
     Span *char_spans; // the tokens' spans in code points
     size_t char_spans_cap;
-    Buf first; // the first of two texts, repaired
+    Buf first;          // the first of two texts, repaired
+    Buf run, run_spans; // a word being put together, and a Span for each of its bytes
+    PieceList inner;    // of a part of a piece that goes through the stages alone
 } Workspace;
 
 /* Replaces p's text by what the changes give; the rest of the old text is dropped. Who inherits
@@ -168,15 +170,25 @@ typedef struct LongWord {
     uint32_t len, n;
 } LongWord;
 
-enum { SHORT_SLOTS = 1 << 14, LONG_SLOTS = 1 << 13, LONG_STORE = 2 << 20, MAX_LONG_WORD = 256 };
+enum { SHORT_SLOTS = 1 << 16, LONG_SLOTS = 1 << 14, LONG_STORE = 2 << 20, MAX_LONG_WORD = 256 };
 
 struct WordCache {
     ShortWord *shorts;            // SHORT_SLOTS
     LongWord *longs;              // LONG_SLOTS; n 0: empty
     Buf store;                    // emptied, with `longs`, at LONG_STORE bytes
-    struct BertRow *rows[0x1100]; // of wordchars.c
+    struct BertRow *rows[0x1100]; // of bert.c
     WordCache *next;              // of the tokenizer's idle ones
 };
+
+/* Makes 16 bytes of text the key of the word of n bytes, at most 15, that they begin with. */
+static inline void short_key_end(uint64_t key[2], size_t n)
+{
+    static const uint64_t masks[9] = {0,          0xFF,         0xFFFF,         0xFFFFFF,
+                                      0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF,
+                                      UINT64_MAX};
+    key[0] &= masks[MIN(n, 8)];
+    key[1] = (key[1] & masks[n > 8 ? n - 8 : 0]) | (uint64_t)n << 56;
+}
 
 WordCache *word_cache_take(const Tokenizer *t);
 void word_cache_give(const Tokenizer *t, WordCache *cache);
@@ -191,6 +203,10 @@ bool encode_keyed(const Tokenizer *t, Workspace *w, const Piece *p, size_t from,
                   const uint64_t key[2], Error *err);
 /* Pre-tokenizing and the model in one pass, without a list of words. */
 bool encode_fused(const Tokenizer *t, Workspace *w, const Piece *p, Error *err);
+/* Normalizing, pre-tokenizing and the model in one pass, for a piece of the original (bert.c). */
+typedef struct BertTable BertTable;
+BertTable *bert_table_new(const Tokenizer *t, Arena *a);
+bool encode_bert(const Tokenizer *t, Workspace *w, const Piece *p, Error *err);
 /* Appends one token which stands for all of p. */
 void emit(Workspace *w, const Piece *p, int32_t id);
 
@@ -536,6 +552,7 @@ struct Tokenizer {
     bool byte_level;   // the model works on raw bytes; see above
     bool byte_decoder; // decoding is to put raw bytes behind one another
     Scanner *fused;    // the whole of pre-tokenizing is this scanner
+    BertTable *bert;   // normalizing and pre-tokenizing are BERT's; NULL: they are not
     bool forgets;      // a word may become other tokens the next time (dropout)
     bool has_truncation, has_padding;
     Truncation truncation;
@@ -562,6 +579,9 @@ bool postprocessors_read(Tokenizer *t, const json_t *value, Error *err);
 bool decoders_read(Tokenizer *t, const json_t *value, Error *err);
 
 bool normalize(const Tokenizer *t, Workspace *w, Piece *p, Error *err);
+/* BERT's normalizer and pre-tokenizer are the only ones. */
+bool normalizer_is_bert(const Tokenizer *t);
+bool pretokenizer_is_bert(const Tokenizer *t);
 /* Splits w->pieces. */
 bool pretokenize(const Tokenizer *t, Workspace *w, Error *err);
 /* Makes the result of the tokens in e: the text's first, then, if has_pair, from first_n on those

@@ -211,18 +211,13 @@ static bool encode_short(const Tokenizer *t, Workspace *w, const Piece *p, size_
 /* The key of at most 15 bytes. Where it can, reads past the word, but not past its text. */
 static inline void short_key(uint64_t key[2], const Piece *p, size_t from, size_t n)
 {
-    static const uint64_t masks[9] = {0,          0xFF,         0xFFFF,         0xFFFFFF,
-                                      0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF,
-                                      UINT64_MAX};
     if (from + 16 <= p->len) {
         memcpy(key, p->text + from, 16);
-        key[0] &= masks[MIN(n, 8)];
-        key[1] &= masks[n > 8 ? n - 8 : 0];
     } else {
         key[0] = key[1] = 0;
         memcpy(key, p->text + from, n);
     }
-    key[1] |= (uint64_t)n << 56;
+    short_key_end(key, n);
 }
 
 bool encode_keyed(const Tokenizer *t, Workspace *w, const Piece *p, size_t from, size_t to,
@@ -243,12 +238,7 @@ static inline bool word(const Tokenizer *t, Workspace *w, const Piece *p, size_t
         return encode_long(t, w, p, from, to, err);
     uint64_t key[2];
     short_key(key, p, from, to - from);
-    const ShortWord *s = &w->cache->shorts[short_slot(key)];
-    if (s->key[0] == key[0] && s->key[1] == key[1]) {
-        emit_short(w, p, from, s);
-        return true;
-    }
-    return encode_short(t, w, p, from, to, key, err);
+    return encode_keyed(t, w, p, from, to, key, err);
 }
 
 bool encode_word(const Tokenizer *t, Workspace *w, const Piece *p, size_t from, size_t to,
@@ -257,13 +247,52 @@ bool encode_word(const Tokenizer *t, Workspace *w, const Piece *p, size_t from, 
     return word(t, w, p, from, to, err);
 }
 
+/* A table of some megabytes answers slowly, so it is asked for a batch of words before the first
+ * answer is needed. */
+enum { AHEAD = 16 };
+
+typedef struct Ahead {
+    size_t from;
+    size_t slot; // SIZE_MAX: not a short word
+    uint64_t key[2];
+} Ahead;
+
+static size_t look_ahead(const Tokenizer *t, const WordCache *c, const Piece *p, size_t *pos,
+                         Ahead *words)
+{
+    size_t n = 0;
+    for (; n < AHEAD && *pos < p->len; n++) {
+        size_t end = t->fused(p->text, p->len, *pos);
+        words[n] = (Ahead){.from = *pos, .slot = SIZE_MAX};
+        if (end - *pos <= 15) {
+            short_key(words[n].key, p, *pos, end - *pos);
+            words[n].slot = short_slot(words[n].key);
+            __builtin_prefetch(&c->shorts[words[n].slot]);
+        }
+        *pos = end;
+    }
+    return n;
+}
+
 bool encode_fused(const Tokenizer *t, Workspace *w, const Piece *p, Error *err)
 {
+    Ahead words[AHEAD + 1];
     for (size_t pos = 0; pos < p->len;) {
-        size_t end = t->fused(p->text, p->len, pos);
-        if (!word(t, w, p, pos, end, err))
-            return false;
-        pos = end;
+        size_t n = look_ahead(t, w->cache, p, &pos, words);
+        words[n].from = pos;
+        for (size_t i = 0; i < n; i++) {
+            size_t from = words[i].from, to = words[i + 1].from;
+            if (words[i].slot == SIZE_MAX || t->forgets) {
+                if (!encode_long(t, w, p, from, to, err))
+                    return false;
+                continue;
+            }
+            const ShortWord *s = &w->cache->shorts[words[i].slot];
+            if (s->key[0] == words[i].key[0] && s->key[1] == words[i].key[1])
+                emit_short(w, p, from, s);
+            else if (!encode_short(t, w, p, from, to, words[i].key, err))
+                return false;
+        }
     }
     return true;
 }
