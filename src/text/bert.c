@@ -7,8 +7,6 @@
  * text between the white spaces around it. */
 #include "text/tokenizer_internal.h"
 
-#include <utf8proc.h>
-
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -57,7 +55,7 @@ static BertChar look_at(const Tokenizer *t, int32_t code, Workspace *w)
     int32_t was = char_at(word.text, &first);
     bool alone = is_punctuation(was) || word.len != p.len; // Chinese came with spaces around it
     // A mark that stays would be sorted among its neighbours.
-    bool moves = utf8proc_get_property(code)->combining_class || (alone && first != word.len);
+    bool moves = mark_order(code) || (alone && first != word.len);
     if (moves || word.len > sizeof c.bytes)
         return c;
     c.kind = alone ? CHAR_ALONE : CHAR_WORD;

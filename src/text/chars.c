@@ -1,56 +1,13 @@
 /* chars.c: kinds of characters, and the byte-level alphabet; see tokenizer_internal.h.
  *
- * Categories are utf8proc's. ASCII, most of any text, is answered from a table. */
+ * What a character is, is not Unicode's word of today but that of the versions which the parts of
+ * `tokenizers` were built with: the table says it, and no system library has a say. */
 #include "text/tokenizer_internal.h"
 
+#include <stdatomic.h>
 #include <utf8proc.h>
 
-static uint8_t class_of_category(utf8proc_category_t category)
-{
-    switch (category) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return CLASS_LETTER | CLASS_WORD;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-        return CLASS_NUMBER | CLASS_WORD;
-    case UTF8PROC_CATEGORY_NO:
-        return CLASS_NUMBER;
-    case UTF8PROC_CATEGORY_MN:
-        return CLASS_MARK | CLASS_WORD | CLASS_NONSPACING;
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-        return CLASS_MARK | CLASS_WORD;
-    case UTF8PROC_CATEGORY_PC:
-        return CLASS_PUNCTUATION | CLASS_WORD;
-    case UTF8PROC_CATEGORY_PD:
-    case UTF8PROC_CATEGORY_PS:
-    case UTF8PROC_CATEGORY_PE:
-    case UTF8PROC_CATEGORY_PI:
-    case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
-        return CLASS_PUNCTUATION;
-    case UTF8PROC_CATEGORY_ZS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-        return CLASS_SPACE;
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CS:
-        return CLASS_CONTROL;
-    case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_SM:
-    case UTF8PROC_CATEGORY_SC:
-    case UTF8PROC_CATEGORY_SK:
-    case UTF8PROC_CATEGORY_SO:
-        return 0;
-    }
-    return 0;
-}
+#include "text/chars_table.inc"
 
 #define L (CLASS_LETTER | CLASS_WORD)
 #define N (CLASS_NUMBER | CLASS_WORD)
@@ -73,11 +30,76 @@ const uint8_t ascii_class[128] = {
 #undef C
 #undef W
 
+/* The runs laid out flat where text mostly is. */
+enum { FLAT = 0x20000 };
+static uint8_t flat[FLAT];
+static atomic_bool is_flat;
+
+static size_t run_of(int32_t code)
+{
+    size_t low = 0, high = COUNT(class_runs);
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if ((int32_t)(class_runs[middle] >> 8) <= code)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void lay_flat(void)
+{
+    for (size_t i = 0; i < COUNT(class_runs); i++) {
+        size_t from = class_runs[i] >> 8;
+        size_t to = i + 1 < COUNT(class_runs) ? class_runs[i + 1] >> 8 : FLAT;
+        if (from < FLAT)
+            memset(flat + from, (int)(class_runs[i] & 0xFF), MIN(to, FLAT) - from);
+    }
+    atomic_store_explicit(&is_flat, true, memory_order_release);
+}
+
 uint8_t class_behind_ascii(int32_t code)
 {
-    if (code == 0x85) // the one control character behind ASCII that is white space
-        return CLASS_SPACE | CLASS_CONTROL;
-    return class_of_category(utf8proc_category(code));
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (code >= FLAT)
+        return (uint8_t)class_runs[run_of(code)];
+    if (!atomic_load_explicit(&is_flat, memory_order_acquire))
+        pthread_once(&once, lay_flat);
+    return flat[code];
+}
+
+static bool is_in(int32_t code, const int32_t ranges[][2], size_t n)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (code > ranges[middle][1])
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && code >= ranges[low][0];
+}
+
+bool is_decomposed(int32_t code)
+{
+    return !is_in(code, undecomposed, COUNT(undecomposed));
+}
+
+int mark_order(int32_t code)
+{
+    if (code < 0x300 || is_in(code, unsorted_marks, COUNT(unsorted_marks)))
+        return 0;
+    return utf8proc_get_property(code)->combining_class;
+}
+
+int32_t char_lower(int32_t code)
+{
+    for (size_t i = 0; code >= later_capitals[0][0] && i < COUNT(later_capitals); i++)
+        if (later_capitals[i][0] == code)
+            return later_capitals[i][1];
+    return utf8proc_tolower(code);
 }
 
 bool is_letter(int32_t code)
@@ -87,7 +109,7 @@ bool is_letter(int32_t code)
 
 bool is_number(int32_t code)
 {
-    return char_class(code) & CLASS_NUMBER;
+    return char_class(code) & CLASS_NUMBER || is_in(code, more_digits, COUNT(more_digits));
 }
 
 bool is_space(int32_t code)
@@ -117,11 +139,7 @@ bool is_mark_nonspacing(int32_t code)
 
 bool is_word(int32_t code)
 {
-    // Circled and squared Latin letters are symbols that count as alphabetic; the joiners count
-    // too.
-    return char_class(code) & CLASS_WORD || (code >= 0x24B6 && code <= 0x24E9) ||
-           (code >= 0x1F130 && code <= 0x1F149) || (code >= 0x1F150 && code <= 0x1F169) ||
-           (code >= 0x1F170 && code <= 0x1F189) || code == 0x200C || code == 0x200D;
+    return char_class(code) & CLASS_WORD;
 }
 
 bool is_chinese(int32_t code)

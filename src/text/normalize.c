@@ -48,7 +48,7 @@ static bool lowercase(const Normalizer *n, Workspace *w, Piece *p, Error *err)
         if (code < 128)
             lower = code >= 'A' && code <= 'Z' ? code | 0x20 : code;
         else
-            lower = code == 0x130 ? 'i' : utf8proc_tolower(code);
+            lower = code == 0x130 ? 'i' : char_lower(code);
         changed |= lower != code;
         change_push(c, lower, 0);
         if (code == 0x130) // the one letter whose lower case is two characters
@@ -61,17 +61,12 @@ static bool lowercase(const Normalizer *n, Workspace *w, Piece *p, Error *err)
 
 /* ---- Unicode normalization forms ---- */
 
-static int combining_class(int32_t code)
-{
-    return code < 0x300 ? 0 : utf8proc_get_property(code)->combining_class;
-}
-
 /* Stable: marks of one class keep their order. */
 static void sort_marks(Change *marks, size_t n)
 {
     for (size_t i = 1; i < n; i++)
-        for (size_t k = i;
-             k > 0 && combining_class(marks[k - 1].code) > combining_class(marks[k].code); k--) {
+        for (size_t k = i; k > 0 && mark_order(marks[k - 1].code) > mark_order(marks[k].code);
+             k--) {
             Change swap = marks[k];
             marks[k] = marks[k - 1];
             marks[k - 1] = swap;
@@ -88,7 +83,7 @@ static void decompose(Piece *p, Changes *c, bool compatible)
         int32_t code = char_at(p->text, &pos), parts[MAX_DECOMPOSED];
         int boundary = UTF8PROC_BOUNDCLASS_START;
         utf8proc_ssize_t n =
-            code < 128
+            code < 128 || !is_decomposed(code)
                 ? 0
                 : utf8proc_decompose_char(code, parts, MAX_DECOMPOSED,
                                           UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0),
@@ -98,11 +93,11 @@ static void decompose(Piece *p, Changes *c, bool compatible)
             n = 1;
         }
         for (utf8proc_ssize_t i = 0; i < n; i++) {
-            if (combining_class(parts[i]) == 0 || marks == MAX_MARKS) {
+            if (mark_order(parts[i]) == 0 || marks == MAX_MARKS) {
                 sort_marks(c->items + c->n - marks, marks);
                 marks = 0;
             }
-            marks += combining_class(parts[i]) != 0;
+            marks += mark_order(parts[i]) != 0;
             change_push(c, parts[i], i > 0);
         }
     }
@@ -126,7 +121,7 @@ static void compose(Changes *c)
     int last_class = 0;
     for (size_t i = 0; i < c->n; i++) {
         Change next = c->items[i];
-        int class = combining_class(next.code);
+        int class = mark_order(next.code);
         bool adjacent = starter != SIZE_MAX && out == starter + 1;
         if (starter != SIZE_MAX && (adjacent || last_class < class)) {
             int32_t composed = compose_pair(c->items[starter].code, next.code);

@@ -5,6 +5,8 @@
  * (repetition of a repetition there, possessive here), and ^ and $ that mean lines. */
 #include "text/tokenizer_internal.h"
 
+#include "text/chars_later.inc"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -12,8 +14,8 @@ enum { MAX_REGEX = 1 << 16, MATCH_LIMIT = 2000000 };
 
 #define SPACE_CLASS "\\t-\\r\\x{85}\\p{Z}"
 #define WORD_CLASS                                                                                 \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}"                    \
-    "\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}\\x{200C}\\x{200D}"
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}"     \
+    "\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}" LATER_L LATER_N LATER_M
 #define HEX_CLASS "0-9a-fA-F"
 
 /* Where the last atom began in the output, for wrapping it; groups nest. */
@@ -38,6 +40,31 @@ static void wrap_atom(Translation *t, const char *before)
     t->out->ptr[t->out->len] = 0;
 }
 
+/* At a backslash: "\p{L}" and the other large properties, of which PCRE2 may know less. */
+static bool translate_property(Translation *t, char letter, bool in_class)
+{
+    static const struct {
+        Str text, later;
+    } rows[] = {{S("{L}"), S(LATER_L)},
+                {S("{N}"), S(LATER_N)},
+                {S("{M}"), S(LATER_M)},
+                {S("{P}"), S(LATER_P)},
+                {S("{S}"), S(LATER_S)}};
+    Str rest = str_slice(t->in, t->pos + 2, t->in.len);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (!str_starts(rest, rows[i].text) || (letter != 'p' && (letter != 'P' || in_class)))
+            continue;
+        buf_add(t->out, in_class ? S("") : letter == 'p' ? S("[") : S("[^"));
+        buf_add(t->out, S("\\p"));
+        buf_add(t->out, rows[i].text);
+        buf_add(t->out, rows[i].later);
+        buf_add(t->out, in_class ? S("") : S("]"));
+        t->pos += 2 + rows[i].text.len;
+        return true;
+    }
+    return false;
+}
+
 /* At a backslash. */
 static void translate_escape(Translation *t, bool in_class)
 {
@@ -50,6 +77,8 @@ static void translate_escape(Translation *t, bool in_class)
         {'h', "[" HEX_CLASS "]", HEX_CLASS},     {'H', "[^" HEX_CLASS "]", NULL},
     };
     char letter = t->pos + 1 < t->in.len ? t->in.ptr[t->pos + 1] : 0;
+    if (translate_property(t, letter, in_class))
+        return;
     for (size_t i = 0; i < COUNT(rows); i++) {
         const char *text = in_class ? rows[i].inside : rows[i].outside;
         if (rows[i].letter == letter && text) {

@@ -136,6 +136,33 @@ static bool metaspace(const PreTokenizer *s, Workspace *w, Error *err)
     return s->split ? split(s, w, err) : true;
 }
 
+/* Runs of word characters, and runs of what is neither those nor white space. */
+static bool whitespace(const PreTokenizer *s, Workspace *w, Error *err)
+{
+    enum { NONE, WORD, OTHER };
+    for (size_t i = 0; i < w->pieces.n; i++) {
+        const Piece *p = &w->pieces.items[i];
+        size_t from = 0;
+        int last = NONE;
+        for (size_t pos = 0; p->token < 0 && pos < p->len;) {
+            size_t at = pos;
+            int32_t code = char_at(p->text, &pos);
+            int kind = is_word(code) ? WORD : is_space(code) ? NONE : OTHER;
+            if (kind == last)
+                continue;
+            if (last != NONE)
+                piece_push(&w->next, piece_slice(p, from, at));
+            from = at;
+            last = kind;
+        }
+        if (p->token >= 0)
+            piece_push(&w->next, *p);
+        else if (last != NONE)
+            piece_push(&w->next, piece_slice(p, from, p->len));
+    }
+    return next_list(w);
+}
+
 static bool fixed_length(const PreTokenizer *s, Workspace *w, Error *err)
 {
     for (size_t i = 0; i < w->pieces.n; i++) {
@@ -208,13 +235,6 @@ static bool read_delimiter(PreTokenizer *s, const json_t *value, Arena *a, Error
     return pattern_read(&s->pattern, json_object_get(value, "delimiter"), "delimiter", a, err);
 }
 
-static bool read_whitespace(PreTokenizer *s, const json_t *value, Arena *a, Error *err)
-{
-    s->invert = true;
-    s->behavior = REMOVED;
-    return pattern_compile(&s->pattern, S("\\w+|[^\\w\\s]+"), "pattern", a, err);
-}
-
 static bool read_whitespace_split(PreTokenizer *s, const json_t *value, Arena *a, Error *err)
 {
     s->pattern.test = is_space;
@@ -265,7 +285,7 @@ static const struct {
     {"Split", split, read_split},
     {"Metaspace", metaspace, read_metaspace},
     {"Digits", split, read_digits},
-    {"Whitespace", split, read_whitespace},
+    {"Whitespace", whitespace, NULL},
     {"WhitespaceSplit", split, read_whitespace_split},
     {"BertPreTokenizer", bert, NULL},
     {"Punctuation", split, read_punctuation},

@@ -259,7 +259,7 @@ static inline uint8_t char_class(int32_t code)
 
 typedef bool CharTest(int32_t code);
 CharTest is_letter;      // L*
-CharTest is_number;      // N*
+CharTest is_number;      // N*, as the pre-tokenizer Digits has it
 CharTest is_space;       // White_Space
 CharTest is_punctuation; // P*, and all ASCII symbols
 CharTest is_control;     // C* but tab, line feed and carriage return
@@ -267,6 +267,11 @@ CharTest is_mark;        // M*
 CharTest is_mark_nonspacing;
 CharTest is_word; // what \w matches: Alphabetic, M*, Nd, Pc
 CharTest is_chinese;
+
+/* Normalization forms and lower case as the reference has them. */
+bool is_decomposed(int32_t code);
+int mark_order(int32_t code); // the combining class
+int32_t char_lower(int32_t code);
 
 /* Byte level: the printable character of a byte, and back (-1 if it is none). */
 int32_t byte_to_char(uint8_t byte);
