@@ -200,7 +200,7 @@ bool api_repo(Request *r, Access need, Repo *out)
 
 bool api_gate(Request *r, const Repo *repo)
 {
-    if (!repo->gated.len || repo->access >= ACCESS_WRITE)
+    if (!repo->gate)
         return true;
     Error err = {0};
     (void)!fail(&err, ERR_GATED,

@@ -61,7 +61,7 @@ bool api_kind(Request *r, RepoKind *kind);
 /* The repository of {owner} and {name}, if the viewer may do that much with it. False: it has
  * answered, with an error or with a redirect to where the repository has moved. */
 bool api_repo(Request *r, Access need, Repo *out);
-/* Files of a gated repository are for those who may write to it. False: it has answered. */
+/* Files behind a gate are for those who were let in. False: it has answered. */
 bool api_gate(Request *r, const Repo *repo);
 /* "http://127.0.0.1:7860", without a slash at the end. */
 const char *api_url(Request *r);

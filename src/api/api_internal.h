@@ -11,6 +11,7 @@
     X(tree)                                                                                        \
     X(ref)                                                                                         \
     X(discussion)                                                                                  \
+    X(gate)                                                                                        \
     X(upload)                                                                                      \
     X(resolve)                                                                                     \
     X(git)                                                                                         \

@@ -155,7 +155,8 @@ static void details(Request *r)
     Discussion d;
     DiscussionEvent *events;
     size_t n;
-    if (!found(r, ACCESS_READ, &repo, &d))
+    // The diff shows what is in files.
+    if (!found(r, api_flag(r, "diff") ? ACCESS_FILES : ACCESS_READ, &repo, &d))
         return;
     if (!discussion_events(api_of(r)->hub, request_arena(r), &repo, &d, &events, &n, &err))
         return reply_error(r, &err);

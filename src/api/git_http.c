@@ -140,7 +140,7 @@ static void info_refs(Request *r)
     bool push = str_eq(service, S("git-receive-pack"));
     if (!push && !str_eq(service, S("git-upload-pack")))
         return reply_failure(r, 403, "This server speaks git's smart protocol only");
-    if (!api_repo(r, push ? ACCESS_PROPOSE : ACCESS_READ, &repo))
+    if (!api_repo(r, push ? ACCESS_PROPOSE : ACCESS_FILES, &repo))
         return;
     git_repo_break_locks(repo.git_dir);
     const char *const arguments[] = {"git",
@@ -169,7 +169,7 @@ static void upload_pack(Request *r)
                     .type = "application/x-git-upload-pack-result",
                     .cancelled = request_cancelled(r)};
     // Read whole before git answers: nothing can be sent while the body still comes.
-    if (!api_repo(r, ACCESS_READ, &repo))
+    if (!api_repo(r, ACCESS_FILES, &repo))
         return;
     if (!request_body(r, FETCH_BODY, &run.body, &err))
         return reply_error(r, &err);

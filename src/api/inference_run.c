@@ -91,10 +91,9 @@ static bool find_by_name(Request *r, Str name, Repo *out, Error *err)
     if (!repo_list(hub, a, viewer, &query, &page, err))
         return false;
     for (size_t i = 0; i < page.n; i++)
-        if (str_eq_nocase(page.items[i].repo.name, name)) {
-            *out = page.items[i].repo;
-            return true;
-        }
+        if (str_eq_nocase(page.items[i].repo.name, name))
+            return repo_find(hub, a, viewer, REPO_MODEL, page.items[i].repo.full, ACCESS_FILES, out,
+                             err);
     return fail(err, ERR_NO_REPO, "no model of this name");
 }
 
@@ -104,10 +103,10 @@ static bool find_repo(Request *r, Str id, Repo *out, Error *err)
     Arena *a = request_arena(r);
     const Viewer *viewer = api_viewer(r);
     if (str_find_char(id, '/', 0) != SIZE_MAX)
-        return repo_find(hub, a, viewer, REPO_MODEL, id, ACCESS_READ, out, err);
+        return repo_find(hub, a, viewer, REPO_MODEL, id, ACCESS_FILES, out, err);
     if (viewer->by != BY_NOBODY) {
         Str own = str_of(arena_printf(a, "%.*s/%.*s", STR(viewer->account.name), STR(id)));
-        if (repo_find(hub, a, viewer, REPO_MODEL, own, ACCESS_READ, out, NULL))
+        if (repo_find(hub, a, viewer, REPO_MODEL, own, ACCESS_FILES, out, NULL))
             return true;
     }
     return find_by_name(r, id, out, err);

@@ -154,7 +154,7 @@ static void batch(Request *r)
     if (!json_is_array(objects) || json_array_size(objects) > MAX_OBJECTS)
         return reply_failure(r, 422, "objects: a list of at most 10000");
     // The batch does not say whether a pull request will name what is uploaded.
-    if (!api_repo(r, b.upload ? ACCESS_PROPOSE : ACCESS_READ, &repo))
+    if (!api_repo(r, b.upload ? ACCESS_PROPOSE : ACCESS_FILES, &repo))
         return;
     AUTO(json_decref) json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(objects); i++) {

@@ -171,7 +171,7 @@ static void compare(Request *r)
     buf_init(&diff, 8 << 20);
     Str range = request_param(r, "range");
     size_t dots = str_find(range, S(".."), 0);
-    if (!api_repo(r, ACCESS_READ, &repo))
+    if (!api_repo(r, ACCESS_FILES, &repo))
         return;
     if (dots == SIZE_MAX)
         return reply_failure(r, 400, "compare: A..B");

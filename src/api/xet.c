@@ -71,7 +71,7 @@ static void write_token(Request *r)
 
 static void read_token(Request *r)
 {
-    give_token(r, "read", ACCESS_READ);
+    give_token(r, "read", ACCESS_FILES);
 }
 
 typedef struct Uploader {

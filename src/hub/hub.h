@@ -138,9 +138,18 @@ const RepoKindInfo *repo_kind_info(RepoKind kind);
 /* From "model" or "models"; false if it is neither. An empty name is a model. */
 bool repo_kind_parse(Str name, RepoKind *kind);
 
-/* What somebody may do with a repository; each includes the ones before. Proposing is taking part
- * in its discussions and opening pull requests: for everybody who may read and is logged in. */
-typedef enum Access { ACCESS_NONE, ACCESS_READ, ACCESS_PROPOSE, ACCESS_WRITE, ACCESS_ADMIN } Access;
+/* What somebody may do with a repository; each includes the ones before. Reading is the card and
+ * the names of files; files are more only where a gate stands before them (gates.h): ACCESS_FILES
+ * is asked for, and Repo.gate says when it is refused. Proposing is taking part in its discussions
+ * and opening pull requests: for everybody who may read and is logged in. */
+typedef enum Access {
+    ACCESS_NONE,
+    ACCESS_READ,
+    ACCESS_FILES,
+    ACCESS_PROPOSE,
+    ACCESS_WRITE,
+    ACCESS_ADMIN,
+} Access;
 
 typedef struct Repo {
     Str id; // 24 hex digits
@@ -152,6 +161,7 @@ typedef struct Repo {
     int64_t created_ns, updated_ns;
     int64_t downloads, downloads_all, likes; // downloads: the last 30 days
     Access access;                           // the viewer's
+    bool gate;                               // who must first be let in to its files
     bool moved;                              // it was found under an old name: answer 307 to `full`
     const char *git_dir;
 } Repo;

@@ -110,6 +110,11 @@ bool pull_number(Hub *hub, const Repo *repo, int64_t *num, Error *err);
 bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Discussion *d,
                 Str description, Error *err);
 
+/* ---- gate.c ---- */
+
+/* Has the viewer been let into this gated repository? */
+bool gate_is_open(Hub *hub, const Viewer *viewer, Str repo, bool *open, Error *err);
+
 /* ---- attributes.c: .gitattributes and .gitignore ---- */
 
 typedef struct Patterns Patterns;

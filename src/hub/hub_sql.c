@@ -66,6 +66,11 @@ static const Migration migrations[] = {
      " created_ns BIGINT NOT NULL, text TEXT NOT NULL, other TEXT NOT NULL,"
      " is_hidden INTEGER NOT NULL, edits BIGINT NOT NULL, edited_ns BIGINT NOT NULL);"
      "CREATE INDEX discussion_events_of ON discussion_events(discussion_id, created_ns);"},
+    {4, "gated repositories",
+     "CREATE TABLE access_requests (id TEXT PRIMARY KEY, repo_id TEXT NOT NULL REFERENCES repos(id)"
+     " ON DELETE CASCADE, user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " status TEXT NOT NULL, asked INTEGER NOT NULL, fields TEXT NOT NULL, reason TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, changed_ns BIGINT NOT NULL, UNIQUE (repo_id, user_id));"},
 };
 
 bool sql_migrate(Db *db, Error *err)

@@ -4,6 +4,7 @@
 
 #include "db/db.h"
 #include "hub/discussions.h"
+#include "hub/gates.h"
 
 bool sql_migrate(Db *db, Error *err);
 bool sql_secret(Db *db, uint8_t secret[32], Error *err);
@@ -82,6 +83,17 @@ bool sql_event_list(Conn *c, Arena *a, Str discussion, DiscussionEvent **out, si
 bool sql_event_find(Conn *c, Arena *a, Str discussion, Str id, DiscussionEvent *out, Error *err);
 /* Text, hidden and edits. */
 bool sql_event_set(Conn *c, const DiscussionEvent *event, Error *err);
+
+/* ---- Gated repositories ---- */
+/* Of a user, or without one by its id. ERR_NOT_FOUND */
+bool sql_gate_find(Conn *c, Arena *a, Str repo, Str user, Str id, AccessRequest *out, Error *err);
+bool sql_gate_list(Conn *c, Arena *a, Str repo, Str status, AccessRequest **out, size_t *n,
+                   Error *err);
+/* asked: by the user, who thereby shows an e-mail address. ERR_EXISTS */
+bool sql_gate_add(Conn *c, Str repo, Str user, const AccessRequest *request, bool asked,
+                  Error *err);
+/* Status and reason. */
+bool sql_gate_set(Conn *c, const AccessRequest *request, int64_t now, Error *err);
 
 /* ---- Lists ---- */
 /* viewer_id empty: nobody; sees_all: an administrator of the hub. */

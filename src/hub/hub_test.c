@@ -5,6 +5,7 @@
 #include "blobs/blobs.h"
 #include "git/git.h"
 #include "hub/discussions.h"
+#include "hub/gates.h"
 #include "hub/hub.h"
 
 #include <fcntl.h>
@@ -860,24 +861,69 @@ static void test_a_draft_waits_and_closed_talk_is_closed(void **state)
     assert_fails(discussion_create(hub, a, &ada, &repo, &new, &d, &err), ERR_DENIED, "disabled");
 }
 
+static void test_a_gate_stands_before_files(void **state)
+{
+    Error err = {0};
+    Repo repo = make("gated", REPO_MODEL, false), found;
+    Viewer cat = join("cat");
+    AccessRequest request;
+    const Str manual = S("manual"), automatic = S("auto"), none = S("");
+    assert_fails(gate_ask(hub, a, &bob, &repo, S(""), &request, &err), ERR_INVALID, "open to all");
+    assert_ok(repo_change(hub, &repo, &(RepoSettings){.gated = &manual}, &err));
+    repo = seen_by(&ada, &repo, ACCESS_FILES); // its owner
+    (void)seen_by(&bob, &repo, ACCESS_READ);
+    assert_fails(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_FILES, &found, &err),
+                 ERR_GATED, "restricted");
+    assert_fails(repo_find(hub, a, &nobody, REPO_MODEL, repo.full, ACCESS_FILES, &found, &err),
+                 ERR_GATED, "restricted");
+    assert_ok(gate_ask(hub, a, &bob, &repo, S("{\"why\":\"work\"}"), &request, &err));
+    assert_str(request.status, "pending");
+    assert_fails(gate_ask(hub, a, &bob, &repo, S(""), &request, &err), ERR_EXISTS, "already");
+    assert_fails(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_FILES, &found, &err),
+                 ERR_GATED, "restricted");
+    assert_ok(gate_decide(hub, &repo, S("bob"), S(""), S("accepted"), S(""), &err));
+    assert_fails(gate_decide(hub, &repo, S(""), S("none"), S("accepted"), S(""), &err),
+                 ERR_NOT_FOUND, "no such");
+    (void)seen_by(&bob, &repo, ACCESS_FILES);
+    AccessRequest *list;
+    size_t n;
+    assert_ok(gate_list(hub, a, &repo, S("accepted"), &list, &n, &err));
+    assert_int_equal(n, 1);
+    assert_str(list[0].user, "bob");
+    assert_ok(gate_decide(hub, &repo, S(""), list[0].id, S("rejected"), S("No."), &err));
+    assert_fails(gate_decide(hub, &repo, S(""), list[0].id, S("rejected"), S(""), &err), ERR_EXISTS,
+                 "already");
+    assert_fails(repo_find(hub, a, &bob, REPO_MODEL, repo.full, ACCESS_FILES, &found, &err),
+                 ERR_GATED, "restricted");
+    assert_ok(gate_grant(hub, a, &repo, S("bob"), &err));
+    (void)seen_by(&bob, &repo, ACCESS_FILES);
+    assert_ok(repo_change(hub, &repo, &(RepoSettings){.gated = &automatic}, &err));
+    repo = seen_by(&ada, &repo, ACCESS_ADMIN);
+    assert_ok(gate_ask(hub, a, &cat, &repo, S(""), &request, &err));
+    (void)seen_by(&cat, &repo, ACCESS_FILES);
+    assert_ok(repo_change(hub, &repo, &(RepoSettings){.gated = &none}, &err));
+    (void)seen_by(&nobody, &repo, ACCESS_FILES);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {FOR_EACH(
-        T1, test_names_follow_the_rules_of_the_hub,
-        test_a_password_opens_a_session_and_a_wrong_one_does_not,
-        test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
-        test_a_new_repository_has_a_first_commit,
-        test_a_private_repository_is_nobody_elses_business,
-        test_members_of_an_organisation_share_its_repositories,
-        test_a_moved_repository_is_found_under_its_old_name, test_a_commit_adds_copies_and_deletes,
-        test_a_stale_parent_is_refused, test_commits_that_race_all_land,
-        test_hostile_paths_are_refused,
-        test_content_is_served_only_to_repositories_that_were_given_it,
-        test_content_goes_with_the_last_repository_that_has_it,
-        test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
-        test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
-        test_pages_of_a_list_hold_each_repository_once, test_likes_and_downloads_are_counted,
-        test_branches_and_tags_come_and_go, test_a_discussion_is_a_list_of_events,
-        test_a_pull_request_is_merged_as_one_commit, test_a_draft_waits_and_closed_talk_is_closed)};
+    const struct CMUnitTest tests[] = {
+        FOR_EACH(T1, test_names_follow_the_rules_of_the_hub,
+                 test_a_password_opens_a_session_and_a_wrong_one_does_not,
+                 test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
+                 test_a_new_repository_has_a_first_commit,
+                 test_a_private_repository_is_nobody_elses_business,
+                 test_members_of_an_organisation_share_its_repositories,
+                 test_a_moved_repository_is_found_under_its_old_name,
+                 test_a_commit_adds_copies_and_deletes, test_a_stale_parent_is_refused,
+                 test_commits_that_race_all_land, test_hostile_paths_are_refused,
+                 test_content_is_served_only_to_repositories_that_were_given_it,
+                 test_content_goes_with_the_last_repository_that_has_it,
+                 test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
+                 test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
+                 test_pages_of_a_list_hold_each_repository_once,
+                 test_likes_and_downloads_are_counted, test_branches_and_tags_come_and_go,
+                 test_a_discussion_is_a_list_of_events, test_a_pull_request_is_merged_as_one_commit,
+                 test_a_draft_waits_and_closed_talk_is_closed, test_a_gate_stands_before_files)};
     return cmocka_run_group_tests_name("hub", tests, set_up, tear_down);
 }

@@ -36,7 +36,12 @@ static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error 
 {
     if (repo->is_disabled)
         return fail(err, ERR_DENIED, "Access to this resource is disabled.");
-    if (repo->access >= need)
+    if (need == ACCESS_FILES && repo->gate)
+        return fail(err, ERR_GATED,
+                    "Access to %s %.*s is restricted and you are not in the authorized list. Visit "
+                    "its page to ask for access.",
+                    repo_kind_info(repo->kind)->name, STR(repo->full));
+    if (repo->access >= need || (need == ACCESS_FILES && repo->access >= ACCESS_READ))
         return true;
     if (viewer->by == BY_NOBODY)
         return fail(err, ERR_UNAUTHENTICATED, "Log in or send a token to change %.*s",
@@ -92,6 +97,10 @@ bool repo_find(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str id, 
     arena_defer(a, cached_unref, found);
     Repo repo = found->repo;
     repo.access = access_in(viewer, found->owner);
+    bool open = !repo.gated.len || repo.access >= ACCESS_READ; // its owner's members are in
+    if (!open && !gate_is_open(hub, viewer, repo.id, &open, err))
+        return false;
+    repo.gate = !open;
     if (!repo.is_private)
         repo.access = MAX(repo.access, ACCESS_READ);
     if (repo.access == ACCESS_READ && viewer->can_write && !repo.discussions_off)

@@ -272,7 +272,7 @@ static void changed_files(Request *r)
 {
     Repo repo;
     Discussion d;
-    if (find(r, ACCESS_READ, &repo, &d))
+    if (find(r, ACCESS_FILES, &repo, &d))
         show(r, &repo, &d, &(Shown){.status = 200, .files = true});
 }
 

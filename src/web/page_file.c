@@ -211,7 +211,7 @@ static void blob(Request *r)
     RepoFile file;
     Arena *a = request_arena(r);
     Str rev = request_param(r, "rev"), path = request_param(r, "path");
-    if (!web_repo(r, ACCESS_READ, &repo))
+    if (!web_repo(r, ACCESS_FILES, &repo))
         return;
     if (!repo_file(hub_of(r), a, &repo, rev, path, &file, &err))
         return reply_error(r, &err);

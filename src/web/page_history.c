@@ -150,7 +150,7 @@ static void commit(Request *r)
     Str sha;
     GitCommit c;
     Arena *a = request_arena(r);
-    if (!web_repo(r, ACCESS_READ, &repo))
+    if (!web_repo(r, ACCESS_FILES, &repo))
         return;
     if (!repo_revision(hub_of(r), a, &repo, request_param(r, "sha"), &sha, &err))
         return reply_error(r, &err);

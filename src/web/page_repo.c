@@ -3,6 +3,7 @@
 
 #include "base/encode.h"
 #include "hub/discussions.h"
+#include "hub/gates.h"
 #include "web/highlight.h"
 #include "web/markdown.h"
 #include "web/web_internal.h"
@@ -236,7 +237,7 @@ static void set_try(json_t *page, const Repo *repo, const RepoInfo *info, const 
 {
     Str task = info ? info->pipeline_tag : (Str){0};
     const Task *known = task.len ? task_find(task) : NULL;
-    bool can = repo->kind == REPO_MODEL && known && known->streams;
+    bool can = repo->kind == REPO_MODEL && !repo->gate && known && known->streams;
     bool chat = can && (json_at(info->config, "tokenizer_config.chat_template") ||
                         json_at(info->config, "chat_template_jinja") ||
                         json_at(info->gguf, "chat_template"));
@@ -247,6 +248,87 @@ static void set_try(json_t *page, const Repo *repo, const RepoInfo *info, const 
     set_str(page, "output", tried ? tried->output : (Str){0});
     set_str(page, "try_problem", tried ? tried->problem : (Str){0});
     set_str(page, "try_stats", tried ? tried->stats : (Str){0});
+}
+
+/* ---- Its gate ---- */
+
+/* One question of the card's extra_gated_fields: "text", "checkbox", "date_picker", "country", or
+ * {"type": "select", "options": [...]}. */
+static json_t *question_json(const char *label, const json_t *kind)
+{
+    const char *type =
+        json_is_string(kind) ? json_string_value(kind) : json_text(kind, "type", "text");
+    json_t *options = json_array();
+    const json_t *given = json_object_get(kind, "options");
+    for (size_t i = 0; i < json_array_size(given) && i < 100; i++) {
+        const json_t *option = json_array_get(given, i);
+        const char *text =
+            json_is_string(option) ? json_string_value(option) : json_text(option, "label", "");
+        json_array_append_new(options, json_string(text));
+    }
+    return json_pack("{s:s, s:s, s:o}", "label", label, "type", type, "options", options);
+}
+
+static bool set_gate(Request *r, json_t *page, const Repo *repo, const RepoInfo *info, Error *err)
+{
+    const json_t *card = info ? info->card : NULL;
+    AccessRequest request = {0};
+    if (repo->gate &&
+        !gate_of_viewer(hub_of(r), request_arena(r), web_viewer(r), repo, &request, err))
+        return false;
+    json_t *questions = json_array();
+    const char *label;
+    json_t *kind;
+    json_object_foreach(json_object_get(card, "extra_gated_fields"), label, kind)
+    {
+        if (json_array_size(questions) < 20)
+            json_array_append_new(questions, question_json(label, kind));
+    }
+    json_t *gate = json_pack("{s:b, s:b, s:o}", "closed", repo->gate, "manual",
+                             str_eq(repo->gated, S("manual")), "questions", questions);
+    set_str(gate, "status", request.status);
+    set_str(gate, "reason", request.reason);
+    set(gate, "heading",
+        json_string(json_text(card, "extra_gated_heading", "You need to ask for these files")));
+    set(gate, "prompt", json_string(json_text(card, "extra_gated_prompt", "")));
+    set(gate, "description", json_string(json_text(card, "extra_gated_description", "")));
+    set(gate, "button",
+        json_string(json_text(card, "extra_gated_button_content", "Ask for access")));
+    set(page, "gate", gate);
+    return true;
+}
+
+/* The answers to the card's questions, as a JSON object. */
+static Str answers_of(Request *r, const Params *form)
+{
+    AUTO(json_decref) json_t *answers = json_object();
+    for (size_t i = 0; i < form->n; i++) {
+        Str name = form->items[i].name, prefix = S("field:");
+        if (str_starts(name, prefix))
+            json_object_set_new(answers,
+                                arena_cstr(request_arena(r), str_slice(name, prefix.len, name.len)),
+                                json_from_str(form->items[i].value));
+    }
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    if (json_object_size(answers))
+        json_write(&text, answers);
+    return arena_str(request_arena(r), buf_str(&text));
+}
+
+static void ask(Request *r)
+{
+    Params form;
+    Error err = {0};
+    Repo repo;
+    AccessRequest request;
+    if (!web_form(r, &form) || !web_repo(r, ACCESS_READ, &repo))
+        return;
+    if (!gate_ask(hub_of(r), request_arena(r), web_viewer(r), &repo, answers_of(r, &form), &request,
+                  &err) &&
+        err.code != ERR_EXISTS)
+        return reply_error(r, &err);
+    reply_redirect(r, 303, repo_path(request_arena(r), &repo));
 }
 
 void page_repo(Request *r, const Repo *repo, int status, const Tried *tried)
@@ -266,6 +348,10 @@ void page_repo(Request *r, const Repo *repo, int status, const Tried *tried)
     set_str(page, "card", info ? card_html(r, repo, S("main")) : (Str){0});
     set_str(page, "card_error", info ? info->card_error : (Str){0});
     set_try(page, repo, info, tried);
+    if (!set_gate(r, page, repo, info, &err)) {
+        json_decref(page);
+        return reply_error(r, &err);
+    }
     page_render(r, status, "repo", page);
 }
 
@@ -293,6 +379,12 @@ const Route web_repo_routes[] = {
     {"GET", "/{owner}/{name}", repo, .summary = "A model"},
     {"GET", "/datasets/{owner}/{name}", repo, .summary = "A dataset"},
     {"GET", "/spaces/{owner}/{name}", repo, .summary = "A Space"},
+    {"POST", "/{owner}/{name}/ask-access", ask, .access = WEB_LOGGED_IN,
+     .summary = "Ask for access"},
+    {"POST", "/datasets/{owner}/{name}/ask-access", ask, .access = WEB_LOGGED_IN,
+     .summary = "Ask for access"},
+    {"POST", "/spaces/{owner}/{name}/ask-access", ask, .access = WEB_LOGGED_IN,
+     .summary = "Ask for access"},
     {"POST", "/{owner}/{name}/like", like, .access = WEB_LOGGED_IN, .summary = "Like it or not"},
     {"POST", "/datasets/{owner}/{name}/like", like, .access = WEB_LOGGED_IN,
      .summary = "Like it or not"},

@@ -56,7 +56,7 @@ static void try_model(Request *r)
     Params form;
     Error err = {0};
     Repo repo;
-    if (!web_form(r, &form) || !web_repo(r, ACCESS_READ, &repo))
+    if (!web_form(r, &form) || !web_repo(r, ACCESS_FILES, &repo))
         return;
     Tried tried = {.prompt = params_get(&form, "prompt")};
     if (!str_trim(tried.prompt).len || tried.prompt.len > MAX_PROMPT) {

@@ -210,7 +210,12 @@ bool web_repo(Request *r, Access need, Repo *out)
     Str id = str_of(arena_printf(a, "%.*s/%.*s", STR(request_param(r, "owner")),
                                  STR(request_param(r, "name"))));
     if (!repo_find(hub_of(r), a, web_viewer(r), kind_of_path(r), id, need, out, &err)) {
-        reply_error(r, &err);
+        if (err.code == ERR_GATED && web_wants(r)) // its page says how to get in
+            reply_redirect(r, 303,
+                           str_of(arena_printf(a, "/%s%.*s#gate",
+                                               repo_kind_info(kind_of_path(r))->prefix, STR(id))));
+        else
+            reply_error(r, &err);
         return false;
     }
     if (!out->moved)

@@ -219,6 +219,44 @@ static void test_a_discussion_is_held_in_pages(void **state)
     want("/ada/x/blob/main/more.txt", 200, "more");
 }
 
+static void test_a_gate_is_asked_at_and_opened(void **state)
+{
+    Error err = {0};
+    Account account;
+    Str cookie;
+    const char *csrf = arena_cstr(a, csrf_of("/ada/x/settings"));
+    const char *mine = cookies, *form = arena_printf(a, "csrf=%s&gated=manual", csrf);
+    assert_int_equal(ask("/ada/x/settings/gate", form).status, 200);
+    want("/ada/x/blob/main/bytes.bin", 200, "Git object");
+
+    NewUser user = {.name = S("bob"), .password = S("correct horse")};
+    assert_ok(user_create(hub, a, &user, &account, &err));
+    assert_ok(session_open_for(hub, a, &account, &cookie, &err));
+    cookies = arena_printf(a, "Cookie: " SESSION_COOKIE "=%.*s", STR(cookie));
+    want("/ada/x/blob/main/bytes.bin", 303, "");
+    want("/ada/x/commit/main", 303, "");
+    want("/ada/x/tree/main", 200, "bytes.bin");
+    want("/ada/x", 200, "You need to ask for these files");
+    form = arena_printf(a, "csrf=%s&field%%3AWhy=fun", arena_cstr(a, csrf_of("/ada/x")));
+    assert_int_equal(ask("/ada/x/ask-access", form).status, 303);
+    want("/ada/x", 200, "You have asked");
+
+    const char *bobs = cookies;
+    cookies = mine;
+    want("/ada/x/settings", 200, "fun");
+    ClientAnswer settings = ask("/ada/x/settings", NULL);
+    const char *mark = "name=\"request\" value=\"";
+    size_t at = str_find(settings.body, str_of(mark), 0) + strlen(mark);
+    Str id = str_slice(settings.body, at, at + 24);
+    form = arena_printf(a, "csrf=%s&request=%.*s&status=accepted", csrf, STR(id));
+    assert_int_equal(ask("/ada/x/settings/access", form).status, 200);
+    cookies = bobs;
+    want("/ada/x/blob/main/bytes.bin", 200, "Git object");
+    cookies = mine;
+    form = arena_printf(a, "csrf=%s&gated=", csrf);
+    assert_int_equal(ask("/ada/x/settings/gate", form).status, 200);
+}
+
 static void test_forms_need_their_token(void **state)
 {
     assert_int_equal(ask("/ada/x/settings/delete", "name=ada/x").status, 403);
@@ -250,6 +288,7 @@ int main(void)
     const struct CMUnitTest stories[] = {cmocka_unit_test(test_strangers_see_pages),
                                          cmocka_unit_test(test_every_page_gets_its_variables),
                                          cmocka_unit_test(test_a_discussion_is_held_in_pages),
+                                         cmocka_unit_test(test_a_gate_is_asked_at_and_opened),
                                          cmocka_unit_test(test_forms_need_their_token)};
     return cmocka_run_group_tests(stories, set_up, tear_down);
 }
