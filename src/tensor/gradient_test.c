@@ -522,6 +522,87 @@ static void test_quantised_weights_let_gradients_through(void **state)
     }
 }
 
+static double cross_entropy_plainly(const float *x, const int32_t *label, int rows, int classes,
+                                    double smoothing, double *counted)
+{
+    double sum = 0;
+    *counted = 0;
+    for (int i = 0; i < rows; i++, x += classes) {
+        double exps = 0, all = 0;
+        if (label[i] == LABEL_IGNORED)
+            continue;
+        for (int j = 0; j < classes; j++)
+            exps += exp((double)x[j]);
+        for (int j = 0; j < classes; j++)
+            all += log(exps) - (double)x[j];
+        sum += (1 - smoothing) * (log(exps) - (double)x[label[i]]) + smoothing * all / classes;
+        ++*counted;
+    }
+    return sum;
+}
+
+static void test_cross_entropy_is_the_formula(void **state)
+{
+    enum { ROWS = 5, CLASSES = 19 };
+    Error err = {0};
+    const int32_t labels[3][ROWS] = {
+        {3, 0, 18, 7, 7},
+        {LABEL_IGNORED, 4, LABEL_IGNORED, 0, 1},
+        {LABEL_IGNORED, LABEL_IGNORED, LABEL_IGNORED, LABEL_IGNORED, LABEL_IGNORED}};
+    for (int i = 0; i < 6; i++) {
+        AUTO(graph_free) Graph *g = graph_new();
+        Tensor *x = graph_input(g, DTYPE_F32, SHAPE(1, ROWS, CLASSES));
+        Tensor *ids = graph_input(g, DTYPE_I32, SHAPE(1, ROWS));
+        Tensor *divisor = graph_input(g, DTYPE_F32, SHAPE(1));
+        const CrossEntropy params = {.label_smoothing = i % 2 ? 0.1F : 0, .divisor = divisor};
+        Tensor *mean = graph_output(g, op_cross_entropy(g, x, ids, NULL));
+        Tensor *shared = graph_output(g, op_cross_entropy(g, x, ids, &params));
+        fill(tensor_data(x), ROWS * CLASSES);
+        memcpy(tensor_data(ids), labels[i / 2], sizeof labels[0]);
+        *(float *)tensor_data(divisor) = 8;
+        assert_ok(graph_run(g, &err));
+        double n, sum = cross_entropy_plainly(tensor_data(x), labels[i / 2], ROWS, CLASSES, 0, &n);
+        double seen = (double)*(const float *)tensor_data(mean);
+        assert_true(fabs(seen - (n > 0 ? sum / n : 0)) < 1e-6);
+        sum = cross_entropy_plainly(tensor_data(x), labels[i / 2], ROWS, CLASSES,
+                                    i % 2 ? (double)0.1F : 0, &n);
+        seen = (double)*(const float *)tensor_data(shared);
+        assert_true(fabs(seen - sum / 8) < 1e-6);
+        ((int32_t *)tensor_data(ids))[1] = CLASSES;
+        assert_fails(graph_run(g, &err), ERR_INVALID, "label 19 is not below 19");
+    }
+}
+
+static void test_a_weight_may_live_in_the_callers_memory(void **state)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(graph_free) Graph *g = graph_new();
+    const uint16_t stored[] = {f32_to_bf16(1), f32_to_bf16(-2), f32_to_bf16(0.5F)};
+    float values[3], gradient[3] = {10, 20, 30};
+    const WeightSpec spec = {.name = "w",
+                             .type = DTYPE_BF16,
+                             .shape = SHAPE(3),
+                             .data = stored,
+                             .trainable = true,
+                             .values = values,
+                             .gradient = gradient};
+    Weight *w = weight_new(a, &spec, &err);
+    assert_ptr_equal(weight_values(w), values);
+    assert_true(values[0] == 1 && values[1] == -2 && values[2] == 0.5F);
+    graph_set_mode(g, GRAPH_TRAIN);
+    Tensor *x = op_weight(g, w);
+    assert_ok(graph_backward(g, op_sum(g, op_mul(g, x, x)), &err));
+    assert_ok(graph_run(g, &err)); // what is there already is added to
+    assert_true(gradient[0] == 12 && gradient[1] == 16 && gradient[2] == 31);
+    weight_zero_gradient(w);
+    assert_ptr_equal(weight_gradient(w), gradient);
+    assert_true(gradient[0] == 0 && gradient[1] == 0 && gradient[2] == 0);
+    values[1] = 3;
+    assert_ok(graph_run(g, &err));
+    assert_true(weight_gradient(w)[1] == 6);
+}
+
 static void test_what_cannot_be_differentiated_says_so(void **state)
 {
     Error err = {0};
@@ -548,11 +629,13 @@ int main(void)
     for (int level = CPU_PLAIN; level <= (int)cpu_detect(); level++) {
         kernels_choose((CpuLevel)level);
         printf("kernels: %s\n", kernels()->name);
-        failed += RUN(test_gradients_agree_with_finite_differences,
-                      test_gradients_of_images_agree_with_finite_differences,
-                      test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
-                      test_quantised_weights_let_gradients_through,
-                      test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
+        failed +=
+            RUN(test_gradients_agree_with_finite_differences,
+                test_gradients_of_images_agree_with_finite_differences,
+                test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
+                test_cross_entropy_is_the_formula, test_a_weight_may_live_in_the_callers_memory,
+                test_quantised_weights_let_gradients_through,
+                test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
     }
     return failed;
 }
