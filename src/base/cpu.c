@@ -57,6 +57,16 @@ CpuLevel cpu_detect(void)
         return CPU_AVX512VNNI;
     return has_amx() ? CPU_AMX : CPU_AVX512BF16;
 }
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+/* The kernel's bits, AT_HWCAP and AT_HWCAP2, by their numbers: headers older than them exist. */
+CpuLevel cpu_detect(void)
+{
+    const unsigned long dot = 1UL << 20, bf16 = 1UL << 14;
+    bool has = (getauxval(AT_HWCAP) & dot) && (getauxval(AT_HWCAP2) & bf16);
+    return has ? CPU_NEONBF16 : CPU_NEON;
+}
 #else
 CpuLevel cpu_detect(void)
 {

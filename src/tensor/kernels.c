@@ -8,6 +8,8 @@ static const Kernels *const sets[] = {
     &kernels_amx,        &kernels_avx512bf16,
     &kernels_avx512vnni, &kernels_avx512,
     &kernels_avx2,
+#elif defined(__aarch64__)
+    &kernels_neonbf16,   &kernels_neon,
 #endif
     &kernels_plain,      NULL,
 };

@@ -266,6 +266,8 @@ extern const Kernels kernels_plain;
 #if defined(__x86_64__)
 extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16,
     kernels_amx;
+#elif defined(__aarch64__)
+extern const Kernels kernels_neon, kernels_neonbf16;
 #endif
 
 /* The table in force; chosen at the first call. */
