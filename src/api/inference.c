@@ -123,7 +123,7 @@ static void add_characters(Request *r, const json_t *inputs)
     reply_headerf(r, "X-Compute-Characters", "%lld", n);
 }
 
-static void answer_whole(Run *run, const Call *call)
+static void answer_whole(Run *run, const Call *call, bool single)
 {
     TaskToken token;
     JobEvent event;
@@ -134,7 +134,8 @@ static void answer_whole(Run *run, const Call *call)
         return;
     run_headers(run);
     add_characters(run->r, call->inputs);
-    reply_json(run->r, 200, job_answer(run->job));
+    const json_t *answer = job_answer(run->job), *first = json_array_get(answer, 0);
+    reply_json(run->r, 200, single && first ? first : answer);
 }
 
 // ---- Streams, as the text generation servers send them ----
@@ -143,6 +144,7 @@ static void answer_whole(Run *run, const Call *call)
 typedef struct Pending {
     bool is_there;
     TaskToken token;
+    json_t *top; // "top_tokens", if they are wanted
     Buf text;
 } Pending;
 
@@ -154,6 +156,8 @@ static bool send_token(Run *run, const Pending *p, const json_t *generated, json
     AUTO(json_decref)
     json_t *event = json_pack("{s:i,s:o,s:O?,s:o?}", "index", p->token.index + 1, "token", token,
                               "generated_text", generated, "details", details);
+    if (p->top)
+        json_object_set(event, "top_tokens", p->top);
     return reply_event_json(run->r, NULL, event, NULL);
 }
 
@@ -168,6 +172,8 @@ static bool take_token(Run *run, Pending *p, const TaskToken *token)
         return false;
     p->is_there = true;
     p->token = *token;
+    json_decref(p->top);
+    p->top = json_incref(json_object_get(token->detail, "top"));
     buf_reset(&p->text);
     buf_add(&p->text, token->text);
     return true;
@@ -197,31 +203,101 @@ static void answer_stream(Run *run, const Call *call)
             break;
     if (event == JOB_DONE && run_stream(run))
         send_last(run, call, &pending);
+    json_decref(pending.top);
     buf_done(&pending.text);
 }
 
 // ---- Handlers ----
 
+/* Runs a call that has been taken apart. `single`: the answer is the first record, not a list. */
+static void run_call(Request *r, const Target *target, const Call *call, bool single)
+{
+    AUTO_RUN run = {0};
+    RunSpec spec = {.inputs = call->inputs,
+                    .parameters = call->parameters,
+                    .want_tokens = call->stream,
+                    .want_details = call->stream,
+                    .events = call->stream,
+                    .wait_for_model = call->wait_for_model,
+                    .dont_load_model = call->dont_load_model};
+    if (!run_start(&run, r, target, &spec))
+        return;
+    if (call->stream)
+        answer_stream(&run, call);
+    else
+        answer_whole(&run, call, single);
+}
+
 static void call_model(Request *r)
 {
     Target target;
     Call call;
-    AUTO_RUN run = {0};
-    if (!inference_target(r, inference_path_id(r), request_param(r, "task"), &target) ||
-        !read_call(r, &target, &call))
+    if (inference_target(r, inference_path_id(r), request_param(r, "task"), &target) &&
+        read_call(r, &target, &call))
+        run_call(r, &target, &call, false);
+}
+
+// ---- The routes of the text generation servers ----
+
+/* The model of the path, or at the root the one that was used last. */
+static bool generate_target(Request *r, Target *target)
+{
+    Str id = inference_path_id(r);
+    ModelInfo *models;
+    size_t n = 0;
+    if (!id.len && api_of(r)->pool)
+        pool_list(api_of(r)->pool, request_arena(r), &models, &n);
+    if (n)
+        id = models[0].id;
+    if (id.len)
+        return inference_target(r, id, S("text-generation"), target);
+    inference_failure(r, 404, NULL, NULL,
+                      "no model is loaded; name one: POST /models/{id}/generate");
+    return false;
+}
+
+/* Their answers have the new text alone, and by default go on as far as the model can. */
+static bool read_generate(Request *r, Target *target, Call *call)
+{
+    enum { NO_LIMIT = 1000000 };
+    if (!generate_target(r, target) || !read_call(r, target, call))
+        return false;
+    if (!json_is_string(call->inputs)) {
+        inference_failure(r, 422, NULL, NULL, "Input validation error: 'inputs' must be a text");
+        return false;
+    }
+    if (!json_object_get(call->parameters, "return_full_text"))
+        json_object_set_new(call->parameters, "return_full_text", json_false());
+    if (!json_object_get(call->parameters, "max_new_tokens"))
+        json_object_set_new(call->parameters, "max_new_tokens", json_integer(NO_LIMIT));
+    return true;
+}
+
+static void generate_whole(Request *r)
+{
+    Target target;
+    Call call;
+    if (!read_generate(r, &target, &call))
         return;
-    RunSpec spec = {.inputs = call.inputs,
-                    .parameters = call.parameters,
-                    .want_tokens = call.stream,
-                    .events = call.stream,
-                    .wait_for_model = call.wait_for_model,
-                    .dont_load_model = call.dont_load_model};
-    if (!run_start(&run, r, &target, &spec))
+    call.stream = false;
+    run_call(r, &target, &call, true);
+}
+
+static void generate_stream(Request *r)
+{
+    Target target;
+    Call call;
+    if (!read_generate(r, &target, &call))
         return;
-    if (call.stream)
-        answer_stream(&run, &call);
-    else
-        answer_whole(&run, &call);
+    if (json_int(call.parameters, "best_of", 1) > 1 ||
+        json_flag(call.parameters, "decoder_input_details", false)) {
+        inference_failure(r, 422, NULL, NULL,
+                          "Input validation error: `best_of` != 1 and `decoder_input_details` == "
+                          "true are not supported when streaming tokens");
+        return;
+    }
+    call.stream = true;
+    run_call(r, &target, &call, true);
 }
 
 static ModelState state_of(Request *r, const Target *t)
@@ -269,5 +345,14 @@ static void show_status(Request *r)
         BOTH_IDS(prefix, "GET", "/models/", "", show_model, "A model's task and state"),           \
         BOTH_IDS(prefix, "GET", "/status/", "", show_status, "Whether a model is loaded")
 
-const Route inference_routes[] = {CALLS(""), CALLS("/hf-inference")};
+const Route inference_routes[] = {
+    CALLS(""),
+    CALLS("/hf-inference"),
+    BOTH_IDS("", "POST", "/models/", "/generate", generate_whole, "Continue a text"),
+    BOTH_IDS("", "POST", "/models/", "/generate_stream", generate_stream, "Continue it, streamed"),
+    {"POST", "/generate", generate_whole, .max_body = MAX_INFERENCE_BODY,
+     .summary = "Continue a text with the model that was used last"},
+    {"POST", "/generate_stream", generate_stream, .max_body = MAX_INFERENCE_BODY,
+     .summary = "Continue it, streamed"},
+};
 const size_t inference_routes_n = COUNT(inference_routes);

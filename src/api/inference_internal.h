@@ -34,8 +34,9 @@ typedef struct Run {
 typedef struct RunSpec {
     const json_t *inputs, *parameters;
     bool want_tokens, hide_stop, events;
-    bool wait_for_model, dont_load_model; // from the body; the headers are looked at too
-    bool streaming;                       // the stream of events has begun with another run
+    bool parse_tools, want_details, token_bytes; // as TaskCall's
+    bool wait_for_model, dont_load_model;        // from the body; the headers are looked at too
+    bool streaming;                              // the stream of events has begun with another run
 } RunSpec;
 
 /* Submits the job. False: it has answered. */

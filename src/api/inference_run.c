@@ -255,7 +255,10 @@ bool run_start(Run *run, Request *r, const Target *target, const RunSpec *spec)
                                       .inputs = spec->inputs,
                                       .parameters = spec->parameters,
                                       .want_tokens = spec->want_tokens,
-                                      .hide_stop = spec->hide_stop},
+                                      .hide_stop = spec->hide_stop,
+                                      .parse_tools = spec->parse_tools,
+                                      .want_details = spec->want_details,
+                                      .token_bytes = spec->token_bytes},
                            &err);
     if (!run->job)
         answer_error(run, &err);

@@ -27,6 +27,13 @@ typedef struct Event {
     char text[];
 } Event;
 
+static void event_free(Event *e)
+{
+    if (e)
+        json_decref((json_t *)(uintptr_t)e->token.detail);
+    free(e);
+}
+
 typedef struct Entry {
     struct Entry *next;
     char *id, *sha, *folder;
@@ -48,7 +55,7 @@ struct Job {
     Pool *pool;
     Entry *entry;
     json_t *inputs, *parameters;
-    bool want_tokens, hide_stop;
+    bool want_tokens, hide_stop, parse_tools, want_details, token_bytes;
     atomic_bool cancelled;
     atomic_int state;
     const Task *task;
@@ -87,9 +94,9 @@ static void job_unref(Job *job)
         return;
     for (Event *e = job->first, *next; e; e = next) {
         next = e->next;
-        free(e);
+        event_free(e);
     }
-    free(job->given);
+    event_free(job->given);
     json_decref(job->inputs);
     json_decref(job->parameters);
     json_decref(job->answer);
@@ -123,6 +130,7 @@ static bool add_event(void *context, const TaskToken *token)
             memcpy(e->text, token->text.ptr, token->text.len);
         e->text[token->text.len] = 0;
         e->token.text = (Str){e->text, token->text.len};
+        e->token.detail = json_deep_copy(token->detail); // the run keeps its own
         pthread_mutex_lock(&job->lock);
         *job->last = e;
         job->last = &e->next;
@@ -155,7 +163,7 @@ JobEvent job_next(Job *job, int64_t timeout_ns, TaskToken *token)
     while (!job->first && !job->over)
         if (pthread_cond_timedwait(&job->changed, &job->lock, &until) != 0)
             break;
-    free(TAKE(job->given));
+    event_free(TAKE(job->given));
     if (job->first) {
         job->given = job->first;
         job->first = job->given->next;
@@ -220,6 +228,9 @@ static Job *job_new(Pool *pool, const JobSpec *spec)
     job->parameters = spec->parameters ? json_deep_copy(spec->parameters) : NULL;
     job->want_tokens = spec->want_tokens;
     job->hide_stop = spec->hide_stop;
+    job->parse_tools = spec->parse_tools;
+    job->want_details = spec->want_details;
+    job->token_bytes = spec->token_bytes;
     job->last = &job->first;
     pthread_mutex_init(&job->lock, NULL);
     pthread_condattr_t monotonic;
@@ -490,6 +501,9 @@ static void run_job(Pool *pool, Job *job)
     job->call = (TaskCall){.on_token = add_event,
                            .context = job,
                            .hide_stop = job->hide_stop,
+                           .parse_tools = job->parse_tools,
+                           .want_details = job->want_details,
+                           .token_bytes = job->token_bytes,
                            .cancelled = &job->cancelled,
                            .warnings = json_array()};
     int64_t begin = clock_ns();

@@ -71,7 +71,7 @@ typedef struct JobSpec {
     ModelKey model;
     const json_t *inputs, *parameters; // as pipeline_run takes them; the job keeps copies
     bool want_tokens;                  // JOB_TOKEN events
-    bool hide_stop;                    // as TaskCall's
+    bool hide_stop, parse_tools, want_details, token_bytes; // as TaskCall's
 } JobSpec;
 
 /* ERR_BUSY when too many jobs wait. Loading begins at once if needed. */
@@ -87,7 +87,7 @@ typedef enum JobEvent {
     JOB_DONE,  // job_answer
     JOB_FAILED // job_error
 } JobEvent;
-/* What happens next, waiting up to timeout_ns. The token's text is borrowed until the next call. */
+/* What happens next, waiting up to timeout_ns. What the token lends is borrowed until the next call. */
 JobEvent job_next(Job *job, int64_t timeout_ns, TaskToken *token);
 
 typedef enum JobState { JOB_LOADING, JOB_QUEUED, JOB_RUNNING, JOB_OVER } JobState;

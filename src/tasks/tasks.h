@@ -22,8 +22,11 @@ typedef struct TaskToken {
     int index; // 0, 1, ... within its sequence
     int32_t id;
     Str text;      // what this token completes: whole characters, often empty; borrowed
-    float logprob; // of the token under the model, before sampling filters
+    float logprob; // of the token under the model, before sampling filters; with want_details
     bool special;
+    /* With want_details: {"id", "text", "logprob", "special"}, with token_bytes "bytes", and with
+     * top_n_tokens "top", a list of such objects; borrowed. */
+    const json_t *detail;
 } TaskToken;
 
 typedef enum FinishReason { FINISH_LENGTH, FINISH_EOS, FINISH_STOP, FINISH_CANCELLED } FinishReason;
@@ -39,11 +42,15 @@ typedef struct TaskCall {
     void *context;
     bool hide_stop; // a stop text and what follows it appear nowhere (as OpenAI's API wants it); a
                     // text that may be its beginning is held back until that is clear
+    bool parse_tools;  // calls of the parameter "tools" are taken out of the texts: records get
+                       // "tool_calls", a list of {"name", "arguments"}
+    bool want_details; // probabilities with the tokens
+    bool token_bytes;  // and their bytes
     const atomic_bool *cancelled; // looked at between tokens; may be NULL
     json_t *warnings;             // a list to append sentences to (unknown parameters); may be NULL
     // results
-    FinishReason finish_reason; // of the first sequence
-    int64_t prompt_tokens, generated_tokens;
+    FinishReason finish_reason;                             // of the first sequence
+    int64_t prompt_tokens, cached_tokens, generated_tokens; // cached: of the prompt's
     Str generated_text; // the new text alone, of the first sequence; until task_call_done
     int64_t prefill_ns, decode_ns;
 } TaskCall;
@@ -102,7 +109,7 @@ PipelineCounts pipeline_counts(const Pipeline *p);
 int64_t pipeline_max_tokens(const Pipeline *p);
 
 /* Runs the task once. inputs: a string, a list of strings, or (text-generation) a list of messages
- * {"role", "content"}, a list of such lists, or {"text", "past_user_inputs",
+ * {"role", "content"}, {"input_ids": [...]}, a list of such lists, or {"text", "past_user_inputs",
  * "generated_responses"}; parameters: an object, or NULL; null members count as absent, unknown
  * ones become warnings. `call` may be NULL. Returns the answer, which the caller decrefs.
  * ERR_INVALID names the parameter; ERR_CANCELLED after `cancelled` or a false on_token. */

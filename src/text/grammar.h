@@ -31,6 +31,8 @@ Grammar *grammar_from_regex(Str pattern, Error *err);
 /* JSON that the schema allows: a subset of draft 2020-12, see schema.c. What we cannot hold an
  * answer to is ERR_UNSUPPORTED and named, never left out. */
 Grammar *grammar_from_schema(const json_t *schema, Error *err);
+/* The same with these texts around it. */
+Grammar *grammar_from_schema_between(Str before, const json_t *schema, Str after, Error *err);
 /* Any JSON object. */
 Grammar *grammar_of_json(Error *err);
 void grammar_free(Grammar *g);

@@ -883,11 +883,13 @@ static Expr visit_ref(Schema *s, const json_t *schema, const char *where)
         builder_fail(s->b, ERR_INVALID, "%s: '$ref' leads nowhere: '%.80s'", where, ref);
         return nothing(s);
     }
-    uintptr_t known = (uintptr_t)map_find(&s->refs, str_of(ref));
+    char key[300]; // of this root: a part with definitions of its own is one
+    snprintf(key, sizeof key, "%p %.250s", (const void *)s->root, ref);
+    uintptr_t known = (uintptr_t)map_find(&s->refs, str_of(key));
     if (!known) {
         int rule = rule_new(s->b, str_of(ref));
         known = (uintptr_t)rule + 1;
-        map_put(&s->refs, arena_str(builder_arena(s->b), str_of(ref)), (void *)known);
+        map_put(&s->refs, arena_str(builder_arena(s->b), str_of(key)), (void *)known);
         rule_set(s->b, rule, visit(s, target, ref));
     }
     return expr_rule(s->b, (int)known - 1);
@@ -1084,13 +1086,22 @@ static Expr visit(Schema *s, const json_t *schema, const char *where)
         builder_fail(s->b, ERR_LIMIT, "%s: schemas are nested too deeply", where);
         return nothing(s);
     }
+    const json_t *outer = s->root;
+    if (json_object_get(schema, "$defs") || json_object_get(schema, "definitions"))
+        s->root = schema; // a schema of its own, put in here: a function's parameters
     s->depth++;
     Expr e = visit_object_schema(s, schema, where);
     s->depth--;
+    s->root = outer;
     return e;
 }
 
 Grammar *grammar_from_schema(const json_t *schema, Error *err)
+{
+    return grammar_from_schema_between((Str){0}, schema, (Str){0}, err);
+}
+
+Grammar *grammar_from_schema_between(Str before, const json_t *schema, Str after, Error *err)
 {
     AUTO(builder_free) Builder *b = builder_new();
     Schema s = {.b = b,
@@ -1103,7 +1114,8 @@ Grammar *grammar_from_schema(const json_t *schema, Error *err)
                 .number = -1,
                 .integer = -1};
     int root = rule_new(b, S("the schema"));
-    rule_set(b, root, visit(&s, schema, "#"));
+    rule_set(b, root,
+             row(&s, expr_text(b, before), visit(&s, schema, "#"), expr_text(b, after), -1, -1));
     map_done(&s.refs);
     Grammar *g = builder_finish(b, root, err);
     return g ? g : fail_while(err, "JSON schema");

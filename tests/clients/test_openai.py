@@ -7,7 +7,8 @@ import requests
 
 from conftest import run
 
-TEMPLATE = ("{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+TEMPLATE = ("{% for t in tools or [] %}<tool_call>{{ t.function.name }}\n{% endfor %}"
+            "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
             "{% if add_generation_prompt %}assistant: {% endif %}")
 MESSAGES = [{'role': 'system', 'content': 'Be short.'}, {'role': 'user', 'content': 'What is a layer?'}]
 
@@ -46,7 +47,8 @@ text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
 assert text == choice.message.content, (text, choice.message.content)
 assert chunks[0].choices[0].delta.role == "assistant" and len({c.id for c in chunks}) == 1
 assert chunks[-2].choices[0].finish_reason == choice.finish_reason
-assert chunks[-1].choices == [] and chunks[-1].usage == whole.usage
+assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens == whole.usage.total_tokens
+assert chunks[-1].usage.prompt_tokens_details.cached_tokens > 0
 
 parts = client.chat.completions.create(**ask | {"messages": [{"role": "user", "content": [
     {"type": "text", "text": "What is "}, {"type": "text", "text": "a layer?"}]}]})
@@ -80,9 +82,90 @@ refused(openai.NotFoundError, "model_not_found", lambda: client.models.retrieve(
 refused(openai.AuthenticationError, "invalid_api_key", lambda: openai.OpenAI(
     base_url=url + "/v1", api_key="hf_wrong").chat.completions.create(**ask))
 refused(openai.BadRequestError, "temperature", lambda: client.chat.completions.create(**ask | {"temperature": -1}))
-refused(openai.BadRequestError, "tools", lambda: client.chat.completions.create(
-    **ask, tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}]))
+refused(openai.BadRequestError, "suffix", lambda: client.completions.create(model=model, prompt="a", suffix="b"))
+refused(openai.BadRequestError, "multipleOf", lambda: client.chat.completions.create(**ask, response_format={
+    "type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "integer", "multipleOf": 2}}}))
 refused(openai.BadRequestError, "messages", lambda: client.chat.completions.create(**ask | {"messages": []}))
+
+# Constrained output: whatever the model would say, it is what was asked for.
+schema = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}, "sizes": {"type": "array", "items": {
+    "type": "integer", "minimum": 1, "maximum": 20}, "minItems": 1, "maxItems": 3}}, "required": ["colour", "sizes"],
+    "additionalProperties": False}
+long = ask | {"max_tokens": 200}
+for heat in (0, 1):
+    made = client.chat.completions.create(**long | {"temperature": heat}, seed=5, response_format={
+        "type": "json_schema", "json_schema": {"name": "thing", "schema": schema, "strict": True}}).choices[0]
+    thing = json.loads(made.message.content)
+    assert list(thing) == ["colour", "sizes"] and thing["colour"] in ("red", "green") and made.finish_reason == "stop", thing
+    assert 1 <= len(thing["sizes"]) <= 3 and all(1 <= n <= 20 for n in thing["sizes"])
+pieces = client.chat.completions.create(**long, stream=True, response_format={"type": "regex", "value": "(yes|no)!{2}"})
+assert "".join(c.choices[0].delta.content or "" for c in pieces) in ("yes!!", "no!!")
+free = client.chat.completions.create(**long | {"max_tokens": 40}, response_format={"type": "json_object"}).choices[0]
+assert free.message.content.startswith("{") and (free.finish_reason == "length" or json.loads(free.message.content) is not None)
+rule = client.completions.create(model=model, prompt="x", max_tokens=20, temperature=0, extra_body={"grammar": 'root ::= "a" [0-9]{2} "z"'})
+assert len(rule.choices[0].text) == 4 and rule.choices[0].text[0] + rule.choices[0].text[-1] == "az"
+
+# Calls of functions.
+tools = [{"type": "function", "function": {"name": name, "description": "d", "parameters": {"type": "object", "properties": {
+    "city": {"type": "string", "maxLength": 4}, "days": {"type": "integer", "minimum": 0, "maximum": 9}}, "required": ["city", "days"],
+    "additionalProperties": False}}} for name in ("weather", "travel")]
+called = client.chat.completions.create(**long, tools=tools, tool_choice="required").choices[0]
+call = called.message.tool_calls[0]
+assert called.finish_reason == "tool_calls" and call.id.startswith("call_") and call.function.name in ("weather", "travel")
+assert set(json.loads(call.function.arguments)) == {"city", "days"} and not called.message.content
+named = client.chat.completions.create(**long, tools=tools, tool_choice={"type": "function", "function": {"name": "travel"}}).choices[0]
+assert named.message.tool_calls[0].function.name == "travel" and named.finish_reason == "stop"
+gathered, reason = {}, None
+for c in client.chat.completions.create(**long, tools=tools, tool_choice="required", stream=True):
+    assert not c.choices[0].delta.content
+    reason = c.choices[0].finish_reason or reason
+    for part in c.choices[0].delta.tool_calls or []:
+        name, text = gathered.get(part.index, ("", ""))
+        gathered[part.index] = (name + (part.function.name or ""), text + part.function.arguments)
+assert gathered == {0: (call.function.name, call.function.arguments)} and reason == "tool_calls", gathered
+answered = client.chat.completions.create(**ask | {"messages": messages + [
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": {
+        "name": "weather", "arguments": '{"city": "Rome", "days": 1}'}}]},
+    {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}]}, tools=tools)
+assert answered.choices[0].message.tool_calls is None
+refused(openai.BadRequestError, "no function", lambda: client.chat.completions.create(**ask, tools=tools, tool_choice={
+    "type": "function", "function": {"name": "none"}}))
+refused(openai.BadRequestError, "exclude", lambda: client.chat.completions.create(**ask, tools=tools, response_format={"type": "json_object"}))
+
+# Probabilities, biases, penalties.
+told = client.chat.completions.create(**ask, logprobs=True, top_logprobs=3).choices[0].logprobs.content
+assert all(len(t.top_logprobs) == 3 and t.top_logprobs[0].logprob == t.logprob and t.top_logprobs[0].token == t.token for t in told)
+assert all(a.logprob >= b.logprob for t in told for a, b in zip(t.top_logprobs, t.top_logprobs[1:]))
+assert bytes(b for t in told for b in t.bytes).decode(errors="replace") == choice.message.content or choice.finish_reason == "stop"
+several = client.chat.completions.create(**ask | {"temperature": 1}, n=3, seed=1, logprobs=True, top_logprobs=1)
+assert [len(c.logprobs.content) > 0 for c in several.choices] == [True] * 3
+base = dict(model=model, prompt="A file", max_tokens=6, temperature=0)
+plain = client.completions.create(**base, logprobs=2).choices[0]
+assert len(plain.logprobs.tokens) == len(plain.logprobs.top_logprobs) == len(plain.logprobs.text_offset) == 6
+assert all(t in top and len(top) <= 2 for t, top in zip(plain.logprobs.tokens, plain.logprobs.top_logprobs))
+forced = client.completions.create(**base, logit_bias={"7": 100}, logprobs=1).choices[0]
+assert len(set(forced.logprobs.tokens)) == 1
+spread = client.completions.create(**base, logit_bias={"7": 100}, frequency_penalty=2, presence_penalty=2, logprobs=1).choices[0]
+assert len(set(spread.logprobs.tokens)) == 1
+echoed = client.completions.create(**base | {"max_tokens": 0}, echo=True, logprobs=0).choices[0]
+assert echoed.text == "A file" and echoed.logprobs.token_logprobs[0] is None and len(echoed.logprobs.tokens) > 1
+assert all(p < 0 for p in echoed.logprobs.token_logprobs[1:]) and "".join(echoed.logprobs.tokens) == "A file"
+both = client.completions.create(**base, echo=True, logprobs=0).choices[0]
+assert both.logprobs.token_logprobs[:len(echoed.logprobs.tokens)] == echoed.logprobs.token_logprobs
+best = client.completions.create(**base | {"temperature": 1.5}, best_of=4, n=2, seed=3)
+assert len(best.choices) == 2 and best.usage.completion_tokens >= best.choices[0].text.count("") // 100
+ids = client.completions.create(**base | {"prompt": [[11, 12, 13], [9]]}, echo=True)
+assert [c.index for c in ids.choices] == [0, 1] and ids.usage.prompt_tokens == 4
+again = [client.completions.create(**base | {"temperature": 1}, seed=8).choices[0].text for _ in range(2)]
+assert again[0] == again[1]
+side = client.completions.create(**base | {"temperature": 1, "prompt": ["A file"] * 1}, seed=8, n=3).choices
+assert side[0].text == again[0]
+beams = client.completions.create(**base, extra_body={"num_beams": 3})
+assert beams.choices[0].text
+streamed = {}
+for c in client.completions.create(**base | {"temperature": 1}, seed=8, n=2, stream=True):
+    streamed[c.choices[0].index] = streamed.get(c.choices[0].index, "") + c.choices[0].text
+assert streamed[0] == again[0] and len(streamed) == 2
 
 async def at_once():
     other = openai.AsyncOpenAI(base_url=f"{url}/models/{model}/v1", api_key=token)
