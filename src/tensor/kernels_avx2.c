@@ -19,6 +19,12 @@ enum { LANE = 8, TILE_ROWS = 6 };
     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define lane_numbers() ((Ints){0, 1, 2, 3, 4, 5, 6, 7})
 
+#define lowest_lanes(n) ((__m256i)(lane_numbers() < (int32_t)(n)))
+#define load_masked(p, n, fill)                                                                    \
+    _mm256_blendv_ps(splat(fill), _mm256_maskload_ps(p, lowest_lanes(n)),                          \
+                     _mm256_castsi256_ps(lowest_lanes(n)))
+#define store_masked(p, v, n) _mm256_maskstore_ps(p, lowest_lanes(n), v)
+
 static inline float total(Vec v)
 {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -45,21 +51,21 @@ static inline float largest(Vec v)
 /* The lowest byte of each lane. */
 static inline void store_codes(void *p, Ints v)
 {
-    const __m256i lowest = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                                            -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                                            -1, -1);
+    const __m256i lowest =
+        _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12,
+                         -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
     __m256i bytes = _mm256_shuffle_epi8((__m256i)v, lowest);
-    _mm_storel_epi64(p, _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes),
-                                           _mm256_extracti128_si256(bytes, 1)));
+    _mm_storel_epi64(
+        p, _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
 }
 
 #include "tensor/kernels_vector.inc"
 
 #include "tensor/kernels_attend.inc"
 #include "tensor/kernels_conv.inc"
+#include "tensor/kernels_gradient.inc"
 #include "tensor/kernels_int8.inc"
 #include "tensor/kernels_train.inc"
-#include "tensor/kernels_gradient.inc"
 #include "tensor/kernels_x86.inc"
 
 const Kernels kernels_avx2 = {.name = "avx2",
