@@ -79,10 +79,11 @@ ConvMap conv_map(const Conv *p, const Tensor *source, const Tensor *weight, cons
 
 int64_t conv_source(const ConvMap *m, int axis, int64_t o, int64_t tap)
 {
-    int64_t at = o * m->step[axis] + m->base[axis] + tap * m->reach[axis];
-    if (at < 0 || at % m->up[axis] != 0 || at / m->up[axis] >= m->source[axis])
+    int64_t at = o * m->step[axis] + m->base[axis] + tap * m->reach[axis], up = m->up[axis];
+    if (at < 0 || (up > 1 && at % up != 0)) // divisions are slow
         return -1;
-    return at / m->up[axis];
+    at = up > 1 ? at / up : at;
+    return at < m->source[axis] ? at : -1;
 }
 
 /* Tiles. */
@@ -344,13 +345,15 @@ static void depthwise_tile(const ConvJob *j, const ConvTile *t, const float **ro
     const ConvMap *m = &j->m;
     const float *image = tensor_f32(j->x) + t->batch * j->x->strides[0];
     int n = 0;
-    for (int64_t tap = 0; tap < m->taps[0] * m->taps[1]; tap++) {
-        int64_t y = conv_source(m, 0, t->y, tap / m->taps[1]);
-        int64_t x = conv_source(m, 1, t->x, tap % m->taps[1]);
-        if (y < 0 || x < 0)
-            continue;
-        rows[n] = image + y * m->strides[0] + x * m->strides[1];
-        by[n++] = (const float *)j->w->memory + tap * m->groups;
+    for (int64_t ky = 0; ky < m->taps[0]; ky++) {
+        int64_t y = conv_source(m, 0, t->y, ky);
+        for (int64_t kx = 0; kx < m->taps[1] && y >= 0; kx++) {
+            int64_t x = conv_source(m, 1, t->x, kx);
+            if (x < 0)
+                continue;
+            rows[n] = image + y * m->strides[0] + x * m->strides[1];
+            by[n++] = (const float *)j->w->memory + (ky * m->taps[1] + kx) * m->groups;
+        }
     }
     for (int64_t c = 0; c < m->groups; c += PANEL) {
         float sums[MAX_ROWS * PANEL] __attribute__((aligned(64), uninitialized));
