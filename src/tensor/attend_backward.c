@@ -142,9 +142,9 @@ static void pack_head(const Backward *b, int64_t head, const Room *room)
     for (int64_t at = 0; at < s->keys; at += s->block)
         for (int64_t c = 0; c < s->chunks; c++) {
             int64_t n = MIN(s->block, s->keys - at), first = attend_chunk(s, c);
-            attend_columns(n, keys + at * k->strides[2] + first, k->strides[2],
-                           attend_chunk(s, c + 1) - first,
-                           room->key_chunks + at * s->width + first * n);
+            kernels()->pack_columns((int)(attend_chunk(s, c + 1) - first), n,
+                                    keys + at * k->strides[2] + first, k->strides[2],
+                                    room->key_chunks + at * s->width + first * n);
         }
     size_t bytes = (size_t)(s->keys * b->columns * PANEL) * sizeof(float);
     memset(room->dk, 0, bytes);

@@ -78,7 +78,6 @@ static Dense dense_of(const Tensor *t)
     // Rows, scores, scores in pairs (or a bias turned), products; queries and sums of each panel.
     d.thread_floats = (size_t)PANEL * (size_t)(MAX(s->block, s->width) + 2 * s->block + MAX_ROWS +
                                                d.panels * 2 * even(s->width));
-    d.thread_floats = MAX(d.thread_floats, (size_t)(s->block * s->width));
     return d;
 }
 
@@ -121,30 +120,24 @@ static void pack_keys(const Dense *d, int64_t head, int64_t at, int n)
 }
 
 /* Chunks of a block of values [n,columns], and in pairs [n/2,columns,2]. */
-static void pack_values(const Dense *d, int64_t head, int64_t at, int n, float *turned)
+static void pack_values(const Dense *d, int64_t head, int64_t at, int n)
 {
     const AttendShape *s = &d->s;
     const Tensor *v = d->t->in[2];
     int64_t stride = v->strides[2];
     const float *src = attend_row_of(v, head / s->kv_heads, head % s->kv_heads, at);
-    if (d->bf16)
-        kernels()->transpose(n, s->width, src, stride, turned, n);
     for (int64_t c = 0; c < s->chunks; c++) {
-        int64_t first = attend_chunk(s, c), columns = attend_chunk(s, c + 1) - first;
-        if (d->bf16) {
-            uint16_t *to = (uint16_t *)(void *)packed_values(d, head) + at * even(s->width);
-            kernels()->pack_rows_bf16((int)columns, n, turned + first * n, n, to + first * even(n));
-        } else {
-            float *to = (float *)(void *)packed_values(d, head) + at * s->width;
-            attend_columns(n, src + first, stride, columns, to + first * n);
-        }
+        int64_t first = attend_chunk(s, c);
+        int columns = (int)(attend_chunk(s, c + 1) - first);
+        if (d->bf16)
+            kernels()->pack_columns_bf16(columns, n, src + first, stride,
+                                         (uint16_t *)(void *)packed_values(d, head) +
+                                             at * even(s->width) + first * even(n));
+        else
+            kernels()->pack_columns(columns, n, src + first, stride,
+                                    (float *)(void *)packed_values(d, head) + at * s->width +
+                                        first * n);
     }
-}
-
-void attend_columns(int64_t rows, const float *src, int64_t stride, int64_t columns, float *dst)
-{
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(dst + i * columns, src + i * stride, (size_t)columns * sizeof *dst);
 }
 
 static void pack_task(void *context, int64_t task, int thread)
@@ -154,7 +147,7 @@ static void pack_task(void *context, int64_t task, int thread)
     int64_t head = task / blocks, at = task % blocks * d->s.block;
     int n = (int)MIN(d->s.block, d->s.keys - at);
     pack_keys(d, head, at, n);
-    pack_values(d, head, at, n, d->threads + (size_t)thread * d->thread_floats);
+    pack_values(d, head, at, n);
 }
 
 /* What each lane is and sees. */
@@ -273,29 +266,39 @@ static Room lanes_begin(const Dense *d, int64_t head, int64_t first, int n, int 
     return room;
 }
 
-static void multiply_keys(const Dense *d, int64_t head, const Lanes *l, int64_t at, int n,
-                          float *scores)
+/* Keys [from, to) of the head, which lie in one block; `from` is the first of a tile. */
+typedef struct Keys {
+    int64_t head, block, from, to;
+    int in_block; // keys of the block
+} Keys;
+
+static void multiply_keys(const Dense *d, const Keys *keys, const Lanes *l, float *scores)
 {
     const AttendShape *s = &d->s;
     const Kernels *k = kernels();
-    for (int i = 0; i < n; i += s->tile_rows) {
-        int rows = MIN(s->tile_rows, n - i);
+    for (int64_t at = keys->from; at < keys->to;
+         at += s->tile_rows, scores += s->tile_rows * PANEL) {
+        // The last tile may go further than the keys: it is whole.
+        int rows = (int)MIN(s->tile_rows, keys->block + keys->in_block - at);
         if (d->bf16)
             k->tile_bf16(rows, even(s->width),
-                         (uint16_t *)(void *)packed_keys(d, head) + (at + i) * even(s->width),
-                         (uint16_t *)(void *)l->queries, scores + i * PANEL, PANEL);
+                         (uint16_t *)(void *)packed_keys(d, keys->head) + at * even(s->width),
+                         (uint16_t *)(void *)l->queries, scores, PANEL);
         else
-            k->tile(rows, s->width, (float *)(void *)packed_keys(d, head) + (at + i) * s->width,
-                    l->queries, scores + i * PANEL, PANEL);
+            k->tile(rows, s->width, (float *)(void *)packed_keys(d, keys->head) + at * s->width,
+                    l->queries, scores, PANEL);
     }
 }
 
-static void add_values(const Dense *d, int64_t head, Lanes *l, int64_t at, int n, const Room *room)
+static void add_values(const Dense *d, const Keys *keys, Lanes *l, const Room *room)
 {
     const AttendShape *s = &d->s;
     const Kernels *k = kernels();
+    int n = (int)(keys->to - keys->from);
+    int64_t stored = d->bf16 ? even(keys->in_block) : keys->in_block;
+    int64_t skipped = keys->from - keys->block;
     LaneRanges ranges;
-    const LaneRanges *seen = attend_ranges(&l->p, at, n, &ranges);
+    const LaneRanges *seen = attend_ranges(&l->p, keys->from, n, &ranges);
     if (d->bf16)
         k->attend_pairs(n, room->scores, seen, &l->softmax, (uint16_t *)(void *)room->pairs);
     else
@@ -304,12 +307,13 @@ static void add_values(const Dense *d, int64_t head, Lanes *l, int64_t at, int n
         int64_t first = attend_chunk(s, c), rows = attend_chunk(s, c + 1) - first;
         if (d->bf16)
             k->tile_bf16((int)rows, even(n),
-                         (uint16_t *)(void *)packed_values(d, head) + at * even(s->width) +
-                             first * even(n),
+                         (uint16_t *)(void *)packed_values(d, keys->head) +
+                             keys->block * even(s->width) + first * stored + skipped * rows,
                          (uint16_t *)(void *)room->pairs, room->products, PANEL);
         else
             k->tile((int)rows, n,
-                    (float *)(void *)packed_values(d, head) + at * s->width + first * n,
+                    (float *)(void *)packed_values(d, keys->head) + keys->block * s->width +
+                        first * stored + skipped * rows,
                     room->scores, room->products, PANEL);
         k->rescale_panel((int)rows, l->sums + first * PANEL, l->softmax.factor, room->products);
     }
@@ -347,13 +351,15 @@ static void attend_task(void *context, int64_t task, int thread)
     for (int64_t at = from / s->block * s->block; at < to; at += s->block)
         for (int i = 0; i < n; i++) {
             Lanes *l = &all[i];
-            int keys = (int)MIN(s->block, s->keys - at);
-            if (l->p.to <= at || l->p.from >= at + keys)
+            Keys keys = {.head = head, .block = at, .in_block = (int)MIN(s->block, s->keys - at)};
+            keys.from = at + MAX(0, l->p.from - at) / s->tile_rows * s->tile_rows;
+            keys.to = MIN(at + keys.in_block, l->p.to);
+            if (keys.from >= keys.to)
                 continue;
-            multiply_keys(d, head, l, at, keys, room.scores);
-            attend_mask(&l->p, d->t->in[3], d->t->in[4], at, keys, room.scores, room.rows,
-                        room.pairs);
-            add_values(d, head, l, at, keys, &room);
+            multiply_keys(d, &keys, l, room.scores);
+            attend_mask(&l->p, d->t->in[3], d->t->in[4], keys.from, (int)(keys.to - keys.from),
+                        room.scores, room.rows, room.pairs);
+            add_values(d, &keys, l, &room);
         }
     for (int i = 0; i < n; i++)
         lanes_end(d, &all[i], room.rows);

@@ -38,9 +38,6 @@ const LaneRanges *attend_ranges(const AttendPanel *p, int64_t at, int n, LaneRan
  * PANEL * n floats each. */
 void attend_mask(const AttendPanel *p, const Tensor *bias, const Tensor *mask, int64_t at, int n,
                  float *scores, float *rows, float *turned);
-/* Columns of rows that lie `stride` apart, one behind the other: dst [rows,columns]. */
-void attend_columns(int64_t rows, const float *src, int64_t stride, int64_t columns, float *dst);
-
 static inline float *attend_row_of(const Tensor *x, int64_t batch, int64_t head, int64_t token)
 {
     return tensor_f32(x) + batch * x->strides[0] + head * x->strides[1] + token * x->strides[2];

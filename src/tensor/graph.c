@@ -237,13 +237,6 @@ void *tensor_data(const Tensor *t)
     return t->input || (t->output && t->graph->planned) ? tensor_ptr(t) : NULL;
 }
 
-void *tensor_ptr(const Tensor *t)
-{
-    const Tensor *base = t->base;
-    char *data = base->weight ? (char *)base->weight->values : base->data;
-    return data + (size_t)t->offset * sizeof(float); // f32 and i32 are all there is
-}
-
 bool tensor_is_contiguous(const Tensor *t)
 {
     int64_t stride = 1;

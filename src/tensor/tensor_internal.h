@@ -267,7 +267,7 @@ static inline int64_t tensor_count(const Tensor *t)
     return shape_count(&t->shape);
 }
 /* Where t's values are while the graph runs. */
-void *tensor_ptr(const Tensor *t);
+static inline void *tensor_ptr(const Tensor *t);
 static inline float *tensor_f32(const Tensor *t)
 {
     return tensor_ptr(t);
@@ -305,6 +305,13 @@ struct Weight {
     bool zeroed;     // all of it is 0, whatever the memory says: who adds first may write instead
     Panels panels[PANELS_COUNT];
 };
+
+static inline void *tensor_ptr(const Tensor *t)
+{
+    const Tensor *base = t->base;
+    char *data = base->weight ? (char *)base->weight->values : base->data;
+    return data + (size_t)t->offset * sizeof(float); // f32 and i32 are all there is
+}
 
 /* Makes the gradient's memory zeros if they are still to be written. */
 void weight_write_zeros(Weight *w);
