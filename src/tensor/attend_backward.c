@@ -84,7 +84,7 @@ static size_t divide(const Backward *b, float *memory, Room *room)
 
 static Backward backward_of(const Tensor *t)
 {
-    Backward b = {.t = t, .s = attend_shape(t->in[IN_Q], t->in[IN_K], &t->params.attend)};
+    Backward b = {.t = t, .s = attend_shape(t->in[IN_Q], t->in[IN_K], &t->params.attend, false)};
     Room unused;
     b.columns = (b.s.width + PANEL - 1) / PANEL;
     b.thread_floats = divide(&b, NULL, &unused);

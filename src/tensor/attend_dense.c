@@ -35,7 +35,7 @@ typedef struct Dense {
 
 /* What planning and running agree on. */
 
-AttendShape attend_shape(const Tensor *q, const Tensor *k, const Attend *p)
+AttendShape attend_shape(const Tensor *q, const Tensor *k, const Attend *p, bool bf16)
 {
     AttendShape s = {.p = p, .batch = q->shape.dims[0], .heads = q->shape.dims[1]};
     s.kv_heads = k->shape.dims[1];
@@ -43,7 +43,7 @@ AttendShape attend_shape(const Tensor *q, const Tensor *k, const Attend *p)
     s.tokens = q->shape.dims[2];
     s.keys = k->shape.dims[2];
     s.width = tensor_width(q);
-    s.tile_rows = kernels()->tile_rows;
+    s.tile_rows = bf16 ? kernels()->tile_rows_bf16 : kernels()->tile_rows;
     s.block = MAX(1, BLOCK_ROWS / (2 * s.tile_rows)) * 2 * s.tile_rows; // bf16 takes pairs
     s.chunks = (s.width + s.tile_rows - 1) / s.tile_rows;
     s.lanes = s.tokens * s.share;
@@ -64,9 +64,10 @@ static int64_t even(int64_t n)
 
 static Dense dense_of(const Tensor *t)
 {
-    Dense d = {.t = t, .s = attend_shape(t->in[0], t->in[1], &t->params.attend)};
+    const Attend *p = &t->params.attend;
+    Dense d = {.t = t, .bf16 = p->precision == PRECISION_BF16};
+    d.s = attend_shape(t->in[0], t->in[1], p, d.bf16);
     const AttendShape *s = &d.s;
-    d.bf16 = s->p->precision == PRECISION_BF16;
     int64_t panels = (s->lanes + PANEL - 1) / PANEL;
     int64_t wanted = 4 * (int64_t)pool_threads(); // tasks
     d.panels = (int)MIN(MOST_PANELS, MAX(1, panels * s->batch * s->kv_heads / wanted));
@@ -130,9 +131,9 @@ static void pack_values(const Dense *d, int64_t head, int64_t at, int n)
         int64_t first = attend_chunk(s, c);
         int columns = (int)(attend_chunk(s, c + 1) - first);
         if (d->bf16)
-            kernels()->pack_columns_bf16(columns, n, src + first, stride,
-                                         (uint16_t *)(void *)packed_values(d, head) +
-                                             at * even(s->width) + first * even(n));
+            kernels()->pack_turned_bf16(columns, n, src + first, stride,
+                                        (uint16_t *)(void *)packed_values(d, head) +
+                                            at * even(s->width) + first * even(n));
         else
             kernels()->pack_columns(columns, n, src + first, stride,
                                     (float *)(void *)packed_values(d, head) + at * s->width +
@@ -334,6 +335,22 @@ static void lanes_end(const Dense *d, const Lanes *l, float *rows)
     }
 }
 
+/* What the lanes see of the block: tiles that nobody sees are left out, except that a product in
+ * bf16 begins and ends where the packed values may be divided. */
+static bool see_keys(const Dense *d, const Lanes *l, Keys *keys)
+{
+    enum { DIVISIBLE = 32 };
+    const AttendShape *s = &d->s;
+    int64_t from = MAX(0, l->p.from - keys->block), to = MIN(keys->in_block, l->p.to - keys->block);
+    if (from >= to)
+        return false;
+    from = d->bf16 ? 0 : from / s->tile_rows * s->tile_rows;
+    to = d->bf16 ? MIN(keys->in_block, (to + DIVISIBLE - 1) / DIVISIBLE * DIVISIBLE) : to;
+    keys->from = keys->block + from;
+    keys->to = keys->block + to;
+    return true;
+}
+
 static void attend_task(void *context, int64_t task, int thread)
 {
     const Dense *d = context;
@@ -352,9 +369,7 @@ static void attend_task(void *context, int64_t task, int thread)
         for (int i = 0; i < n; i++) {
             Lanes *l = &all[i];
             Keys keys = {.head = head, .block = at, .in_block = (int)MIN(s->block, s->keys - at)};
-            keys.from = at + MAX(0, l->p.from - at) / s->tile_rows * s->tile_rows;
-            keys.to = MIN(at + keys.in_block, l->p.to);
-            if (keys.from >= keys.to)
+            if (!see_keys(d, l, &keys))
                 continue;
             multiply_keys(d, &keys, l, room.scores);
             attend_mask(&l->p, d->t->in[3], d->t->in[4], keys.from, (int)(keys.to - keys.from),

@@ -14,7 +14,7 @@ typedef struct AttendShape {
     int64_t chunks; // tiles that the width is divided among
     float scale;    // of scores in powers of two
 } AttendShape;
-AttendShape attend_shape(const Tensor *q, const Tensor *k, const Attend *p);
+AttendShape attend_shape(const Tensor *q, const Tensor *k, const Attend *p, bool bf16);
 /* The first dimension of a chunk of the width; of chunk `chunks`, the width. */
 int64_t attend_chunk(const AttendShape *s, int64_t c);
 

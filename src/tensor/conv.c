@@ -189,7 +189,7 @@ static ConvJob job_of(const Tensor *t)
         .t = t, .x = t->in[0], .w = &w->panels[transposed ? PANELS_CONV_TRANSPOSED : PANELS_CONV]};
     j.m = conv_map(&t->params.conv, t->in[0], t->in[1], t, transposed);
     j.bf16 = j.w->packing == PACK_BF16 && w->spec.precision == PRECISION_BF16;
-    j.tile_rows = kernels()->tile_rows;
+    j.tile_rows = j.bf16 ? kernels()->tile_rows_bf16 : kernels()->tile_rows;
     for (int64_t phase = 0; phase < MIN(j.m.up[1], j.m.out[1]); phase++)
         j.row_tiles += (phase_pixels(&j.m, phase) + j.tile_rows - 1) / j.tile_rows;
     j.tiles = j.m.batch * j.m.out[0] * j.row_tiles;

@@ -119,8 +119,7 @@ static inline int64_t int8_bytes(int64_t k) // a lane
 typedef struct Kernels {
     const char *name;
     CpuLevel needs;
-    // Rows that the tile functions like best, at most MAX_ROWS; of bf16 and int8 those of GEMM: the
-    // tiles of attention and convolution have tile_rows whatever their type.
+    // Rows that the tile functions like best, at most MAX_ROWS, by the type of the products.
     int tile_rows, tile_rows_bf16, tile_rows_int8;
     // Is the int8 form, where it is permitted, faster than the exact one?
     bool prefers_gemv_int8, prefers_gemm_int8;
