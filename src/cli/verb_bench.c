@@ -1,12 +1,25 @@
 /* verb_bench.c: `hug bench`: speeds, by what is measured. */
 #include "cli/bench.h"
 
-extern const Verb bench_attention, bench_conv, bench_gemm, bench_generate, bench_kernels,
-    bench_tokenize, bench_train;
+#define BENCHES(X)                                                                                 \
+    X(bench_generate)                                                                              \
+    X(bench_gemm)                                                                                  \
+    X(bench_kernels)                                                                               \
+    X(bench_attention)                                                                             \
+    X(bench_conv)                                                                                  \
+    X(bench_tokenize)                                                                              \
+    X(bench_perplexity)                                                                            \
+    X(bench_train)
+
+#define X(bench) extern const Verb bench;
+BENCHES(X)
+#undef X
 
 const Verb *const benches[] = {
-    &bench_generate, &bench_gemm,     &bench_kernels, &bench_attention,
-    &bench_conv,     &bench_tokenize, &bench_train,   NULL,
+#define X(bench) &bench,
+    BENCHES(X)
+#undef X
+        NULL,
 };
 
 static const Verb *bench_find(const char *name)
