@@ -10,8 +10,8 @@
 #include "tensor/pool_internal.h"
 
 enum {
-    TILES = 16,       // of a, a task at most
-    PACKED_ROWS = 32, // at once; where a bf16 tile may be cut (pack_rows_bf16)
+    BLOCK_BYTES = 400 * 1024, // of tiles of a, what a task goes over again and again
+    PACKED_ROWS = 32,         // at once; where a bf16 tile may be cut (pack_rows_bf16)
     COLUMNS = 256,
     LINE = 64,
 };
@@ -49,11 +49,12 @@ static Outer outer_of(const Tensor *t)
     o.rows = tensor_count(x) / tensor_width(x);
     CHECK(tensor_has_rows(transposed ? x : dt, &o.a_stride));
     CHECK(tensor_has_rows(transposed ? dt : x, &o.b_stride));
-    o.tile_rows = kernels()->tile_rows;
+    o.tile_rows = o.bf16 ? kernels()->tile_rows_bf16 : kernels()->tile_rows;
     o.panels = (o.b_width + PANEL - 1) / PANEL;
     int64_t tiles = (o.a_width + o.tile_rows - 1) / o.tile_rows;
     int64_t wanted = 4 * (int64_t)pool_threads(); // tasks
-    o.tiles = (int)MAX(1, MIN(TILES, tiles / wanted));
+    int64_t most = (int64_t)(BLOCK_BYTES / ((size_t)o.tile_rows * column_bytes(&o)));
+    o.tiles = (int)MAX(1, MIN(most, tiles / wanted));
     o.tasks = (tiles + o.tiles - 1) / o.tiles;
     return o;
 }

@@ -142,16 +142,52 @@ static void pack_rows_bf16(int rows, int64_t k, const float *src, int64_t stride
     }
 }
 
+/* Two rows of src, 16 columns from the first on, as pairs; those that are not there are zero. */
+static void pair_columns(int64_t columns, const float *even, const float *odd, uint32_t *pairs)
+{
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                           8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    Vec low = load_upto(even, columns, 0), high = {0};
+    if (odd)
+        high = load_upto(odd, columns, 0);
+    __m512i halves = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+    _mm512_storeu_si512(pairs, _mm512_permutexvar_epi16(order, halves));
+}
+
+/* dst [columns,n] = the transpose of pairs [n,PANEL]. */
+static void turn_pairs(int64_t n, int columns, uint32_t (*pairs)[PANEL], uint32_t *dst)
+{
+    int64_t whole = n / 4 * 4;
+    int fours = columns / 4 * 4;
+    for (int c = 0; c < fours; c += 4)
+        for (int64_t p = 0; p < whole; p += 4) {
+            __m128 v[4];
+            memcpy(&v[0], &pairs[p][c], sizeof *v);
+            memcpy(&v[1], &pairs[p + 1][c], sizeof *v);
+            memcpy(&v[2], &pairs[p + 2][c], sizeof *v);
+            memcpy(&v[3], &pairs[p + 3][c], sizeof *v);
+            _MM_TRANSPOSE4_PS(v[0], v[1], v[2], v[3]);
+            for (int i = 0; i < 4; i++)
+                memcpy(dst + (c + i) * n + p, &v[i], sizeof *v);
+        }
+    for (int c = 0; c < columns; c++)
+        for (int64_t p = c < fours ? whole : 0; p < n; p++)
+            dst[c * n + p] = pairs[p][c];
+}
+
 static void pack_turned_bf16(int columns, int64_t k, const float *src, int64_t stride,
                              uint16_t *dst)
 {
     for (int64_t i = 0; i < k; i += HALVES) {
-        float turned[PANEL][HALVES];
-        int64_t width = MIN(HALVES, k - i);
-        for (int64_t j = 0; j < width; j++)
-            for (int c = 0; c < columns; c++)
-                turned[c][j] = src[(i + j) * stride + c];
-        pack_rows_bf16(columns, width, turned[0], HALVES, dst + i * columns);
+        uint32_t pairs[HALVES / 2][PANEL];
+        int64_t n = (MIN(HALVES, k - i) + 1) / 2;
+        for (int64_t p = 0; p < n; p++)
+            for (int c = 0; c < columns; c += LANE) {
+                const float *even = src + (i + 2 * p) * stride + c;
+                pair_columns(columns - c, even, i + 2 * p + 1 < k ? even + stride : NULL,
+                             &pairs[p][c]);
+            }
+        turn_pairs(n, columns, pairs, (uint32_t *)(void *)(dst + i * columns));
     }
 }
 

@@ -67,7 +67,8 @@ static void test_bf16_tiles_multiply(void **state)
     static uint16_t a[3][(MOST + 2) * MAX_ROWS], b[(MOST + 2) * PANEL];
     float seen[MAX_ROWS * PANEL], plain[MAX_ROWS * PANEL];
     for (size_t s = 0; set->tile_bf16 && s < COUNT(sizes); s++)
-        for (int rows = 1; rows <= 12 && (!set->tile_rows || rows <= set->tile_rows); rows++) {
+        for (int rows = 1; rows <= (set->tile_rows ? set->tile_rows : set->tile_rows_bf16);
+             rows++) {
             int k = sizes[s], even = k + k % 2;
             fill(x, rows * k, 1);
             kernels_plain.pack_rows_bf16(rows, k, x, k, a[0]);
