@@ -1,6 +1,8 @@
 /* cli.c: finds the verb, runs it, reports its error; see cli.h. */
 #include "cli/cli.h"
 
+#include "cli/knobs.h"
+
 #ifndef HUG_VERSION
 #define HUG_VERSION "unknown"
 #endif
@@ -24,6 +26,8 @@ static int print_help(const char *name)
         buf_init(&options, 0);
         options_help(verb->options, verb->n_options, &options);
         settings_help(verb->settings, verb->n_settings, &options);
+        if (verb->takes_knobs)
+            knobs_help(&options);
         if (options.len > 0)
             printf("\n%s", options.ptr);
         return 0;

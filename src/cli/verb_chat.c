@@ -3,6 +3,7 @@
  * On a terminal it prompts; from a pipe each line is a message, and the answers are all that is
  * printed. Control-C stops an answer, twice in a row leaves. */
 #include "cli/cli.h"
+#include "cli/knobs.h"
 
 #include "fetch/fetch.h"
 #include "tasks/tasks.h"
@@ -11,19 +12,15 @@
 #include <unistd.h>
 
 typedef struct Options {
-    OptionList parameters;
     const char *system, *dtype, *cache_dtype;
-    int64_t max_new_tokens, seed;
-    double temperature;
     bool greedy;
+    Constraint constraint;
 } Options;
 
 static const Option options[] = {
     VALUE(Options, system, TEXT, "--system", "TEXT", "what the model is told first"),
-    VALUE(Options, max_new_tokens, INT, "--max-new-tokens", "N", "of one answer (default 512)"),
     FLAG(Options, greedy, "--greedy", "always the likeliest token"),
-    VALUE(Options, temperature, NUM, "--temperature", "T", "how daring (default: the model's)"),
-    VALUE(Options, seed, INT, "--seed", "N", "the same answers each time"),
+    CONSTRAINT_OPTIONS(Options, constraint),
     VALUE(Options, dtype, TEXT, "--dtype", "D", "f32, bf16, q8_0, q4_0; else as the file has it"),
     VALUE(Options, cache_dtype, TEXT, "--cache-dtype", "D",
           "of keys and values: f32; f16, bf16 or q8_0 save memory"),
@@ -122,23 +119,28 @@ static bool converse(Chat *chat, const char *system, Error *err)
     }
 }
 
-static json_t *parameters_of(const Options *o)
+/* What the options say beside the knobs. */
+static bool finish_parameters(const Options *o, json_t *parameters, Error *err)
 {
-    json_t *parameters = json_object();
-    json_object_set_new(parameters, "max_new_tokens", json_integer(o->max_new_tokens));
+    json_t *grammar = NULL;
+    if (!json_object_get(parameters, "max_new_tokens"))
+        json_object_set_new(parameters, "max_new_tokens", json_integer(512));
     if (o->greedy)
         json_object_set_new(parameters, "do_sample", json_false());
-    else if (o->temperature >= 0)
-        json_object_set_new(parameters, "temperature", json_real(o->temperature));
-    if (o->seed >= 0)
-        json_object_set_new(parameters, "seed", json_integer(o->seed));
-    return parameters;
+    if (!constraint_read(&o->constraint, &grammar, err))
+        return false;
+    if (grammar)
+        json_object_set_new(parameters, "grammar", grammar);
+    return true;
 }
 
 static bool run(int n, char **args, Error *err)
 {
-    Options o = {.max_new_tokens = 512, .seed = -1, .temperature = -1};
-    if (!options_read(&o, options, COUNT(options), &n, args, err))
+    Options o = {0};
+    AUTO(json_decref) json_t *parameters = json_object();
+    if (!knobs_read(parameters, &n, args, err) ||
+        !options_read(&o, options, COUNT(options), &n, args, err) ||
+        !finish_parameters(&o, parameters, err))
         return false;
     if (n != 2)
         return fail(err, ERR_USAGE, "give one model");
@@ -153,7 +155,6 @@ static bool run(int n, char **args, Error *err)
     if (!p)
         return false;
     AUTO(json_decref) json_t *messages = json_array();
-    AUTO(json_decref) json_t *parameters = parameters_of(&o);
     Chat chat = {p, messages, parameters, isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)};
     reset(&chat, o.system);
     signal(SIGINT, interrupt);
@@ -172,4 +173,5 @@ const Verb verb_chat = {
     .run = run,
     .options = options,
     .n_options = COUNT(options),
+    .takes_knobs = true,
 };

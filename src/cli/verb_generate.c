@@ -1,5 +1,6 @@
 /* verb_generate.c: `hug generate`: a prompt in, the model's continuation out, as it is found. */
 #include "cli/cli.h"
+#include "cli/knobs.h"
 
 #include "base/clock.h"
 #include "fetch/fetch.h"
@@ -10,24 +11,19 @@
 
 typedef struct Options {
     bool greedy, stats, json;
-    int64_t max_new_tokens, top_k, seed, sequences, no_repeat_ngram;
-    double temperature, top_p, min_p, repetition_penalty;
-    const char *dtype, *cache_dtype, *prompt_ids;
+    const char *dtype, *cache_dtype, *prompt_ids, *assistant_model, *negative_prompt;
     OptionList stop;
+    Constraint constraint;
 } Options;
 
 static const Option options[] = {
-    VALUE(Options, max_new_tokens, INT, "--max-new-tokens", "N", "at most N tokens; 256"),
     FLAG(Options, greedy, "--greedy", "always the likeliest token"),
-    VALUE(Options, temperature, NUM, "--temperature", "T", "how evenly to draw; 1"),
-    VALUE(Options, top_k, INT, "--top-k", "K", "only among the K likeliest; 50, 0: all"),
-    VALUE(Options, top_p, NUM, "--top-p", "P", "only among the likeliest that sum to P; 1"),
-    VALUE(Options, min_p, NUM, "--min-p", "P", "only those with P times the best's probability; 0"),
-    VALUE(Options, repetition_penalty, NUM, "--repetition-penalty", "R", "above 1: repeat less"),
-    VALUE(Options, no_repeat_ngram, INT, "--no-repeat-ngram-size", "N", "no N tokens twice"),
-    VALUE(Options, seed, INT, "--seed", "N", "the same seed gives the same text"),
     VALUE(Options, stop, LIST, "--stop", "TEXT", "end behind this text; may be given again"),
-    VALUE(Options, sequences, INT, "--num-return-sequences", "N", "N continuations"),
+    CONSTRAINT_OPTIONS(Options, constraint),
+    VALUE(Options, assistant_model, TEXT, "--assistant-model", "MODEL",
+          "a smaller one of the same vocabulary, whose guesses are verified"),
+    VALUE(Options, negative_prompt, TEXT, "--negative-prompt", "TEXT",
+          "with --guidance-scale: keep away from this"),
     VALUE(Options, dtype, TEXT, "--dtype", "D", "of the weights: auto, f32, bf16, q8_0, q4_0, ..."),
     VALUE(Options, cache_dtype, TEXT, "--cache-dtype", "D",
           "of keys and values: f32; f16, bf16 or q8_0 save memory"),
@@ -44,6 +40,13 @@ typedef struct Job {
     Tokenizer *tokenizer; // NULL if the model has none and the prompt is ids
     LanguageModel *model;
     Session *session;
+    LanguageModel *draft; // of assisted decoding, NULL without
+    Session *assistant;
+    json_t *request; // for generate_params_read
+    Grammar *grammar;
+    TokenTrie *trie;
+    int32_t *negative;
+    size_t n_negative;
     int32_t *prompt;
     size_t n;
     DecodeStream *stream;
@@ -58,37 +61,21 @@ static void interrupt(int number)
     atomic_store(&interrupted, true);
 }
 
-/* The options as a request's members; what was not given is the model's own choice. */
-static json_t *request_of(const Options *o)
+/* What the options say beside the knobs. */
+static void finish_request(Job *j)
 {
-    json_t *r = json_object();
-    json_object_set_new(r, "do_sample", json_boolean(!o->greedy));
-    json_object_set_new(r, "max_new_tokens", json_integer(o->max_new_tokens));
-    const struct {
-        const char *key;
-        int64_t value;
-    } ints[] = {{"top_k", o->top_k},
-                {"seed", o->seed},
-                {"num_return_sequences", o->sequences},
-                {"no_repeat_ngram_size", o->no_repeat_ngram}};
-    for (size_t i = 0; i < COUNT(ints); i++)
-        if (ints[i].value != INT64_MIN)
-            json_object_set_new(r, ints[i].key, json_integer(ints[i].value));
-    const struct {
-        const char *key;
-        double value;
-    } nums[] = {{"temperature", o->temperature},
-                {"top_p", o->top_p},
-                {"min_p", o->min_p},
-                {"repetition_penalty", o->repetition_penalty}};
-    for (size_t i = 0; i < COUNT(nums); i++)
-        if (nums[i].value >= 0)
-            json_object_set_new(r, nums[i].key, json_real(nums[i].value));
-    json_t *stop = json_array();
-    for (int i = 0; i < o->stop.n; i++)
-        json_array_append_new(stop, json_from_str(str_of(o->stop.items[i])));
-    json_object_set_new(r, "stop", stop);
-    return r;
+    json_t *r = j->request, *stop = json_array();
+    // Texts are drawn unless somebody asks for the likeliest, which beams do.
+    bool draws = !j->options.greedy && json_int(r, "num_beams", 1) <= 1;
+    if (!json_object_get(r, "do_sample"))
+        json_object_set_new(r, "do_sample", json_boolean(draws));
+    if (!json_object_get(r, "max_new_tokens") && !json_object_get(r, "max_length"))
+        json_object_set_new(r, "max_new_tokens", json_integer(256));
+    for (int i = 0; i < j->options.stop.n; i++)
+        json_array_append_new(stop, json_from_str(str_of(j->options.stop.items[i])));
+    if (json_array_size(stop))
+        json_object_set(r, "stop", stop);
+    json_decref(stop);
 }
 
 static bool parse_ids(Job *j, const char *text, Error *err)
@@ -206,13 +193,61 @@ static void print_json(Job *j, const GenerateCall *call)
     puts(out.ptr);
 }
 
+static bool read_constraint(Job *j, Error *err)
+{
+    AUTO(json_decref) json_t *grammar = NULL;
+    if (!constraint_read(&j->options.constraint, &grammar, err))
+        return false;
+    if (!grammar)
+        return true;
+    if (!j->tokenizer)
+        return fail(err, ERR_UNSUPPORTED, "a constraint needs the model's tokenizer");
+    j->grammar = grammar_from_json(grammar, err);
+    j->trie = token_trie_new(j->tokenizer);
+    return j->grammar != NULL;
+}
+
+static bool load_assistant(Job *j, Error *err)
+{
+    const char *path = j->options.assistant_model;
+    if (!path)
+        return true;
+    LanguageModelOptions how = {.dtype = j->options.dtype};
+    path = fetch_model(j->arena, path, err);
+    j->draft = path ? language_model_open(path, &how, err) : NULL;
+    j->assistant = j->draft ? session_new(j->draft, 0, err) : NULL;
+    return j->assistant || fail_while(err, "--assistant-model");
+}
+
+static bool read_negative(Job *j, Error *err)
+{
+    if (!j->options.negative_prompt)
+        return true;
+    AUTO_ENCODING e = {0};
+    if (!j->tokenizer)
+        return fail(err, ERR_UNSUPPORTED, "--negative-prompt needs the model's tokenizer");
+    if (!tokenizer_encode(j->tokenizer, str_of(j->options.negative_prompt), true, &e, err))
+        return false;
+    j->negative = arena_copy(j->arena, e.ids, e.n * sizeof *e.ids);
+    j->n_negative = e.n;
+    return true;
+}
+
 static bool run_job(Job *j, Error *err)
 {
-    AUTO(json_decref) json_t *request = request_of(&j->options);
     GenerateParams p;
-    if (!generate_params_read(&p, j->model, request, j->arena, err))
+    finish_request(j);
+    if (!generate_params_read(&p, j->model, j->request, j->arena, err) ||
+        !read_constraint(j, err) || !load_assistant(j, err) || !read_negative(j, err))
         return false;
-    GenerateCall call = {.arena = j->arena, .tokenizer = j->tokenizer, .cancelled = &interrupted};
+    GenerateCall call = {.arena = j->arena,
+                         .tokenizer = j->tokenizer,
+                         .grammar = j->grammar,
+                         .trie = j->trie,
+                         .assistant = j->assistant,
+                         .negative = j->negative,
+                         .n_negative = j->n_negative,
+                         .cancelled = &interrupted};
     if (!j->options.json) {
         call.on_token = show;
         call.context = j;
@@ -253,16 +288,10 @@ static bool load(Job *j, const char *model, const char *prompt, Error *err)
 
 static bool run(int n, char **args, Error *err)
 {
-    Job j = {.options = {.max_new_tokens = 256,
-                         .top_k = INT64_MIN,
-                         .seed = INT64_MIN,
-                         .sequences = INT64_MIN,
-                         .no_repeat_ngram = INT64_MIN,
-                         .temperature = -1,
-                         .top_p = -1,
-                         .min_p = -1,
-                         .repetition_penalty = -1}};
-    if (!options_read(&j.options, options, COUNT(options), &n, args, err))
+    Job j = {0};
+    AUTO(json_decref) json_t *request = j.request = json_object();
+    if (!knobs_read(request, &n, args, err) ||
+        !options_read(&j.options, options, COUNT(options), &n, args, err))
         return false;
     if (n < 2 || n > 3)
         return fail(err, ERR_USAGE, "give a model and a prompt (quote it)");
@@ -270,8 +299,12 @@ static bool run(int n, char **args, Error *err)
     j.arena = arena_new(0);
     bool ok = load(&j, args[1], args[2], err) && run_job(&j, err);
     decode_stream_free(j.stream);
+    session_free(j.assistant);
+    language_model_free(j.draft);
     session_free(j.session);
     language_model_free(j.model);
+    grammar_free(j.grammar);
+    token_trie_free(j.trie);
     tokenizer_free(j.tokenizer);
     arena_free(j.arena);
     return ok;
@@ -288,4 +321,5 @@ const Verb verb_generate = {
     .run = run,
     .options = options,
     .n_options = COUNT(options),
+    .takes_knobs = true,
 };

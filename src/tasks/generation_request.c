@@ -104,41 +104,6 @@ static bool read_params(Job *job, Error *err)
 
 // ---- What the answer must match ----
 
-/* A schema as it is, or as the text of one. */
-static Grammar *grammar_of_schema(const json_t *value, Error *err)
-{
-    AUTO(json_decref) json_t *parsed = NULL;
-    if (json_is_string(value)) {
-        Str text = {json_string_value(value), json_string_length(value)};
-        if (!(parsed = json_parse(text, "the JSON schema", err)))
-            return NULL;
-        value = parsed;
-    }
-    return grammar_from_schema(value, err);
-}
-
-/* {"type": "json"|"json_object"|"json_schema"|"regex"|"gbnf", "value": ...} */
-static Grammar *read_grammar(const json_t *grammar, Error *err)
-{
-    const char *type = json_text(grammar, "type", "");
-    const json_t *value = json_object_get(grammar, "value");
-    if (!value || json_is_null(value))
-        value = json_object_get(grammar, "json_schema");
-    if (strcmp(type, "json") == 0 || strcmp(type, "json_object") == 0)
-        return value ? grammar_of_schema(value, err) : grammar_of_json(err);
-    if (strcmp(type, "json_schema") == 0 && value) {
-        const json_t *schema = json_object_get(value, "schema");
-        return grammar_of_schema(schema ? schema : value, err);
-    }
-    if (strcmp(type, "regex") == 0 && json_is_string(value))
-        return grammar_from_regex((Str){json_string_value(value), json_string_length(value)}, err);
-    if ((strcmp(type, "gbnf") == 0 || strcmp(type, "ebnf") == 0) && json_is_string(value))
-        return grammar_from_gbnf((Str){json_string_value(value), json_string_length(value)}, err);
-    return fail(err, ERR_INVALID,
-                "'grammar' must be {\"type\": \"json\", \"regex\", \"json_schema\" or \"gbnf\", "
-                "\"value\": ...}");
-}
-
 /* "required", {"function": {"name"}}, or a name. */
 static bool read_tool_choice(Job *job, Error *err)
 {
@@ -176,7 +141,7 @@ static bool read_constraint(Job *job, Error *err)
         return true;
     if (job->grammar)
         return fail(err, ERR_INVALID, "'grammar' and a 'tool_choice' exclude each other");
-    job->grammar = read_grammar(grammar, err);
+    job->grammar = grammar_from_json(grammar, err);
     return job->grammar != NULL;
 }
 

@@ -35,6 +35,8 @@ Grammar *grammar_from_schema(const json_t *schema, Error *err);
 Grammar *grammar_from_schema_between(Str before, const json_t *schema, Str after, Error *err);
 /* Any JSON object. */
 Grammar *grammar_of_json(Error *err);
+/* {"type": "json"|"json_object"|"json_schema"|"regex"|"gbnf", "value": a schema or a text}. */
+Grammar *grammar_from_json(const json_t *grammar, Error *err);
 void grammar_free(Grammar *g);
 AUTO_FREE(Grammar, grammar_free)
 
