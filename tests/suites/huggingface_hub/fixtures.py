@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 from huggingface_hub import HfApi, constants
 
-from .testing_constants import ENDPOINT_PRODUCTION, ENDPOINT_STAGING, TOKEN
+from .testing_constants import ENDPOINT_PRODUCTION, ENDPOINT_STAGING, TOKEN, USER
 from .testing_utils import repo_name
 
 
@@ -103,3 +103,11 @@ def repo_factory(api):
     yield make
     for repo_id, repo_type in made:
         api.delete_repo(repo_id, repo_type=repo_type, missing_ok=True)
+
+
+@pytest.fixture
+def new_repo_id(api):
+    """A name that the test itself makes a repository of."""
+    repo_id = f'{USER}/{repo_name()}'
+    yield repo_id
+    api.delete_repo(repo_id, missing_ok=True)
