@@ -10,6 +10,7 @@
     X(info)                                                                                        \
     X(tree)                                                                                        \
     X(ref)                                                                                         \
+    X(collection)                                                                                  \
     X(discussion)                                                                                  \
     X(gate)                                                                                        \
     X(upload)                                                                                      \

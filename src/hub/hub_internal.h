@@ -110,6 +110,11 @@ bool pull_number(Hub *hub, const Repo *repo, int64_t *num, Error *err);
 bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Discussion *d,
                 Str description, Error *err);
 
+/* ---- repo.c ---- */
+
+/* What somebody may do in a namespace, before anything's visibility: `owner` is an account's id. */
+Access access_in(const Viewer *viewer, Str owner);
+
 /* ---- gate.c ---- */
 
 /* Has the viewer been let into this gated repository? */

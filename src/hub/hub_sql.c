@@ -71,6 +71,16 @@ static const Migration migrations[] = {
      " ON DELETE CASCADE, user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
      " status TEXT NOT NULL, asked INTEGER NOT NULL, fields TEXT NOT NULL, reason TEXT NOT NULL,"
      " created_ns BIGINT NOT NULL, changed_ns BIGINT NOT NULL, UNIQUE (repo_id, user_id));"},
+    {5, "collections",
+     "CREATE TABLE collections (id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES accounts(id)"
+     " ON DELETE CASCADE, title TEXT NOT NULL, description TEXT NOT NULL, theme TEXT NOT NULL,"
+     " is_private INTEGER NOT NULL, position BIGINT NOT NULL, created_ns BIGINT NOT NULL,"
+     " updated_ns BIGINT NOT NULL);"
+     "CREATE INDEX collections_owner ON collections(owner_id);"
+     "CREATE TABLE collection_items (id TEXT PRIMARY KEY, collection_id TEXT NOT NULL"
+     " REFERENCES collections(id) ON DELETE CASCADE, kind TEXT NOT NULL, target TEXT NOT NULL,"
+     " note TEXT NOT NULL, position BIGINT NOT NULL, UNIQUE (collection_id, target));"
+     "CREATE INDEX collection_items_target ON collection_items(target);"},
 };
 
 bool sql_migrate(Db *db, Error *err)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "db/db.h"
+#include "hub/collections.h"
 #include "hub/discussions.h"
 #include "hub/gates.h"
 
@@ -94,6 +95,26 @@ bool sql_gate_add(Conn *c, Str repo, Str user, const AccessRequest *request, boo
                   Error *err);
 /* Status and reason. */
 bool sql_gate_set(Conn *c, const AccessRequest *request, int64_t now, Error *err);
+
+/* ---- Collections ---- */
+enum { MAX_COLLECTION_ITEMS = 1000 };
+/* ERR_NOT_FOUND. *owner is the owner's account id; slug and items are the caller's to fill. */
+bool sql_collection_find(Conn *c, Arena *a, Str id, Collection *out, Str *owner, Error *err);
+/* query->search is a pattern; target: an item's; up to query->limit + 1 of them. */
+bool sql_collection_list(Conn *c, Arena *a, const CollectionQuery *query, Str target,
+                         Collection *out, Str *owners, size_t *n, Error *err);
+bool sql_collection_add(Conn *c, const Collection *row, Str owner, Error *err);
+bool sql_collection_set(Conn *c, const Collection *row, int64_t now, Error *err);
+bool sql_collection_remove(Conn *c, Str id, Error *err);
+/* In order; targets are ids. */
+bool sql_collection_items(Conn *c, Arena *a, Str collection, CollectionItem **out, size_t *n,
+                          Error *err);
+bool sql_collection_item_add(Conn *c, Str collection, const CollectionItem *item, Error *err);
+bool sql_collection_item_set(Conn *c, const CollectionItem *item, Error *err);
+/* ERR_NOT_FOUND */
+bool sql_collection_item_remove(Conn *c, Str collection, Str item, Error *err);
+/* ERR_NO_REPO */
+bool sql_repo_name(Conn *c, Arena *a, Str id, Str *full, Error *err);
 
 /* ---- Lists ---- */
 /* viewer_id empty: nobody; sees_all: an administrator of the hub. */

@@ -4,6 +4,7 @@
 #include "base/test.h"
 #include "blobs/blobs.h"
 #include "git/git.h"
+#include "hub/collections.h"
 #include "hub/discussions.h"
 #include "hub/gates.h"
 #include "hub/hub.h"
@@ -905,25 +906,85 @@ static void test_a_gate_stands_before_files(void **state)
     (void)seen_by(&nobody, &repo, ACCESS_FILES);
 }
 
+/* ---- Collections ---- */
+
+static void test_a_collection_keeps_what_its_viewer_may_see(void **state)
+{
+    Error err = {0};
+    Repo open = make("kept", REPO_MODEL, false), hidden = make("hidden", REPO_DATASET, true);
+    const Str title = S("Good  ones!"), other = S("Better"), odd = S("mauve"), none = S("");
+    Collection c, seen, *list;
+    size_t n;
+    bool more;
+    assert_fails(
+        collection_create(hub, a, &ada, S(""), &(CollectionChange){.title = &none}, &c, &err),
+        ERR_INVALID, "title");
+    assert_fails(
+        collection_create(hub, a, &bob, S("ada"), &(CollectionChange){.title = &title}, &c, &err),
+        ERR_DENIED, "Ada");
+    assert_ok(
+        collection_create(hub, a, &ada, S(""), &(CollectionChange){.title = &title}, &c, &err));
+    assert_true(str_starts(c.slug, S("Ada/good-ones-")));
+    assert_ok(collection_add(hub, a, &ada, &c, S("model"), open.full, S("fine"), &err));
+    assert_ok(collection_add(hub, a, &ada, &c, S("dataset"), hidden.full, S(""), &err));
+    assert_fails(collection_add(hub, a, &ada, &c, S("model"), open.full, S(""), &err), ERR_EXISTS,
+                 "already");
+    assert_fails(collection_add(hub, a, &ada, &c, S("space"), open.full, S(""), &err), ERR_NO_REPO,
+                 "not found");
+    assert_fails(collection_add(hub, a, &ada, &c, S("collection"), c.slug, S(""), &err),
+                 ERR_INVALID, "itself");
+    assert_ok(collection_find(hub, a, &ada, c.slug, ACCESS_WRITE, &seen, &err));
+    assert_int_equal(seen.n_items, 2);
+    const int64_t first = 0;
+    assert_ok(collection_move(hub, a, &seen, seen.items[1].id, &title, &first, &err));
+    assert_ok(repo_move(hub, a, &ada, &open, S("Ada/kept-on"), &err)); // items follow
+    assert_ok(collection_find(hub, a, &bob, c.slug, ACCESS_READ, &seen, &err));
+    assert_int_equal(seen.n_items, 1);
+    assert_str(seen.items[0].target, "Ada/kept-on");
+    assert_fails(collection_find(hub, a, &bob, c.slug, ACCESS_WRITE, &seen, &err), ERR_DENIED,
+                 "may not");
+    assert_ok(collection_list(
+        hub, a, &bob,
+        &(CollectionQuery){
+            .item_kind = S("model"), .item = S("Ada/kept-on"), .search = S("GOOD"), .limit = 10},
+        &list, &n, &more, &err));
+    assert_int_equal(n, 1);
+    const bool yes = true;
+    assert_fails(collection_change(hub, &c, &(CollectionChange){.theme = &odd}, &err), ERR_INVALID,
+                 "theme");
+    assert_ok(
+        collection_change(hub, &c, &(CollectionChange){.title = &other, .is_private = &yes}, &err));
+    assert_fails(collection_find(hub, a, &bob, c.slug, ACCESS_READ, &seen, &err), ERR_NOT_FOUND,
+                 "does not exist");
+    assert_ok(collection_find(hub, a, &ada, c.slug, ACCESS_READ, &seen, &err)); // by its old name
+    assert_true(str_starts(seen.slug, S("Ada/better-")));
+    assert_ok(
+        collection_list(hub, a, &bob, &(CollectionQuery){.limit = 10}, &list, &n, &more, &err));
+    assert_int_equal(n, 0);
+    assert_ok(collection_delete(hub, &c, &err));
+    assert_fails(collection_find(hub, a, &ada, c.slug, ACCESS_READ, &seen, &err), ERR_NOT_FOUND,
+                 "does not exist");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        FOR_EACH(T1, test_names_follow_the_rules_of_the_hub,
-                 test_a_password_opens_a_session_and_a_wrong_one_does_not,
-                 test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
-                 test_a_new_repository_has_a_first_commit,
-                 test_a_private_repository_is_nobody_elses_business,
-                 test_members_of_an_organisation_share_its_repositories,
-                 test_a_moved_repository_is_found_under_its_old_name,
-                 test_a_commit_adds_copies_and_deletes, test_a_stale_parent_is_refused,
-                 test_commits_that_race_all_land, test_hostile_paths_are_refused,
-                 test_content_is_served_only_to_repositories_that_were_given_it,
-                 test_content_goes_with_the_last_repository_that_has_it,
-                 test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
-                 test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
-                 test_pages_of_a_list_hold_each_repository_once,
-                 test_likes_and_downloads_are_counted, test_branches_and_tags_come_and_go,
-                 test_a_discussion_is_a_list_of_events, test_a_pull_request_is_merged_as_one_commit,
-                 test_a_draft_waits_and_closed_talk_is_closed, test_a_gate_stands_before_files)};
+    const struct CMUnitTest tests[] = {FOR_EACH(
+        T1, test_names_follow_the_rules_of_the_hub,
+        test_a_password_opens_a_session_and_a_wrong_one_does_not,
+        test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
+        test_a_new_repository_has_a_first_commit,
+        test_a_private_repository_is_nobody_elses_business,
+        test_members_of_an_organisation_share_its_repositories,
+        test_a_moved_repository_is_found_under_its_old_name, test_a_commit_adds_copies_and_deletes,
+        test_a_stale_parent_is_refused, test_commits_that_race_all_land,
+        test_hostile_paths_are_refused,
+        test_content_is_served_only_to_repositories_that_were_given_it,
+        test_content_goes_with_the_last_repository_that_has_it,
+        test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
+        test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
+        test_pages_of_a_list_hold_each_repository_once, test_likes_and_downloads_are_counted,
+        test_branches_and_tags_come_and_go, test_a_discussion_is_a_list_of_events,
+        test_a_pull_request_is_merged_as_one_commit, test_a_draft_waits_and_closed_talk_is_closed,
+        test_a_gate_stands_before_files, test_a_collection_keeps_what_its_viewer_may_see)};
     return cmocka_run_group_tests_name("hub", tests, set_up, tear_down);
 }

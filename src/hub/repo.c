@@ -14,8 +14,7 @@ static bool split_id(Str id, Str *owner, Str *name)
     return owner->len && name->len && str_find_char(*name, '/', 0) == SIZE_MAX;
 }
 
-/* What an account may do in a namespace, before looking at the repository's visibility. */
-static Access access_in(const Viewer *viewer, Str owner)
+Access access_in(const Viewer *viewer, Str owner)
 {
     Access access = ACCESS_NONE;
     if (viewer->by == BY_NOBODY)

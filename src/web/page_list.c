@@ -2,6 +2,7 @@
  *
  * Filters live in the address. All of them are tags of the repositories; the parameter's name only
  * says under which heading a tag stands. */
+#include "hub/collections.h"
 #include "web/web_internal.h"
 
 #include "base/encode.h"
@@ -335,6 +336,21 @@ static json_t *members_json(const Account *account)
     return out;
 }
 
+static json_t *collections_json(Request *r, Str owner)
+{
+    Error err = {0};
+    Collection *found;
+    size_t n;
+    bool more;
+    Arena *a = request_arena(r);
+    CollectionQuery query = {.owner = owner, .limit = 100};
+    json_t *out = json_array();
+    if (collection_list(hub_of(r), a, web_viewer(r), &query, &found, &n, &more, &err))
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(out, collection_json(a, &found[i]));
+    return out;
+}
+
 static void profile(Request *r)
 {
     static const char *const titles[] = {"Models", "Datasets", "Spaces"};
@@ -359,6 +375,7 @@ static void profile(Request *r)
     set(page, "joined", json_when(account.created_ns));
     set(page, "others", members_json(&account));
     set(page, "kinds", kinds);
+    set(page, "collections", collections_json(r, account.name));
     page_render(r, 200, "profile", page);
 }
 

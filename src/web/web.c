@@ -20,6 +20,7 @@ static const struct {
     {"file", web_file_routes, &web_file_routes_n},
     {"history", web_history_routes, &web_history_routes_n},
     {"discussion", web_discussion_routes, &web_discussion_routes_n},
+    {"collection", web_collection_routes, &web_collection_routes_n},
     {"settings", web_settings_routes, &web_settings_routes_n},
     {"try", web_try_routes, &web_try_routes_n},
 };

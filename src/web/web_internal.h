@@ -13,10 +13,10 @@ struct Web {
 
 extern const Route web_home_routes[], web_list_routes[], web_account_routes[], web_new_routes[],
     web_repo_routes[], web_file_routes[], web_history_routes[], web_settings_routes[],
-    web_try_routes[], web_static_routes[], web_discussion_routes[];
+    web_try_routes[], web_static_routes[], web_discussion_routes[], web_collection_routes[];
 extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, web_new_routes_n,
     web_repo_routes_n, web_file_routes_n, web_history_routes_n, web_settings_routes_n,
-    web_try_routes_n, web_static_routes_n, web_discussion_routes_n;
+    web_try_routes_n, web_static_routes_n, web_discussion_routes_n, web_collection_routes_n;
 
 /* ---- Who asks ---- */
 
@@ -74,6 +74,9 @@ static inline void set_str(json_t *object, const char *key, Str value)
     json_object_set_new(object, key, json_from_str(value));
 }
 
+struct Collection;
+/* A collection, with what of its items is known. */
+json_t *collection_json(Arena *a, const struct Collection *c);
 /* A card in lists. */
 json_t *item_json(const RepoItem *item);
 /* What repo_head.html wants, into page: "repo", "tab", "rev". */

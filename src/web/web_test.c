@@ -257,6 +257,25 @@ static void test_a_gate_is_asked_at_and_opened(void **state)
     assert_int_equal(ask("/ada/x/settings/gate", form).status, 200);
 }
 
+static void test_a_collection_is_made_filled_and_deleted(void **state)
+{
+    const char *csrf = arena_cstr(a, csrf_of("/ada/x/settings"));
+    const char *form = arena_printf(a, "csrf=%s&title=Good%%20ones", csrf);
+    ClientAnswer made = ask("/collections/new", form);
+    assert_int_equal(made.status, 303);
+    const char *path = arena_cstr(a, client_header(&made, "Location"));
+    assert_true(str_starts(str_of(path), S("/collections/ada/good-ones-")));
+    want(path, 200, "Nothing in it yet");
+    form = arena_printf(a, "csrf=%s&kind=model&target=ada/x&note=The%%20best", csrf);
+    assert_int_equal(ask(arena_printf(a, "%s/add", path), form).status, 303);
+    assert_int_equal(ask(arena_printf(a, "%s/add", path), form).status, 409);
+    want(path, 200, "The best");
+    want("/ada", 200, "Good ones");
+    form = arena_printf(a, "csrf=%s", csrf);
+    assert_int_equal(ask(arena_printf(a, "%s/delete", path), form).status, 303);
+    want(path, 404, "Nothing here");
+}
+
 static void test_forms_need_their_token(void **state)
 {
     assert_int_equal(ask("/ada/x/settings/delete", "name=ada/x").status, 403);
@@ -285,10 +304,12 @@ static void test_forms_need_their_token(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest stories[] = {cmocka_unit_test(test_strangers_see_pages),
-                                         cmocka_unit_test(test_every_page_gets_its_variables),
-                                         cmocka_unit_test(test_a_discussion_is_held_in_pages),
-                                         cmocka_unit_test(test_a_gate_is_asked_at_and_opened),
-                                         cmocka_unit_test(test_forms_need_their_token)};
+    const struct CMUnitTest stories[] = {
+        cmocka_unit_test(test_strangers_see_pages),
+        cmocka_unit_test(test_every_page_gets_its_variables),
+        cmocka_unit_test(test_a_discussion_is_held_in_pages),
+        cmocka_unit_test(test_a_gate_is_asked_at_and_opened),
+        cmocka_unit_test(test_a_collection_is_made_filled_and_deleted),
+        cmocka_unit_test(test_forms_need_their_token)};
     return cmocka_run_group_tests(stories, set_up, tear_down);
 }
