@@ -24,6 +24,7 @@ enum {
     DEPTH = 256,        // of K at once: a panel's part stays in the first-level cache
     BLOCK_PIXELS = 128, // of a task, about
     PART_PANELS = 16,   // of a task at most
+    STRETCH_STEP = 32,  // of K: as packed weights may be divided
 };
 
 /* The map. */
@@ -227,6 +228,25 @@ static void *packed_tile(const ConvJob *j, const Room *room, int64_t i)
     return room->packed + i * j->tile_rows * DEPTH;
 }
 
+/* Where the stretch's rows lie as they are, `stride` apart; NULL if they must be gathered. */
+static const float *rows_in_place(const ConvJob *j, const ConvTile *t, const Stretch *s,
+                                  int64_t *stride)
+{
+    const ConvMap *m = &j->m;
+    int64_t tap = s->from / m->channels, last = (s->to - 1) / m->channels, kx = tap % m->taps[1];
+    // Neighbouring taps of a row are neighbours in memory.
+    bool together = m->strides[1] == m->channels && m->reach[1] == 1 && m->up[1] == 1;
+    if (tap / m->taps[1] != last / m->taps[1] || (tap != last && !together))
+        return NULL;
+    int64_t y = conv_source(m, 0, t->y, tap / m->taps[1]), x = conv_source(m, 1, t->x, kx);
+    int64_t end = conv_source(m, 1, t->x + (t->n - 1) * t->step, kx + last - tap);
+    if (y < 0 || x < 0 || end < 0 || m->up[1] > 1)
+        return NULL;
+    *stride = m->step[1] * m->strides[1];
+    return tensor_f32(j->x) + t->batch * j->x->strides[0] + s->group * m->channels +
+           y * m->strides[0] + x * m->strides[1] + s->from % m->channels;
+}
+
 static void pack_stretch(const ConvJob *j, const Stretch *s, const Room *room, bool *meets)
 {
     int64_t k = s->to - s->from;
@@ -235,11 +255,16 @@ static void pack_stretch(const ConvJob *j, const Stretch *s, const Room *room, b
         meets[i] = meets_stretch(j, &t, s);
         if (!meets[i])
             continue;
-        conv_gather(&j->m, j->x, &t, s->group, s->from, s->to, room->rows, k);
+        int64_t stride = k;
+        const float *rows = rows_in_place(j, &t, s, &stride);
+        if (!rows) {
+            conv_gather(&j->m, j->x, &t, s->group, s->from, s->to, room->rows, k);
+            rows = room->rows;
+        }
         if (j->bf16)
-            kernels()->pack_rows_bf16(t.n, k, room->rows, k, packed_tile(j, room, i));
+            kernels()->pack_rows_bf16(t.n, k, rows, stride, packed_tile(j, room, i));
         else
-            kernels()->pack_rows(t.n, k, room->rows, k, packed_tile(j, room, i));
+            kernels()->pack_rows(t.n, k, rows, stride, packed_tile(j, room, i));
     }
 }
 
@@ -310,11 +335,26 @@ static void finish_block(const ConvJob *j, const Stretch *s, const Room *room)
     }
 }
 
+/* Stretches of about DEPTH. Long rows of taps are divided evenly, so that most stretches lie in
+ * memory as they are; where up > 1 a stretch is of one tap. */
+static int64_t stretch_end(const ConvJob *j, int64_t from)
+{
+    const ConvMap *m = &j->m;
+    bool whole = m->up[0] == 1 && m->up[1] == 1;
+    int64_t run = whole ? m->taps[1] * m->channels : m->channels;
+    bool plain = j->w->packing <= PACK_BF16; // blocks of others would be divided
+    if (whole && (run < DEPTH / 2 || run % STRETCH_STEP != 0 || !plain))
+        return MIN(m->depth, from + DEPTH);
+    int64_t first = from / run * run, parts = (run + DEPTH - 1) / DEPTH;
+    int64_t step = ((run + parts - 1) / parts + STRETCH_STEP - 1) / STRETCH_STEP * STRETCH_STEP;
+    return MIN(first + run, from + MIN(step, DEPTH));
+}
+
 static void conv_task(void *context, int64_t task, int thread)
 {
     const ConvJob *j = context;
     const ConvMap *m = &j->m;
-    bool meets[BLOCK_PIXELS], begun[BLOCK_PIXELS] = {0}, whole = m->up[0] == 1 && m->up[1] == 1;
+    bool meets[BLOCK_PIXELS], begun[BLOCK_PIXELS] = {0};
     uint8_t rows[BLOCK_PIXELS];
     // Tasks of one block are neighbours: its pixels are then still in a cache.
     int64_t block = task / (m->groups * j->parts), part = task % j->parts;
@@ -326,8 +366,7 @@ static void conv_task(void *context, int64_t task, int thread)
     for (int64_t i = 0; i < s.n; i++)
         rows[i] = (uint8_t)tile_at(j, s.first + i).n;
     for (; s.from < m->depth; s.from = s.to) {
-        int64_t end = whole ? m->depth : (s.from / m->channels + 1) * m->channels;
-        s.to = MIN(end, s.from + DEPTH);
+        s.to = stretch_end(j, s.from);
         pack_stretch(j, &s, &room, meets);
         multiply_stretch(j, &s, &room, meets, begun, rows);
     }
