@@ -16,6 +16,8 @@ struct Checkpoint {
     StoredTensor *tensors;
     size_t n, cap;
     Map by_name; // name -> index + 1
+    FileMap **maps;
+    size_t n_maps;
     const char *folder;
     const Gguf *gguf;
 };
@@ -53,9 +55,21 @@ void checkpoint_free(Checkpoint *c)
     if (!c)
         return;
     map_done(&c->by_name);
+    free(c->maps);
     free(c->tensors);
     arena_free(c->arena);
     free(c);
+}
+
+bool checkpoint_maps(const Checkpoint *c, const void *bytes, size_t n)
+{
+    uintptr_t at = (uintptr_t)bytes;
+    for (size_t i = 0; i < c->n_maps; i++) {
+        uintptr_t start = (uintptr_t)c->maps[i]->ptr;
+        if (at >= start && n <= c->maps[i]->len && at - start <= c->maps[i]->len - n)
+            return true;
+    }
+    return false;
 }
 
 Arena *checkpoint_arena(Checkpoint *c)
@@ -152,6 +166,8 @@ static bool add_file(Checkpoint *c, const char *path, Error *err)
     if (!file_map(map, path, err))
         return false;
     arena_defer(c->arena, map_release, map);
+    c->maps = xrealloc(c->maps, (c->n_maps + 1) * sizeof(FileMap *));
+    c->maps[c->n_maps++] = map;
     Str bytes = {(const char *)map->ptr, map->len};
     return format_of(bytes)->parse(c, bytes, path, err);
 }

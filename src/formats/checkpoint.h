@@ -40,6 +40,9 @@ const StoredTensor *checkpoint_find(const Checkpoint *c, Str name); // NULL if a
 
 /* The folder that holds the files: "." at the least. */
 const char *checkpoint_folder(const Checkpoint *c);
+/* Whether these bytes lie in a file that the checkpoint has mapped: their pages come back from it.
+ */
+bool checkpoint_maps(const Checkpoint *c, const void *bytes, size_t n);
 /* The metadata of a GGUF file, NULL for other formats; see formats/gguf.h. */
 const Gguf *checkpoint_gguf(const Checkpoint *c);
 /* The model's configuration in the spelling of config.json: that file beside the weights, or what

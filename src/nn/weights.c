@@ -196,6 +196,7 @@ static Weight *make(Weights *w, const StoredTensor *t, WeightUse use, Shape shap
     }
     if (spec.data == t->data && !spec.convert)
         w->mapped += t->size;
+    spec.mapped = checkpoint_maps(w->checkpoint, spec.data, t->size);
     return weight_new(w->arena, &spec, err);
 }
 

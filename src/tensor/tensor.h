@@ -72,7 +72,9 @@ typedef struct WeightSpec {
     DType type;       // of the data
     Shape shape;      // rank 1; 2 of linear layers, 3 and 4 of convolutions
     const void *data; // row-major, any alignment, outlives the weight; NULL: known by shape only
-    bool convert;     // keep it in memory as `as` rather than in its own type
+    bool mapped; // the data lie in a read-only map of a file: once they are packed, their pages may
+                 // go, and come back from the file if they are read again
+    bool convert; // keep it in memory as `as` rather than in its own type
     DType as;
     Precision precision;
     // To be trained: the data are read once, as f32 values that an optimizer writes; a gradient

@@ -84,6 +84,7 @@ static bool make_trainable(Weight *w, Error *err)
     spec->as = DTYPE_BF16;
     spec->type = DTYPE_F32;
     spec->data = w->values;
+    spec->mapped = false;
     return true;
 }
 
@@ -191,15 +192,35 @@ static bool pack_panel_fast(const PackJob *job, int64_t panel, char *out)
     return true;
 }
 
+/* Gives back the file's pages of packed rows, so that a model is in memory once and not twice. Only
+ * whole pages: what shares one with its neighbours is still to be read. */
+static void forget_rows(const Weight *w, int64_t from, int64_t to)
+{
+    enum { SYSTEM_PAGE = 4096 };
+    size_t row = 0;
+    if (!w->spec.mapped || !dtype_size(w->spec.type, row_values(&w->spec.shape), &row, NULL))
+        return;
+    uintptr_t begin = (uintptr_t)w->spec.data + (size_t)from * row;
+    uintptr_t end = (uintptr_t)w->spec.data + (size_t)to * row;
+    begin = (begin + SYSTEM_PAGE - 1) / SYSTEM_PAGE * SYSTEM_PAGE;
+    end = end / SYSTEM_PAGE * SYSTEM_PAGE;
+    if (end > begin)
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 static void pack_panel(void *context, int64_t panel, int thread)
 {
+    enum { FORGET = 16 }; // panels at once: each time costs a system call
     const PackJob *job = context;
     const Panels *to = job->to;
     char *out = (char *)to->memory + (size_t)panel * job->panel_bytes;
-    if (pack_panel_fast(job, panel, out))
-        return;
-    for (int64_t row = panel * PANEL; row < MIN(to->out, (panel + 1) * PANEL); row++)
-        pack_row(to->packing, stored_row(job, row, thread), to->in, (int)(row % PANEL), out);
+    int64_t end = MIN(to->out, (panel + 1) * PANEL);
+    if (!pack_panel_fast(job, panel, out))
+        for (int64_t row = panel * PANEL; row < end; row++)
+            pack_row(to->packing, stored_row(job, row, thread), to->in, (int)(row % PANEL), out);
+    // A panel among these that another thread still reads comes back from the file.
+    if (panel % FORGET == FORGET - 1)
+        forget_rows(job->w, (panel + 1 - FORGET) * PANEL, end);
 }
 
 /* A panel's columns of one stored row. */
@@ -306,6 +327,7 @@ bool weight_pack(Weight *w, bool transposed, Error *err)
     if (!(p.memory = pages_new(p.bytes, PAGES_DENSE, err)))
         return fail_while(err, "pack weight '%s'", w->spec.name);
     pack_all(w, &p);
+    forget_rows(w, 0, shape_count(&w->spec.shape) / row_values(&w->spec.shape));
     w->panels[transposed] = p;
     arena_defer(w->arena, panels_release, &w->panels[transposed]);
     return true;
