@@ -50,6 +50,15 @@ static void finder_build(Finder *f, Tokenizer *t, bool normalized)
             entries[n++] = (PrefixEntry){t->added[i].match, (int32_t)i};
     prefixes_build(&f->prefixes, entries, n);
     f->tokens = t->added;
+    f->first_byte = -1;
+    for (size_t i = 0; i < f->prefixes.n; i++) {
+        int byte = (uint8_t)f->prefixes.entries[i].key.ptr[0];
+        if (f->first_byte >= 0 && byte != f->first_byte) {
+            f->first_byte = -1;
+            break;
+        }
+        f->first_byte = byte;
+    }
 }
 
 bool added_finish(Tokenizer *t, Error *err)
@@ -111,12 +120,18 @@ static void take_spaces(const AddedToken *token, Str text, size_t done, size_t *
     }
 }
 
-static void split_piece(const Finder *f, PieceList *out, const Piece *p)
+static void split_piece(const Finder *f, PieceList *out, const Piece *p, bool ignores_special)
 {
     Str text = {p->text, p->len};
     const uint32_t *first = f->prefixes.first;
     size_t done = 0;
     for (size_t pos = 0; pos < text.len;) {
+        if (f->first_byte >= 0) {
+            const char *next = memchr(text.ptr + pos, f->first_byte, text.len - pos);
+            if (!next)
+                break;
+            pos = (size_t)(next - text.ptr);
+        }
         uint8_t byte = (uint8_t)text.ptr[pos];
         int32_t index = 0;
         size_t n = first[byte] < first[byte + 1] ? longest_at(f, text, pos, &index) : 0;
@@ -127,7 +142,8 @@ static void split_piece(const Finder *f, PieceList *out, const Piece *p)
         const AddedToken *token = &f->tokens[index];
         size_t from = pos, to = pos + n;
         pos = to;
-        if (token->single_word && !stands_alone(text, from, to))
+        if ((ignores_special && token->special) ||
+            (token->single_word && !stands_alone(text, from, to)))
             continue;
         take_spaces(token, text, done, &from, &to);
         from = MAX(from, done);
@@ -151,6 +167,6 @@ void added_split(Workspace *w, const Finder *f)
         if (w->pieces.items[i].token >= 0)
             piece_push(&w->next, w->pieces.items[i]);
         else
-            split_piece(f, &w->next, &w->pieces.items[i]);
+            split_piece(f, &w->next, &w->pieces.items[i], w->ignores_special);
     next_list(w);
 }

@@ -8,6 +8,8 @@
  * Source: Sennrich 2016, arXiv:1508.07909; byte fallback and unknown symbols as in `tokenizers`. */
 #include "text/tokenizer_internal.h"
 
+#include "base/digest.h"
+
 enum { SHORT_WORD = 48, NO_RANK = UINT32_MAX, FILTER_BITS = 1 << 22 };
 
 typedef struct Merge {
@@ -22,7 +24,7 @@ static void batch_free(Batch *batch);
 struct Bpe {
     Merge *slots;
     uint64_t mask;
-    uint64_t *filter;  // FILTER_BITS: a pair whose bit is not set is no merge
+    uint64_t *filter; // FILTER_BITS: a pair whose bit is not set is no merge
     size_t used;
     BpeOptions options;
     Batch *batch; // while loading
@@ -404,6 +406,23 @@ static void offer(const Bpe *b, Workspace *w, int32_t at)
         heap_push(w, (uint64_t)rank << 32 | (uint32_t)at);
 }
 
+/* Dropout: with its probability a merge waits until another one was made. */
+static bool passes_over(const Bpe *b, Workspace *w, uint64_t item)
+{
+    if (b->options.dropout <= 0)
+        return false;
+    if (random_unit(&w->random) < b->options.dropout) {
+        buf_add_bytes(&w->word, &item, sizeof item);
+        return true;
+    }
+    for (size_t i = 0; i < w->word.len; i += sizeof item) {
+        memcpy(&item, w->word.ptr + i, sizeof item);
+        heap_push(w, item);
+    }
+    buf_reset(&w->word);
+    return false;
+}
+
 static size_t merge_long(const Bpe *b, Workspace *w, size_t n)
 {
     Symbol *s = w->symbols;
@@ -412,10 +431,13 @@ static size_t merge_long(const Bpe *b, Workspace *w, size_t n)
         s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
     }
     w->heap_n = 0;
+    buf_reset(&w->word); // merges that were passed over
     for (size_t i = 0; i < n; i++)
         offer(b, w, (int32_t)i);
     while (w->heap_n) {
         uint64_t item = heap_pop(w);
+        if (passes_over(b, w, item))
+            continue;
         int32_t at = (int32_t)(uint32_t)item, next = s[at].next, whole;
         if (s[at].len == 0 || next < 0 ||
             pair_rank(b, s[at].id, s[next].id, &whole) != (uint32_t)(item >> 32))
@@ -438,7 +460,7 @@ static size_t merge_long(const Bpe *b, Workspace *w, size_t n)
 static bool bpe_encode(const Tokenizer *t, Workspace *w, Str word, Error *err)
 {
     const Bpe *b = t->bpe;
-    if (b->options.ignore_merges) {
+    if (b->options.ignore_merges && b->options.dropout <= 0) {
         int32_t token = vocab_find(&t->vocab, word);
         if (token >= 0) {
             token_push(w, token, 0, word.len);
@@ -448,8 +470,15 @@ static bool bpe_encode(const Tokenizer *t, Workspace *w, Str word, Error *err)
     size_t n;
     if (!first_symbols(t, w, word, &n, err))
         return fail_while(err, "model");
+    if (b->options.dropout > 0 && !w->is_seeded) {
+        uint64_t seed;
+        random_bytes(&seed, sizeof seed);
+        w->random = random_of(seed);
+        w->is_seeded = true;
+    }
     if (n > 1)
-        n = n <= SHORT_WORD ? merge_short(b, w->symbols, n) : merge_long(b, w, n);
+        n = n <= SHORT_WORD && b->options.dropout <= 0 ? merge_short(b, w->symbols, n)
+                                                       : merge_long(b, w, n);
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         token_push(w, w->symbols[i].id, at, MIN(at + w->symbols[i].len, word.len));
@@ -468,7 +497,11 @@ static bool bpe_read(Tokenizer *t, const json_t *model, Error *err)
         .byte_fallback = json_flag(model, "byte_fallback", false),
         .fuse_unk = json_flag(model, "fuse_unk", false),
         .ignore_merges = json_flag(model, "ignore_merges", false),
+        .dropout = json_num(model, "dropout", 0),
     };
+    if (!(options.dropout >= 0 && options.dropout <= 1))
+        return fail(err, ERR_INVALID, "dropout: not from 0 to 1");
+    t->forgets = options.dropout > 0;
     bpe_start(t, &options, (size_t)t->vocab.n);
     return true;
 }

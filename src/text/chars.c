@@ -35,12 +35,12 @@ enum { FLAT = 0x20000 };
 static uint8_t flat[FLAT];
 static atomic_bool is_flat;
 
-static size_t run_of(int32_t code)
+static size_t run_of(int32_t code, const uint32_t *runs, size_t n)
 {
-    size_t low = 0, high = COUNT(class_runs);
+    size_t low = 0, high = n;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if ((int32_t)(class_runs[middle] >> 8) <= code)
+        if ((int32_t)(runs[middle] >> 8) <= code)
             low = middle;
         else
             high = middle;
@@ -63,7 +63,7 @@ uint8_t class_behind_ascii(int32_t code)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (code >= FLAT)
-        return (uint8_t)class_runs[run_of(code)];
+        return (uint8_t)class_runs[run_of(code, class_runs, COUNT(class_runs))];
     if (!atomic_load_explicit(&is_flat, memory_order_acquire))
         pthread_once(&once, lay_flat);
     return flat[code];
@@ -80,6 +80,11 @@ static bool is_in(int32_t code, const int32_t ranges[][2], size_t n)
             high = middle;
     }
     return low < n && code >= ranges[low][0];
+}
+
+uint8_t char_script(int32_t code)
+{
+    return (uint8_t)script_runs[run_of(code, script_runs, COUNT(script_runs))];
 }
 
 bool is_decomposed(int32_t code)

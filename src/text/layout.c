@@ -181,7 +181,7 @@ static void fill(const Layout *l, Encoding *e, const uint32_t *choice)
         const Part *p = &l->parts[item->sequence];
         Window whole = {p->from, p->from + p->n};
         // Windows that are over keep the type of their text, whatever the template says.
-        bool over = choice[i] > 0 && !l->t->post.one_type;
+        bool over = choice[i] > 0 && !(l->t->post.one_type && l->specials);
         put_window(l, e, p->windows ? p->windows[choice[i]] : whole,
                    over ? item->sequence : item->type_id, item->sequence);
     }
@@ -277,7 +277,9 @@ bool layout(const Tokenizer *t, Workspace *w, size_t first_n, const EncodeInput 
             const EncodeOptions *o, const Str originals[2], Error *err)
 {
     static PostItem bare_items[2] = {{.sequence = 0}, {.sequence = 1, .type_id = 1}};
-    static const Template bare[2] = {{bare_items, 1}, {bare_items, 2}};
+    static PostItem one_type_items[2] = {{.sequence = 0}, {.sequence = 1}};
+    static const Template bare[2][2] = {{{bare_items, 1}, {bare_items, 2}},
+                                        {{one_type_items, 1}, {one_type_items, 2}}};
     Encoding *e = w->out;
     const PostProcess *post = &t->post;
     const Template *template = input->has_pair ? &post->pair : &post->single;
@@ -289,7 +291,7 @@ bool layout(const Tokenizer *t, Workspace *w, size_t first_n, const EncodeInput 
                 .originals = originals,
                 .parts = {{.n = first_n}, {.from = first_n, .n = e->n - first_n}},
                 .parts_n = input->has_pair ? 2 : 1,
-                .template = plain ? &bare[input->has_pair] : template,
+                .template = plain ? &bare[post->one_type][input->has_pair] : template,
                 .specials = o->add_special};
     if (o->spans && o->chars)
         count_chars(&l);

@@ -14,8 +14,10 @@ enum { MAX_REGEX = 1 << 16, MATCH_LIMIT = 2000000 };
 
 #define SPACE_CLASS "\\t-\\r\\x{85}\\p{Z}"
 #define WORD_CLASS                                                                                 \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}"     \
-    "\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}" LATER_L LATER_N LATER_M
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-"         \
+    "\\x{1F169}\\x{1F170}-\\x{1F189}" LATER_L LATER_N LATER_M
+// Oniguruma has a second table for Latin-1, which classes do not use.
+#define WORD_LATIN "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
 #define HEX_CLASS "0-9a-fA-F"
 
 /* Where the last atom began in the output, for wrapping it; groups nest. */
@@ -72,9 +74,12 @@ static void translate_escape(Translation *t, bool in_class)
         char letter;
         const char *outside, *inside; // inside NULL: PCRE2's own, which is near enough
     } rows[] = {
-        {'s', "[" SPACE_CLASS "]", SPACE_CLASS}, {'S', "[^" SPACE_CLASS "]", NULL},
-        {'w', "[" WORD_CLASS "]", WORD_CLASS},   {'W', "[^" WORD_CLASS "]", NULL},
-        {'h', "[" HEX_CLASS "]", HEX_CLASS},     {'H', "[^" HEX_CLASS "]", NULL},
+        {'s', "[" SPACE_CLASS "]", SPACE_CLASS},
+        {'S', "[^" SPACE_CLASS "]", NULL},
+        {'w', "[" WORD_CLASS WORD_LATIN "]", WORD_CLASS},
+        {'W', "[^" WORD_CLASS WORD_LATIN "]", NULL},
+        {'h', "[" HEX_CLASS "]", HEX_CLASS},
+        {'H', "[^" HEX_CLASS "]", NULL},
     };
     char letter = t->pos + 1 < t->in.len ? t->in.ptr[t->pos + 1] : 0;
     if (translate_property(t, letter, in_class))

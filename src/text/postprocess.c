@@ -42,8 +42,8 @@ static void trim_span(Span *span, Str original, size_t leading, size_t trailing)
  * what was around it, in the text. */
 static Str spelling(const Tokenizer *t, int32_t id, Span bytes, Str original)
 {
-    return t->vocab.flags[id] & TOKEN_ADDED ? str_slice(original, bytes.start, bytes.end)
-                                            : t->vocab.texts[id];
+    bool shows_text = t->vocab.flags[id] & TOKEN_ADDED || (t->unigram && id == t->unigram_unk);
+    return shows_text ? str_slice(original, bytes.start, bytes.end) : t->vocab.texts[id];
 }
 
 static void trim_once(const Tokenizer *t, Trim trim, const int32_t *ids, Span *spans, size_t n,

@@ -163,6 +163,32 @@ static bool whitespace(const PreTokenizer *s, Workspace *w, Error *err)
     return next_list(w);
 }
 
+/* Where the script changes. What goes with any script belongs to what lies before it, and is lost
+ * at the beginning, as the reference loses it. */
+static bool unicode_scripts(const PreTokenizer *s, Workspace *w, Error *err)
+{
+    for (size_t i = 0; i < w->pieces.n; i++) {
+        const Piece *p = &w->pieces.items[i];
+        size_t from = 0;
+        uint8_t last = 0;
+        for (size_t pos = 0; p->token < 0 && pos < p->len;) {
+            size_t at = pos;
+            uint8_t script = char_script(char_at(p->text, &pos));
+            if (script == 0 || script == last)
+                continue;
+            if (last)
+                piece_push(&w->next, piece_slice(p, from, at));
+            from = at;
+            last = script;
+        }
+        if (p->token >= 0)
+            piece_push(&w->next, *p);
+        else if (last)
+            piece_push(&w->next, piece_slice(p, from, p->len));
+    }
+    return next_list(w);
+}
+
 static bool fixed_length(const PreTokenizer *s, Workspace *w, Error *err)
 {
     for (size_t i = 0; i < w->pieces.n; i++) {
@@ -290,6 +316,7 @@ static const struct {
     {"BertPreTokenizer", bert, NULL},
     {"Punctuation", split, read_punctuation},
     {"CharDelimiterSplit", split, read_delimiter},
+    {"UnicodeScripts", unicode_scripts, NULL},
     {"FixedLength", fixed_length, read_fixed_length},
 };
 

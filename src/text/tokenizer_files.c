@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "formats/checkpoint.h"
 
+#include <dirent.h>
+
 enum { MAX_FILE = 512 << 20, MAX_CONFIG = 64 << 20 };
 
 typedef struct Folder {
@@ -286,6 +288,29 @@ static void read_roles(Folder *f)
     add_extra(f->t, json_object_get(f->config, "extra_special_tokens"));
 }
 
+/* additional_chat_templates/NAME.jinja */
+static bool read_named_templates(Folder *f, Error *err)
+{
+    Arena *a = f->t->arena;
+    const char *folder = path_in(f, "additional_chat_templates");
+    DIR *names = opendir(folder);
+    bool ok = true;
+    for (struct dirent *e; ok && names && (e = readdir(names));) {
+        Str file = str_of(e->d_name);
+        if (!str_ends(file, S(".jinja")))
+            continue;
+        AUTO_BUF source;
+        buf_init(&source, MAX_CONFIG);
+        ok = file_read(arena_printf(a, "%s/%s", folder, e->d_name), &source, err);
+        Str *kept = NEW(a, Str);
+        *kept = arena_str(a, buf_str(&source));
+        map_put(&f->t->templates, arena_str(a, str_slice(file, 0, file.len - 6)), kept);
+    }
+    if (names)
+        closedir(names);
+    return ok;
+}
+
 static bool read_templates(Folder *f, Error *err)
 {
     Tokenizer *t = f->t;
@@ -301,13 +326,13 @@ static bool read_templates(Folder *f, Error *err)
         map_put(&t->templates, name, source);
     }
     if (!has(f, "chat_template.jinja"))
-        return true;
+        return read_named_templates(f, err);
     AUTO_BUF source;
     buf_init(&source, MAX_CONFIG);
     if (!file_read(path_in(f, "chat_template.jinja"), &source, err))
         return false;
     t->chat_template = arena_str(t->arena, buf_str(&source));
-    return true;
+    return read_named_templates(f, err);
 }
 
 /* Post-processors of folders without tokenizer.json need to know the roles first. */

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "base/map.h"
+#include "base/random.h"
 #include "text/tokenizer.h"
 
 #include <pthread.h>
@@ -109,6 +110,8 @@ typedef struct Workspace {
     size_t symbols_cap;
     uint64_t *heap;
     size_t heap_n, heap_cap;
+    Random random; // of dropout
+    bool is_seeded;
     Node *nodes;
     size_t nodes_cap;
     struct pcre2_real_match_data_8 *match; // of pattern.c
@@ -272,6 +275,7 @@ CharTest is_chinese;
 bool is_decomposed(int32_t code);
 int mark_order(int32_t code); // the combining class
 int32_t char_lower(int32_t code);
+uint8_t char_script(int32_t code); // a number; 0 goes with any
 
 /* Byte level: the printable character of a byte, and back (-1 if it is none). */
 int32_t byte_to_char(uint8_t byte);
@@ -426,6 +430,7 @@ extern const ModelKind model_bpe, model_wordpiece, model_wordlevel, model_unigra
 typedef struct BpeOptions {
     Str unk_token, prefix, suffix; // empty: none
     bool byte_fallback, fuse_unk, ignore_merges;
+    double dropout; // the probability that a merge is passed over
 } BpeOptions;
 /* Lays out a BPE over the loaded vocabulary; bpe_merge then adds the merges, in order of rank. */
 void bpe_start(Tokenizer *t, const BpeOptions *options, size_t merges);
@@ -453,6 +458,7 @@ typedef struct AddedToken {
 typedef struct Finder {
     Prefixes prefixes; // ids are indices into `tokens`
     const AddedToken *tokens;
+    int first_byte; // of all of them; -1: they begin with different ones
 } Finder;
 
 typedef struct Normalizer Normalizer;
@@ -547,6 +553,7 @@ struct Tokenizer {
     const ModelKind *model;
     Bpe *bpe;
     Unigram *unigram;
+    int32_t unigram_unk;
     Str wordpiece_prefix;
     int64_t wordpiece_max;
     size_t longest_token; // of WordPiece, in bytes

@@ -6,7 +6,7 @@
  * the model works on raw bytes decides how the vocabulary is kept. */
 #include "text/tokenizer_internal.h"
 
-enum { MAX_SKELETON = 64 << 20 };
+enum { MAX_SKELETON = 64 << 20, MAX_PADDING = 1 << 24 };
 
 typedef struct Parts {
     Str vocab, merges; // their JSON text; empty if absent
@@ -208,7 +208,8 @@ static bool read_model(Tokenizer *t, const json_t *model, const Parts *parts, Er
         return fail(err, ERR_UNSUPPORTED, "model: there is no type '%s'", type);
     if (parts->vocab.len == 0)
         return fail(err, ERR_INVALID, "model.vocab: missing");
-    if (kind != &model_bpe)
+    // Fallback tokens stand for the bytes of a spelling, so then the text must be spelled.
+    if (kind != &model_bpe || json_flag(model, "byte_fallback", false))
         pretokenizer_map_bytes(t);
     t->model = kind;
     if (kind == &model_unigram)
@@ -250,6 +251,61 @@ static bool read_added(Tokenizer *t, const json_t *list, size_t most, Error *err
     return true;
 }
 
+/* ---- Truncation and padding ---- */
+
+static bool read_choice(const json_t *value, const char *key, const char *const *names, size_t n,
+                        size_t *out, Error *err)
+{
+    const char *text = json_text(value, key, names[0]);
+    for (*out = 0; *out < n; ++*out)
+        if (strcmp(text, names[*out]) == 0)
+            return true;
+    return fail(err, ERR_INVALID, "%s: there is no '%s'", key, text);
+}
+
+static const char *const directions[] = {"Right", "Left"};
+
+static bool read_truncation(Tokenizer *t, const json_t *value, Error *err)
+{
+    static const char *const strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond"};
+    if (!json_is_object(value))
+        return true;
+    size_t strategy, direction;
+    if (!read_choice(value, "strategy", strategies, COUNT(strategies), &strategy, err) ||
+        !read_choice(value, "direction", directions, COUNT(directions), &direction, err))
+        return fail_while(err, "truncation");
+    t->truncation = (Truncation){.max_length = json_int(value, "max_length", 512),
+                                 .stride = json_int(value, "stride", 0),
+                                 .strategy = (TruncationStrategy)strategy,
+                                 .left = direction == 1};
+    if (t->truncation.max_length < 0 || t->truncation.stride < 0)
+        return fail(err, ERR_INVALID, "truncation: max_length or stride is negative");
+    t->has_truncation = true;
+    return true;
+}
+
+static bool read_padding(Tokenizer *t, const json_t *value, Error *err)
+{
+    if (!json_is_object(value))
+        return true;
+    size_t direction;
+    if (!read_choice(value, "direction", directions, COUNT(directions), &direction, err))
+        return fail_while(err, "padding");
+    int64_t id = json_int(value, "pad_id", 0), type = json_int(value, "pad_type_id", 0);
+    int64_t multiple = json_int(value, "pad_to_multiple_of", 0);
+    int64_t fixed = json_int(json_object_get(value, "strategy"), "Fixed", 0);
+    if (id < 0 || id >= MAX_TOKEN_ID || type < 0 || type > INT32_MAX || multiple < 0 ||
+        multiple > MAX_PADDING || fixed < 0 || fixed > MAX_PADDING)
+        return fail(err, ERR_INVALID, "padding: a number is out of range");
+    t->padding = (Padding){.length = fixed,
+                           .multiple_of = multiple,
+                           .left = direction == 1,
+                           .id = (int32_t)id,
+                           .type_id = (int32_t)type};
+    t->has_padding = true;
+    return true;
+}
+
 static bool read_stages(Tokenizer *t, const Parts *parts, size_t size, Error *err)
 {
     const json_t *rest = parts->rest;
@@ -258,7 +314,9 @@ static bool read_stages(Tokenizer *t, const Parts *parts, size_t size, Error *er
            decoders_read(t, json_object_get(rest, "decoder"), err) &&
            read_model(t, json_object_get(rest, "model"), parts, err) &&
            read_added(t, json_object_get(rest, "added_tokens"), size, err) &&
-           postprocessors_read(t, json_object_get(rest, "post_processor"), err);
+           postprocessors_read(t, json_object_get(rest, "post_processor"), err) &&
+           read_truncation(t, json_object_get(rest, "truncation"), err) &&
+           read_padding(t, json_object_get(rest, "padding"), err);
 }
 
 bool load_json(Tokenizer *t, Str json, const char *name, Error *err)

@@ -29,7 +29,7 @@ void unigram_start(Tokenizer *t, const double *scores, int32_t unk, bool byte_fa
     }
     prefixes_build(&u->pieces, entries, n);
     u->scores = scores;
-    u->unk = unk;
+    u->unk = t->unigram_unk = unk;
     u->byte_fallback = byte_fallback;
     for (int i = 0; i < 256; i++) {
         char code[8];

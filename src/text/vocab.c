@@ -88,17 +88,23 @@ void vocab_expect(Vocab *v, size_t n)
         grow(v, size);
 }
 
-int32_t vocab_find_hashed(const Vocab *v, Str key, uint32_t hash)
+static inline VocabSlot *find_slot(const Vocab *v, Str key, uint32_t hash)
 {
     if (!v->slots)
-        return -1;
+        return NULL;
     for (uint32_t i = hash & v->mask; v->slots[i].id >= 0; i = (i + 1) & v->mask) {
         int32_t id = v->slots[i].id;
         if (v->slots[i].hash == hash && v->keys[id].len == key.len &&
             memcmp(v->keys[id].ptr, key.ptr, key.len) == 0)
-            return id;
+            return &v->slots[i];
     }
-    return -1;
+    return NULL;
+}
+
+int32_t vocab_find_hashed(const Vocab *v, Str key, uint32_t hash)
+{
+    const VocabSlot *slot = find_slot(v, key, hash);
+    return slot ? slot->id : -1;
 }
 
 int32_t vocab_find(const Vocab *v, Str key)
@@ -115,8 +121,11 @@ void vocab_put(Vocab *v, int32_t id, Str text, Str key)
     if (key.len == 0)
         return;
     uint32_t hash = token_hash(key);
-    if (vocab_find_hashed(v, key, hash) >= 0)
+    VocabSlot *known = find_slot(v, key, hash);
+    if (known) {
+        known->id = id; // the last of equal tokens is found
         return;
+    }
     if (!v->slots || v->used >= v->mask / 2)
         grow(v, MAX((v->mask + 1) * 2, 1024));
     slot_put(v, hash, id);

@@ -81,6 +81,20 @@ def undecomposed():
             (unicodedata.normalize('NFKD', chr(c)) != chr(c) and nfkd.normalize_str(chr(c)) == chr(c))}
 
 
+def scripts():
+    """The script of each character as a number, 0 for what goes with any."""
+    split = pre_tokenizers.UnicodeScripts().pre_tokenize_str
+    of, known = {}, []
+    joins = [c for c in CODES if len(split('a' + chr(c) + 'a')) == 1 and len(split('\u0431' + chr(c) + '\u0431')) == 1]
+    rest = sorted(set(CODES) - set(joins))
+    for _, (a, b) in split(''.join(map(chr, rest))):
+        which = next((k for k, c in enumerate(known) if len(split(chr(c) + chr(rest[a]))) == 1), len(known))
+        if which == len(known):
+            known.append(rest[a])
+        of.update(dict.fromkeys(rest[a:b], which + 1))
+    return [of.get(c, 0) for c in range(0x110000)]
+
+
 def later(name):
     """What \\p{name} has beyond the Unicode of this Python."""
     return {c for c in regex(f'\\p{{{name}}}') if not unicodedata.category(chr(c)).startswith(name)}
@@ -111,6 +125,7 @@ def main():
     digits = isolated_by(pre_tokenizers.Digits(individual_digits=True)) - sets[NUMBER]
     lowered = [(c, lower.normalize_str(chr(c))) for c in CODES]
     fixes = [(c, ord(low)) for c, low in lowered if len(low) == 1 and low != chr(c).lower()]
+    script = scripts()
     new = {name: later(name) for name in 'LNMPS'}
     fresh = set().union(*new.values())
     with open(OUT, 'w') as f:
@@ -119,6 +134,11 @@ def main():
 /* The class of all characters from code on to the next row: code << 8 | class. From U+0080. */
 static const uint32_t class_runs[] = {{
 {in_lines(f'0x{c << 8 | classes[c]:X}' for c in runs)}
+}};
+
+/* The script of all characters from code on to the next row: code << 8 | number, 0 for any. */
+static const uint32_t script_runs[] = {{
+{in_lines(f'0x{c << 8 | script[c]:X}' for c in range(0x110000) if c == 0 or script[c] != script[c - 1])}
 }};
 
 /* Numbers for the pre-tokenizer Digits alone: from, to. */
