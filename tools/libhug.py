@@ -93,6 +93,19 @@ class Tokenizer:
         self.lib.hug_batch_free(batch)
         return out
 
+    def count(self, texts, offsets=False, threads=1):
+        """How many tokens, nothing copied: for timing."""
+        rows = (Text * len(texts))()
+        for row, text in zip(rows, texts):
+            row.text, row.bytes = text, len(text)
+        err = HugError()
+        batch = self.lib.hug_tokenizer_encode_batch(self.ptr, rows, len(texts), Options(offsets=offsets, threads=threads), err)
+        if not batch:
+            raise ValueError(err.text.decode(errors='replace'))
+        n = sum(self.lib.hug_batch_tokens(batch, i, 0).n for i in range(len(texts)))
+        self.lib.hug_batch_free(batch)
+        return n
+
     def decode(self, ids):
         ids = numpy.ascontiguousarray(ids, dtype=numpy.int32)
         n = c_size_t()
