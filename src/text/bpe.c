@@ -487,6 +487,22 @@ static bool bpe_encode(const Tokenizer *t, Workspace *w, Str word, Error *err)
     return true;
 }
 
+/* True if every byte is a symbol wherever it stands in a word. */
+static bool covers_bytes(const Tokenizer *t, const BpeOptions *o)
+{
+    AUTO_BUF symbol;
+    buf_init(&symbol, 0);
+    for (int i = 0; i < 256 * 4; i++) {
+        buf_reset(&symbol);
+        buf_add(&symbol, i & 256 ? o->prefix : S(""));
+        buf_add_char(&symbol, (char)i);
+        buf_add(&symbol, i & 512 ? o->suffix : S(""));
+        if (vocab_find(&t->vocab, buf_str(&symbol)) < 0)
+            return false;
+    }
+    return true;
+}
+
 /* Merges come after this, straight from the text of the file; see tokenizer_json.c. */
 static bool bpe_read(Tokenizer *t, const json_t *model, Error *err)
 {
@@ -502,6 +518,11 @@ static bool bpe_read(Tokenizer *t, const json_t *model, Error *err)
     if (!(options.dropout >= 0 && options.dropout <= 1))
         return fail(err, ERR_INVALID, "dropout: not from 0 to 1");
     t->forgets = options.dropout > 0;
+    // What the reference does with a byte that is no symbol depends on how it is spelled.
+    if (t->byte_level && !covers_bytes(t, &options)) {
+        pretokenizer_map_bytes(t);
+        vocab_spell(&t->vocab);
+    }
     bpe_start(t, &options, (size_t)t->vocab.n);
     return true;
 }

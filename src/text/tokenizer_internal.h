@@ -348,6 +348,8 @@ typedef struct Vocab {
     uint32_t used;
 } Vocab;
 
+/* Gives up raw bytes: what the model compares is what is spelled. */
+void vocab_spell(Vocab *v);
 uint32_t token_hash(Str s);
 /* Both strings must live as long as the vocabulary; the key alone is found by vocab_find. The first
  * of two equal keys stays. */

@@ -132,6 +132,16 @@ void vocab_put(Vocab *v, int32_t id, Str text, Str key)
     v->used++;
 }
 
+void vocab_spell(Vocab *v)
+{
+    for (uint32_t i = 0; v->slots && i <= v->mask; i++)
+        v->slots[i].id = -1;
+    v->used = 0;
+    for (int32_t id = 0; id < v->n; id++)
+        if (v->texts[id].ptr)
+            vocab_put(v, id, v->texts[id], v->texts[id]);
+}
+
 void vocab_done(Vocab *v)
 {
     free(v->texts);
