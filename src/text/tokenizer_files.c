@@ -182,14 +182,18 @@ static bool load_bert(Folder *f, Error *err)
                   line.len && line.ptr[line.len - 1] == '\r' ? str_slice(line, 0, line.len - 1)
                                                              : line);
     }
-    bool lower = json_flag(f->config, "do_lower_case", true);
-    json_t *stages =
-        json_pack("{s:{s:s,s:b,s:b,s:b,s:b},s:{s:s},s:{s:s},s:{s:s}}", "normalizer", "type",
-                  "BertNormalizer", "clean_text", 1, "handle_chinese_chars",
-                  json_flag(f->config, "tokenize_chinese_chars", true), "lowercase", lower,
-                  "strip_accents", json_flag(f->config, "strip_accents", lower), "pre_tokenizer",
-                  "type", "BertPreTokenizer", "decoder", "type", "WordPiece", "model", "unk_token",
-                  json_text(f->config, "unk_token", "[UNK]"));
+    return bert_stages(t, f->config, err);
+}
+
+bool bert_stages(Tokenizer *t, const json_t *config, Error *err)
+{
+    bool lower = json_flag(config, "do_lower_case", true);
+    json_t *stages = json_pack(
+        "{s:{s:s,s:b,s:b,s:b,s:b},s:{s:s},s:{s:s},s:{s:s}}", "normalizer", "type", "BertNormalizer",
+        "clean_text", 1, "handle_chinese_chars", json_flag(config, "tokenize_chinese_chars", true),
+        "lowercase", lower, "strip_accents", json_flag(config, "strip_accents", lower),
+        "pre_tokenizer", "type", "BertPreTokenizer", "decoder", "type", "WordPiece", "model",
+        "unk_token", json_text(config, "unk_token", "[UNK]"));
     CHECK(stages);
     t->model = &model_wordpiece;
     bool read = normalizers_read(t, json_object_get(stages, "normalizer"), err) &&
@@ -367,8 +371,44 @@ static bool load_gguf_folder(Folder *f, Error *err)
     if (!gguf)
         return fail(err, ERR_NOT_FOUND,
                     "the folder has neither tokenizer.json, vocab.json with "
-                    "merges.txt, vocab.txt nor a .gguf file");
+                    "merges.txt, vocab.txt, a sentencepiece model nor a .gguf file");
     return load_gguf(f->t, gguf, err);
+}
+
+/* The sentencepiece file of a folder, by the names that model classes give it; NULL if none. */
+static const char *sentencepiece_file(const Folder *f)
+{
+    static const char *const names[] = {"tokenizer.model", "spiece.model",
+                                        "sentencepiece.bpe.model", "sentencepiece.model"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (has(f, names[i]))
+            return path_in(f, names[i]);
+    return NULL;
+}
+
+static bool load_sentencepiece_file(Tokenizer *t, const char *path, Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, path, err))
+        return false;
+    const char *name = arena_cstr(t->arena, path_name(str_of(path)));
+    bool loaded = load_sentencepiece(t, (Str){(const char *)map.ptr, map.len}, name, err);
+    file_unmap(&map);
+    return loaded;
+}
+
+/* T5 ends its texts, Llama begins them, unless the configuration says otherwise. */
+static bool load_sentencepiece_folder(Folder *f, const char *path, Error *err)
+{
+    Tokenizer *t = f->t;
+    Str class = str_of(json_text(f->config, "tokenizer_class", ""));
+    if (!load_sentencepiece_file(t, path, err) || !read_config(f, err))
+        return false;
+    bool bos = json_flag(f->config, "add_bos_token", str_starts(class, S("Llama")));
+    bool eos = json_flag(f->config, "add_eos_token", str_starts(class, S("T5")));
+    postprocessor_set(t, false, bos ? t->special[SPECIAL_BOS] : -1,
+                      eos ? t->special[SPECIAL_EOS] : -1, PAIR_BERT);
+    return true;
 }
 
 static bool load_vocabulary(Folder *f, Error *err)
@@ -376,6 +416,9 @@ static bool load_vocabulary(Folder *f, Error *err)
     if (has(f, "tokenizer.json"))
         return load_file(f->t, path_in(f, "tokenizer.json"), err) && read_config(f, err);
     bool merges = has(f, "vocab.json") && has(f, "merges.txt"), bert = has(f, "vocab.txt");
+    const char *pieces = merges || bert ? NULL : sentencepiece_file(f);
+    if (pieces)
+        return load_sentencepiece_folder(f, pieces, err);
     if (!merges && !bert)
         return load_gguf_folder(f, err);
     if (!(merges ? load_gpt2_family(f, err) : load_bert(f, err)) || !read_config(f, err))
@@ -386,6 +429,8 @@ static bool load_vocabulary(Folder *f, Error *err)
 
 bool load_folder(Tokenizer *t, const char *path, Error *err)
 {
+    if (str_ends(str_of(path), S(".model")) || str_ends(str_of(path), S(".spm")))
+        return load_sentencepiece_file(t, path, err);
     if (!file_is_folder(path))
         return load_file(t, path, err);
     Folder f = {.t = t, .path = path};

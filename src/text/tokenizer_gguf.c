@@ -1,8 +1,8 @@
 /* tokenizer_gguf.c: the tokenizer inside a GGUF file.
  *
- * tokenizer.ggml.model is "gpt2" (byte-level BPE with merges) or "llama" (sentencepiece BPE: no
- * merges, a pair is joined in the order of the joined piece's score). tokenizer.ggml.pre names the
- * expression that splits words.  Source: the GGUF format description (ggml). */
+ * tokenizer.ggml.model is "gpt2" (byte-level BPE with merges), "llama" or "t5" (sentencepiece's BPE
+ * or unigrams) or "bert" (WordPiece). tokenizer.ggml.pre names the expression that splits words.
+ * Source: the GGUF format description (ggml). */
 #include "text/tokenizer_internal.h"
 
 #include "base/log.h"
@@ -11,11 +11,9 @@
 typedef struct Source {
     Tokenizer *t;
     const Gguf *gguf;
-    Arena *arena; // of the load
-    Str *tokens, *merges;
-    size_t n, merges_n;
-    double *types, *scores;
-    size_t types_n, scores_n;
+    Pieces pieces;
+    Str *merges;
+    size_t merges_n;
 } Source;
 
 /* What splits words, by tokenizer.ggml.pre. */
@@ -82,37 +80,12 @@ static bool add_split(Source *s, Error *err, bool *ignore_merges)
     return pretokenizer_add_byte_level(s->t, regexes, n, false, err);
 }
 
-static int type_of(const Source *s, size_t id)
-{
-    return id < s->types_n ? (int)s->types[id] : GGUF_TOKEN_NORMAL;
-}
-
-static void add_tokens(Source *s)
-{
-    vocab_expect(&s->t->vocab, s->n);
-    for (size_t i = 0; i < s->n; i++)
-        vocab_add(s->t, (int32_t)i, s->tokens[i]);
-}
-
-/* Control and user-defined tokens are found in the raw text. */
-static void add_added(Source *s)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        int type = type_of(s, i);
-        if (type != GGUF_TOKEN_CONTROL && type != GGUF_TOKEN_USER && type != GGUF_TOKEN_UNKNOWN)
-            continue;
-        added_put(s->t, (AddedToken){.content = s->t->vocab.texts[i],
-                                     .id = (int32_t)i,
-                                     .special = type != GGUF_TOKEN_USER});
-    }
-}
-
 static bool load_bytes(Source *s, Error *err)
 {
     BpeOptions options = {0};
     if (!add_split(s, err, &options.ignore_merges))
         return false;
-    add_tokens(s);
+    pieces_add_tokens(s->t, &s->pieces);
     bpe_start(s->t, &options, s->merges_n);
     for (size_t i = 0; i < s->merges_n; i++) {
         size_t space = str_find_char(s->merges[i], ' ', 1);
@@ -129,58 +102,48 @@ static bool load_bytes(Source *s, Error *err)
 
 /* ---- sentencepiece ---- */
 
-typedef struct Scored {
-    double score;
-    int32_t id;
-} Scored;
-
-static int by_score(const void *a, const void *b)
-{
-    const Scored *x = a, *y = b;
-    return x->score != y->score ? (x->score < y->score) - (x->score > y->score)
-                                : (x->id > y->id) - (x->id < y->id);
-}
-
-/* Every way to cut a piece in two pieces is a merge; its rank is the piece's place by score. Pieces
- * of one score share a rank, because then the leftmost pair goes first, whatever it gives. */
-static void add_merges(Source *s)
-{
-    Scored *order = NEW_ARRAY(s->arena, Scored, s->n);
-    size_t n = 0;
-    for (size_t i = 0; i < s->n; i++)
-        if (type_of(s, i) == GGUF_TOKEN_NORMAL && i < s->scores_n)
-            order[n++] = (Scored){s->scores[i], (int32_t)i};
-    qsort(order, n, sizeof *order, by_score);
-    uint32_t rank = 0;
-    for (size_t i = 0; i < n; i++) {
-        rank += i > 0 && order[i].score != order[i - 1].score;
-        Str piece = s->t->vocab.keys[order[i].id];
-        if (vocab_find(&s->t->vocab, piece) != order[i].id || piece.len > 512)
-            continue;
-        for (size_t cut = 0; cut < piece.len;) {
-            cut += char_size(piece.ptr[cut]);
-            int32_t left = vocab_find(&s->t->vocab, str_slice(piece, 0, cut));
-            int32_t right = vocab_find(&s->t->vocab, str_slice(piece, cut, piece.len));
-            if (left >= 0 && right >= 0)
-                bpe_merge_ids(s->t, left, right, order[i].id, rank);
-        }
-    }
-}
-
 static bool load_pieces(Source *s, Error *err)
 {
-    add_tokens(s);
-    int64_t unk = 0;
-    gguf_int(s->gguf, "tokenizer.ggml.unknown_token_id", &unk);
-    BpeOptions options = {.byte_fallback = true, .fuse_unk = true};
-    if (unk >= 0 && unk < s->t->vocab.n)
-        options.unk_token = s->t->vocab.texts[unk];
-    bpe_start(s->t, &options, s->n * 2);
-    add_merges(s);
-    bool space = gguf_flag(s->gguf, "tokenizer.ggml.add_space_prefix", true);
-    normalizer_set_spaces(s->t, space);
-    decoder_set_spaces(s->t, space);
-    return true;
+    return pieces_load_bpe(s->t, &s->pieces, err);
+}
+
+static bool load_unigram(Source *s, Error *err)
+{
+    double *bytes;
+    size_t n = gguf_nums(s->gguf, "tokenizer.ggml.precompiled_charsmap", s->pieces.arena, &bytes);
+    char *map = arena_alloc(s->pieces.arena, n + 1);
+    for (size_t i = 0; i < n; i++) // the array's elements may be signed
+        map[i] = (char)(int)(bytes[i] >= -128 && bytes[i] <= 255 ? bytes[i] : 0);
+    s->pieces.charsmap = (Str){map, n};
+    s->pieces.squeezes_spaces = gguf_flag(s->gguf, "tokenizer.ggml.remove_extra_whitespaces", true);
+    return pieces_load_unigram(s->t, &s->pieces, err);
+}
+
+/* ---- BERT ----
+ *
+ * Pieces that begin a word have a "\u2581" in front, the others lost their "##". A vocabulary
+ * without capitals is of a model that lowers its text: nothing in the file says so. */
+
+static Str bert_token(Source *s, size_t i, bool *capitals)
+{
+    Str token = s->pieces.tokens[i];
+    bool special = str_starts(token, S("[")) && str_ends(token, S("]")) && token.len > 2;
+    if (special || piece_type(&s->pieces, i) == GGUF_TOKEN_CONTROL)
+        return token;
+    for (size_t k = 0; k < token.len; k++)
+        *capitals |= token.ptr[k] >= 'A' && token.ptr[k] <= 'Z';
+    if (str_starts(token, S("\xE2\x96\x81")))
+        return str_slice(token, 3, token.len);
+    return str_of(arena_printf(s->pieces.arena, "##%.*s", STR(token)));
+}
+
+static bool load_wordpiece(Source *s, Error *err)
+{
+    bool capitals = false;
+    for (size_t i = 0; i < s->pieces.n; i++)
+        vocab_add(s->t, (int32_t)i, bert_token(s, i, &capitals));
+    AUTO(json_decref) json_t *config = json_pack("{s:b}", "do_lower_case", !capitals);
+    return bert_stages(s->t, config, err);
 }
 
 /* ---- Roles ---- */
@@ -206,26 +169,68 @@ static void read_roles(Source *s)
 static const struct {
     const char *name;
     bool (*load)(Source *s, Error *err);
-    bool add_bos; // unless the file says
+    bool add_bos, add_eos; // unless the file says
 } kinds[] = {
-    {"gpt2", load_bytes, false},
-    {"llama", load_pieces, true},
+    {"gpt2", load_bytes, false, false},
+    {"llama", load_pieces, true, false},
+    {"t5", load_unigram, false, true},
+    {"bert", load_wordpiece, true, true},
 };
+
+/* What is put around a text: BERT's files name the separator, not an end. */
+static void put_around(Source *s, size_t kind)
+{
+    const Tokenizer *t = s->t;
+    bool bert = kinds[kind].load == load_wordpiece;
+    bool bos = gguf_flag(s->gguf, "tokenizer.ggml.add_bos_token", kinds[kind].add_bos);
+    bool eos = gguf_flag(s->gguf, "tokenizer.ggml.add_eos_token", kinds[kind].add_eos);
+    SpecialToken first = bert && t->special[SPECIAL_CLS] >= 0 ? SPECIAL_CLS : SPECIAL_BOS;
+    SpecialToken last = bert && t->special[SPECIAL_SEP] >= 0 ? SPECIAL_SEP : SPECIAL_EOS;
+    postprocessor_set(s->t, false, bos ? t->special[first] : -1, eos ? t->special[last] : -1,
+                      PAIR_BERT);
+}
+
+static bool read_source(Source *s, Error *err)
+{
+    Pieces *p = &s->pieces;
+    p->n = gguf_strs(s->gguf, "tokenizer.ggml.tokens", p->arena, &p->tokens);
+    s->merges_n = gguf_strs(s->gguf, "tokenizer.ggml.merges", p->arena, &s->merges);
+    p->types_n = gguf_nums(s->gguf, "tokenizer.ggml.token_type", p->arena, &p->types);
+    p->scores_n = gguf_nums(s->gguf, "tokenizer.ggml.scores", p->arena, &p->scores);
+    gguf_int(s->gguf, "tokenizer.ggml.unknown_token_id", &p->unk);
+    p->space_prefix = gguf_flag(s->gguf, "tokenizer.ggml.add_space_prefix", true);
+    if (p->n == 0 || p->n >= MAX_TOKEN_ID)
+        return fail(err, ERR_INVALID, "tokenizer.ggml.tokens: %zu tokens", p->n);
+    for (size_t i = 0; i < p->n; i++)
+        if (!str_is_utf8(p->tokens[i]))
+            return fail(err, ERR_INVALID, "tokenizer.ggml.tokens[%zu]: not UTF-8", i);
+    return true;
+}
+
+/* The default template, and those of names: tokenizer.chat_template.NAME. */
+static void read_templates(Source *s)
+{
+    Tokenizer *t = s->t;
+    Arena *a = s->pieces.arena;
+    Str *names;
+    size_t n = gguf_strs(s->gguf, "tokenizer.chat_templates", a, &names);
+    t->chat_template = arena_str(t->arena, gguf_str(s->gguf, "tokenizer.chat_template"));
+    for (size_t i = 0; i < n; i++) {
+        char *key = arena_printf(a, "tokenizer.chat_template.%.*s", STR(names[i]));
+        Str *source = NEW(t->arena, Str);
+        *source = arena_str(t->arena, gguf_str(s->gguf, key));
+        if (source->len)
+            map_put(&t->templates, arena_str(t->arena, names[i]), source);
+    }
+}
 
 bool load_gguf(Tokenizer *t, const Gguf *gguf, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
-    Source s = {.t = t, .gguf = gguf, .arena = a};
+    Source s = {.t = t, .gguf = gguf, .pieces.arena = a};
     Str model = gguf_str(gguf, "tokenizer.ggml.model");
-    s.n = gguf_strs(gguf, "tokenizer.ggml.tokens", a, &s.tokens);
-    s.merges_n = gguf_strs(gguf, "tokenizer.ggml.merges", a, &s.merges);
-    s.types_n = gguf_nums(gguf, "tokenizer.ggml.token_type", a, &s.types);
-    s.scores_n = gguf_nums(gguf, "tokenizer.ggml.scores", a, &s.scores);
-    if (s.n == 0 || s.n >= MAX_TOKEN_ID)
-        return fail(err, ERR_INVALID, "tokenizer.ggml.tokens: %zu tokens", s.n);
-    for (size_t i = 0; i < s.n; i++)
-        if (!str_is_utf8(s.tokens[i]))
-            return fail(err, ERR_INVALID, "tokenizer.ggml.tokens[%zu]: not UTF-8", i);
+    if (!read_source(&s, err))
+        return false;
     size_t kind = 0;
     while (kind < COUNT(kinds) && !str_eq(model, str_of(kinds[kind].name)))
         kind++;
@@ -233,12 +238,9 @@ bool load_gguf(Tokenizer *t, const Gguf *gguf, Error *err)
         return fail(err, ERR_UNSUPPORTED, "tokenizer.ggml.model: there is no '%.*s'", STR(model));
     if (!kinds[kind].load(&s, err))
         return false;
-    add_added(&s);
+    pieces_add_added(t, &s.pieces);
     read_roles(&s);
-    bool bos = gguf_flag(gguf, "tokenizer.ggml.add_bos_token", kinds[kind].add_bos);
-    bool eos = gguf_flag(gguf, "tokenizer.ggml.add_eos_token", false);
-    postprocessor_set(t, false, bos ? t->special[SPECIAL_BOS] : -1,
-                      eos ? t->special[SPECIAL_EOS] : -1, PAIR_BERT);
-    t->chat_template = arena_str(t->arena, gguf_str(gguf, "tokenizer.chat_template"));
+    put_around(&s, kind);
+    read_templates(&s);
     return true;
 }

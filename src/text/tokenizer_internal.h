@@ -636,6 +636,27 @@ void added_split(Workspace *w, const Finder *f);
 void special_set(Tokenizer *t, SpecialToken role, Str text);
 void special_set_id(Tokenizer *t, SpecialToken role, int32_t id);
 
+/* ---- sentencepiece (tokenizer_pieces.c) ---- */
+
+typedef struct Pieces {
+    Arena *arena; // of the load
+    Str *tokens;
+    double *types, *scores; // by id; may be shorter
+    size_t n, types_n, scores_n;
+    int64_t unk; // -1: none
+    Str charsmap;
+    bool space_prefix, squeezes_spaces, byte_fallback;
+} Pieces;
+
+int piece_type(const Pieces *p, size_t id);
+void pieces_add_tokens(Tokenizer *t, const Pieces *p);
+void pieces_add_added(Tokenizer *t, const Pieces *p);
+bool pieces_load_bpe(Tokenizer *t, const Pieces *p, Error *err);
+bool pieces_load_unigram(Tokenizer *t, const Pieces *p, Error *err);
+bool load_sentencepiece(Tokenizer *t, Str bytes, const char *name, Error *err);
+/* BERT's stages over the loaded vocabulary; config is a tokenizer_config.json or NULL. */
+bool bert_stages(Tokenizer *t, const json_t *config, Error *err);
+
 /* Where a vocabulary comes from. Each fills t and leaves tokenizer_finish to the caller. */
 bool vocab_read_object(Tokenizer *t, Str json, const char *name, Error *err);
 bool load_json(Tokenizer *t, Str json, const char *name, Error *err);
