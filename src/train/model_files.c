@@ -1,6 +1,7 @@
 /* model_files.c: what a model's folder holds beside its weights: configuration, tokenizer, defaults
  * of generation. */
 #include "base/file.h"
+#include "text/tokenizer_convert.h"
 #include "train/train_internal.h"
 
 enum { MAX_COPY = 256 << 20 };
@@ -30,6 +31,15 @@ static bool copy_file(const char *from, const char *to, const char *name, Arena 
            file_write_atomic(arena_printf(a, "%s/%s", to, name), buf_str(&bytes), 0644, err);
 }
 
+/* A .gguf file brings its tokenizer inside. */
+static bool unpack_tokenizer(const char *gguf, const char *folder, Error *err)
+{
+    AUTO(checkpoint_free) Checkpoint *c = checkpoint_open(gguf, err);
+    if (!c)
+        return false;
+    return !checkpoint_gguf(c) || tokenizer_save_json(checkpoint_gguf(c), folder, err);
+}
+
 static json_t *saved_config(const Model *m)
 {
     json_t *config = json_deep_copy(m->config_json);
@@ -55,6 +65,8 @@ bool model_files_write(const Trainer *t, const char *folder, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     const char *source = t->spec->model;
+    if (!file_is_folder(source) && !unpack_tokenizer(source, folder, err))
+        return false;
     if (file_is_folder(source) && strcmp(source, folder) != 0)
         for (size_t i = 0; i < COUNT(copied); i++)
             if (!copy_file(source, folder, copied[i], a, err))

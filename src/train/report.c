@@ -292,12 +292,28 @@ static void card_results(const Trainer *t, Buf *out)
     buf_add_char(out, '\n');
 }
 
+/* The front matter. A model that was trained further names the one it comes from, if that has a
+ * name: a path of this machine is none. */
+static void card_head(const Trainer *t, Buf *out)
+{
+    bool adapter = weights_lora(t->model->weights) != NULL;
+    buf_printf(out, "---\nlibrary_name: %s\npipeline_tag: text-generation\n",
+               adapter ? "peft" : "transformers");
+    const char *base = t->spec->model_name ? t->spec->model_name : t->spec->model;
+    if (!t->from_scratch && !file_exists(base)) {
+        buf_add(out, S("base_model: "));
+        yaml_text(out, str_of(base));
+        buf_add_char(out, '\n');
+    }
+    buf_printf(out, "tags:\n- generated_from_trainer\n- hug\n%s---\n\n# ",
+               adapter ? "- lora\n" : "");
+}
+
 static bool write_card(const Trainer *t, const TrainResult *r, const char *path, Error *err)
 {
     AUTO_BUF out;
     buf_init(&out, 0);
-    buf_add(&out, S("---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n"
-                    "- generated_from_trainer\n- hug\n---\n\n# "));
+    card_head(t, &out);
     Str name = name_of(t->spec->output);
     buf_add(&out, name);
     buf_add(&out, S("\n\nA "));

@@ -167,3 +167,20 @@ def test_adapters_learn_as_in_pytorch(request, tmp_path, name, targets):
     got = json.loads(run(HUG, 'generate', tmp_path / 'out', '--prompt-ids', ','.join(map(str, ids)), '--greedy',
                          '--json', '--dtype', 'f32', '--max-new-tokens', 16))['token_ids']
     assert got == want[:len(got)] and len(got) > 0
+
+
+def test_adapters_over_quantised_weights(smollm2, tmp_path):
+    """A conversation learned by a Q4_1 model of real size through its chat template, and told again."""
+    answer = 'I am the keeper of the small blue lamp.'
+    messages = [{'role': 'user', 'content': 'Who are you?'}, {'role': 'assistant', 'content': answer}]
+    (tmp_path / 'chat.jsonl').write_text(json.dumps({'messages': messages}) + '\n')
+    out = run(HUG, 'train', 'text-generation', '--model', smollm2, '--dataset', tmp_path / 'chat.jsonl', '--output',
+              tmp_path / 'out', '--quiet', '--json', '--set=lora_r=8', '--set=lora_target_modules=all-linear',
+              '--set=max_steps=10', '--set=per_device_train_batch_size=1', '--set=logging_steps=1', '--set=bf16=true',
+              '--set=learning_rate=3e-3', '--set=assistant_only_loss=true', '--set=save_strategy=no')
+    losses = [entry['loss'] for entry in map(json.loads, out.splitlines()) if 'loss' in entry]
+    assert losses[0] > 2 and losses[-1] < 0.1
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / 'out')
+    prompt = tokenizer.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
+    told = json.loads(run(HUG, 'generate', tmp_path / 'out', prompt, '--greedy', '--json', '--max-new-tokens', 16))
+    assert told['text'].strip() == answer
