@@ -115,14 +115,31 @@ float kth_largest(Sampler *s, const float *scores, size_t n, size_t k)
 
 // ---- Choices ----
 
+/* The largest first, several side by side, then where it is. NaN is larger than nothing. */
 static int32_t first_largest(const float *scores, int64_t n)
 {
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        // True also when the best so far is a NaN, and never when this one is.
-        if (scores[i] > scores[best] || (isnan(scores[best]) && !isnan(scores[i])))
-            best = i;
-    return (int32_t)best;
+    typedef float Lanes __attribute__((vector_size(64)));
+    typedef int32_t Masks __attribute__((vector_size(64)));
+    enum { LANES = sizeof(Lanes) / sizeof(float) };
+    float tops[LANES], top = -INFINITY;
+    Lanes most = {0};
+    most -= INFINITY;
+    int64_t whole = n / LANES * LANES;
+    for (int64_t i = 0; i < whole; i += LANES) {
+        Lanes x;
+        memcpy(&x, scores + i, sizeof x);
+        Masks larger = x > most;
+        most = (Lanes)(((Masks)x & larger) | ((Masks)most & ~larger));
+    }
+    memcpy(tops, &most, sizeof tops);
+    for (int i = 0; i < LANES; i++)
+        top = tops[i] > top ? tops[i] : top;
+    for (int64_t i = whole; i < n; i++)
+        top = scores[i] > top ? scores[i] : top;
+    for (int64_t i = 0; i < n; i++)
+        if (scores[i] >= top)
+            return (int32_t)i;
+    return 0;
 }
 
 static void load_scores(Sampler *s, const SampleInput *in)
