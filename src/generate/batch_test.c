@@ -4,6 +4,8 @@
 #include "base/thread.h"
 #include "generate/batch.h"
 
+#include <math.h>
+
 static const char *golden(const char *name)
 {
     static char path[600];
@@ -295,10 +297,75 @@ static void test_sequences_wait_for_memory_and_lose_nothing(void **state)
     assert_like_alone(small, younger, ids, 42);
 }
 
+/* Beside sequences that decode, or may, a prompt goes in chunks that do not hold them up. */
+static void test_a_long_prompt_leaves_room_for_others(void **state)
+{
+    Error err = {0};
+    AUTO(language_model_free) LanguageModel *m = NULL;
+    assert_ok(m = language_model_open(golden("llama"), NULL, &err));
+    AUTO(batch_free) Batch *b = NULL;
+    assert_ok(b = batch_new(m, NULL, &err));
+    int32_t ids[TOKENS];
+    ids_of(1, ids);
+    feed_new(b, ids, TOKENS);
+    assert_int_equal(batch_counts(b).steps, 1);
+    batch_join(b); // two threads of which one is busy
+    batch_join(b);
+    int s = feed_new(b, ids, TOKENS);
+    assert_int_equal(batch_counts(b).steps, 1 + 2);
+    assert_like_alone(b, s, ids, TOKENS);
+    batch_leave(b);
+    batch_leave(b);
+    const BatchFeed feeds[] = {{s, ids, 1, 0}, {batch_add(b, &err), ids, TOKENS, 0}};
+    assert_ok(batch_step(b, feeds, 2, NULL, &err));
+    assert_int_equal(batch_counts(b).steps, 3 + 2);
+    assert_int_equal(batch_counts(b).rows, 3 * TOKENS + 1);
+}
+
+/* How far the logits of a prompt and ten tokens more lie from those with an f32 cache, over the
+ * largest of them. Each key and value is rounded once; these models are small, and their attention
+ * is spread over few keys, so that hardly anything evens out. */
+static void test_narrow_caches_come_close(void **state)
+{
+    static const struct {
+        const char *dtype;
+        float tolerance;
+    } types[] = {{"f32", 0}, {"f16", 2e-3F}, {"bf16", 2e-2F}, {"q8_0", 2e-2F}};
+    Error err = {0};
+    for (size_t i = 0; i < 2 * COUNT(types); i++) {
+        AUTO(language_model_free) LanguageModel *m = NULL;
+        assert_ok(m = language_model_open(golden(i % 2 ? "gpt2" : "llama"), NULL, &err));
+        AUTO(batch_free) Batch *exact = NULL, *b = NULL;
+        const BatchOptions options = {.cache_dtype = types[i / 2].dtype};
+        assert_ok(exact = batch_new(m, NULL, &err));
+        assert_ok(b = batch_new(m, &options, &err));
+        int32_t ids[TOKENS];
+        ids_of(2, ids);
+        int s = feed_new(b, ids, 50), t = feed_new(exact, ids, 50);
+        for (int n = 50; n < 60; n++) {
+            assert_ok(batch_step(b, &(BatchFeed){s, ids + n, 1, 0}, 1, NULL, &err));
+            assert_ok(batch_step(exact, &(BatchFeed){t, ids + n, 1, 0}, 1, NULL, &err));
+        }
+        float off = 0, top = 0;
+        const float *seen = batch_logits(b, s, 0), *wanted = batch_logits(exact, t, 0);
+        for (int64_t v = 0; v < language_model_vocab(m); v++) {
+            off = fmaxf(off, fabsf(seen[v] - wanted[v]));
+            top = fmaxf(top, fabsf(wanted[v]));
+        }
+        if (!(off <= types[i / 2].tolerance * top))
+            fail_msg("%s: off by %g of %g", types[i / 2].dtype, (double)off, (double)top);
+    }
+    AUTO(language_model_free) LanguageModel *m = NULL;
+    assert_ok(m = language_model_open(golden("gpt2"), NULL, &err));
+    assert_fails(batch_new(m, &(BatchOptions){.cache_dtype = "q4_0"}, &err), ERR_UNSUPPORTED,
+                 "f32, f16, bf16 and q8_0 are");
+}
+
 int main(void)
 {
     return RUN(test_ragged_steps_give_what_each_sequence_gives_alone, test_forks_go_their_own_ways,
                test_logits_of_several_tokens, test_clients_that_meet_get_what_each_gets_alone,
                test_what_is_remembered_changes_no_answer,
-               test_sequences_wait_for_memory_and_lose_nothing);
+               test_sequences_wait_for_memory_and_lose_nothing,
+               test_a_long_prompt_leaves_room_for_others, test_narrow_caches_come_close);
 }
