@@ -79,24 +79,32 @@ static void gemm_bf16(int rows, int64_t k, const uint16_t *a, const uint16_t *b,
 #undef RUN
 }
 
-/* Rounds runs of each row to pairs, then turns the pairs as pack_rows turns values. */
+/* Four rows and sixteen inputs at a time: rounded, and their pairs turned in registers. Rows are
+ * often pages apart, where the processor does not see by itself what comes next. */
 static void pack_rows_bf16(int rows, int64_t k, const float *src, int64_t stride, uint16_t *dst)
 {
-    enum { RUN = 64 };
-    uint16_t halves[MAX_ROWS][RUN];
-    for (int64_t i = 0; i < k; i += RUN) {
-        int n = (int)MIN(RUN, k - i);
-        memset(halves, 0, sizeof halves);
-        for (int r = 0; r < rows; r++)
-            for (int j = 0; j < n; j += LANE) {
-                __mmask16 there = (__mmask16)((1U << MIN(LANE, n - j)) - 1);
-                __m512 x = _mm512_maskz_loadu_ps(there, src + r * stride + i + j);
-                __m256bh h = _mm512_cvtneps_pbh(x);
-                memcpy(&halves[r][j], &h, sizeof h);
+    enum { ROWS = 4, QUARTER = LANE / 4 };
+    for (int64_t i = 0; i < k; i += LANE) {
+        int n = (int)MIN(LANE, k - i), pairs = (n + 1) / 2;
+        __mmask16 there = (__mmask16)((1U << n) - 1);
+        for (int r = 0; r < rows; r += ROWS) {
+            int some = MIN(ROWS, rows - r);
+            __m256i halves[ROWS] = {_mm256_setzero_si256()};
+            for (int q = 0; q < some; q++) {
+                __m512 x = _mm512_maskz_loadu_ps(there, src + (r + q) * stride + i);
+                halves[q] = (__m256i)_mm512_cvtneps_pbh(x);
             }
-        for (int j = 0; j < n; j += 2)
-            for (int r = 0; r < rows; r++)
-                memcpy(dst + ((i + j) / 2 * rows + r) * 2, &halves[r][j], 2 * sizeof *dst);
+            for (int p = 0; p < pairs; p += QUARTER) {
+                __m128 words[ROWS];
+                for (int q = 0; q < ROWS; q++)
+                    words[q] = (__m128)(p ? _mm256_extracti128_si256(halves[q], 1)
+                                          : _mm256_castsi256_si128(halves[q]));
+                _MM_TRANSPOSE4_PS(words[0], words[1], words[2], words[3]);
+                uint16_t *to = dst + ((i / 2 + p) * rows + r) * 2;
+                for (int q = 0; q < MIN(QUARTER, pairs - p); q++)
+                    _mm_mask_storeu_ps(to + 2 * q * rows, (__mmask8)((1U << some) - 1), words[q]);
+            }
+        }
     }
 }
 
