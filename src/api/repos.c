@@ -75,6 +75,7 @@ static void create(Request *r)
         !first_files(r, json_object_get(body, "files"), &new))
         return;
     new.is_private = wants_private(body);
+    new.by_default = !json_object_get(body, "visibility") && !json_object_get(body, "private");
     new.sdk = json_str(body, "sdk");
     new.license = json_str(body, "license");
     if (!repo_create(api_of(r)->hub, request_arena(r), api_viewer(r), &new, &repo, &err)) {
@@ -212,13 +213,23 @@ static void likers(Request *r)
     api_reply(r, out);
 }
 
-/* Paths of a repository that nothing else serves: clients send ids without an owner too, and want
- * to hear that it is the repository that is missing. */
+/* Paths that nothing else serves. Clients send ids without an owner too, and want to hear that it
+ * is the repository that is missing, where it is. */
 static void missing(Request *r)
 {
+    RepoKind kind;
     Repo repo;
-    if (api_repo(r, ACCESS_READ, &repo))
-        reply_failure(r, 404, "Sorry, we can't find the page you are looking for.");
+    Error err = {0};
+    Arena *a = request_arena(r);
+    Str path = request_param(r, "path"), second = {0}, owner = request_param(r, "name");
+    if (!api_kind(r, &kind))
+        return;
+    str_split(&path, '/', &second);
+    Str id = str_of(arena_printf(a, "%.*s/%.*s", STR(owner), STR(second)));
+    if (repo_find(api_of(r)->hub, a, api_viewer(r), kind, id, ACCESS_READ, &repo, NULL))
+        return reply_failure(r, 404, "Sorry, we can't find the page you are looking for.");
+    (void)!fail(&err, ERR_NO_REPO, "Repository not found");
+    reply_error(r, &err);
 }
 
 /* One line of `hf repos ls`; the share of the whole comes later. */

@@ -98,6 +98,14 @@ static bool org_member(Admin *admin, char **args, Error *err)
     return org_set_member(admin->hub, str_of(args[0]), str_of(args[1]), str_of(admin->o.role), err);
 }
 
+static bool org_repos(Admin *admin, char **args, Error *err)
+{
+    bool hide = strcmp(args[1], "private") == 0;
+    if (!hide && strcmp(args[1], "public") != 0)
+        return fail(err, ERR_USAGE, "org repos: public or private, not '%s'", args[1]);
+    return account_set_repos_private(admin->hub, str_of(args[0]), hide, err);
+}
+
 static bool user_given(Admin *admin, Error *err)
 {
     return admin->o.user || fail(err, ERR_USAGE, "token: give --user NAME");
@@ -147,6 +155,7 @@ static const struct {
     {"user", "list", "", 0, user_list},
     {"org", "add", "NAME --owner USER", 1, org_add},
     {"org", "member", "ORG USER --role admin|write|contributor|read", 2, org_member},
+    {"org", "repos", "ORG public|private", 2, org_repos},
     {"token", "add", "--user NAME [--role read|write] [--name LABEL]", 0, token_add},
     {"token", "list", "--user NAME", 0, tokens_print},
     {"token", "revoke", "ID --user NAME", 1, token_drop},
@@ -186,6 +195,7 @@ const Verb verb_admin = {
         "  user list\n"
         "  org add NAME --owner USER [--fullname NAME]\n"
         "  org member ORG USER --role admin|write|contributor|read\n"
+        "  org repos ORG public|private      what its new repositories are where nobody says\n"
         "  token add --user NAME [--role read|write] [--name LABEL]    prints the token\n"
         "  token list --user NAME\n"
         "  token revoke ID --user NAME\n\n"

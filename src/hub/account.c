@@ -141,6 +141,16 @@ bool org_create(Hub *hub, Arena *a, Str name, Str fullname, Str owner, Account *
            account_find(hub, a, name, out, err);
 }
 
+bool account_set_repos_private(Hub *hub, Str name, bool yes, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Account account;
+    if (!account_find(hub, a, name, &account, err))
+        return false;
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_account_repos_private(c, account.id, yes, err) && conn_commit(c, err);
+}
+
 bool org_set_member(Hub *hub, Str org, Str user, Str role, Error *err)
 {
     static const char *const roles[] = {"admin", "write", "contributor", "read"};

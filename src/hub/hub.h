@@ -49,6 +49,7 @@ typedef struct Account {
     Str name; // as it was written at sign-up; lookups ignore case
     Str fullname, email, about;
     bool is_org, is_admin;
+    bool repos_private; // new repositories are, where nobody says otherwise
     int64_t created_ns;
     Member *others; // a user's organisations, or an organisation's members
     size_t n_others;
@@ -64,6 +65,7 @@ typedef struct NewUser {
 bool user_create(Hub *hub, Arena *a, const NewUser *user, Account *out, Error *err);
 /* Makes `owner` its admin. */
 bool org_create(Hub *hub, Arena *a, Str name, Str fullname, Str owner, Account *out, Error *err);
+bool account_set_repos_private(Hub *hub, Str name, bool yes, Error *err);
 bool org_set_member(Hub *hub, Str org, Str user, Str role, Error *err);
 /* ERR_NOT_FOUND if there is none. Fills `others`. */
 bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err);
@@ -181,6 +183,7 @@ typedef struct NewRepo {
     Str owner; // empty: the viewer
     Str name;
     bool is_private;
+    bool by_default;      // is_private is as the owner's repositories are by default
     Str sdk;              // Spaces: gradio, docker, static, streamlit
     Str license;          // for the card's front matter; may be empty
     const NewFile *files; // of the first commit, beside or instead of ours

@@ -81,6 +81,8 @@ static const Migration migrations[] = {
      " REFERENCES collections(id) ON DELETE CASCADE, kind TEXT NOT NULL, target TEXT NOT NULL,"
      " note TEXT NOT NULL, position BIGINT NOT NULL, UNIQUE (collection_id, target));"
      "CREATE INDEX collection_items_target ON collection_items(target);"},
+    {6, "what new repositories are",
+     "ALTER TABLE accounts ADD COLUMN repos_private INTEGER NOT NULL DEFAULT 0;"},
 };
 
 bool sql_migrate(Db *db, Error *err)
@@ -113,7 +115,8 @@ bool sql_secret(Db *db, uint8_t secret[32], Error *err)
 
 /* ---- Accounts ---- */
 
-#define ACCOUNT_COLUMNS "id, name, fullname, email, about, is_org, is_admin, created_ns, password "
+#define ACCOUNT_COLUMNS                                                                            \
+    "id, name, fullname, email, about, is_org, is_admin, created_ns, repos_private, password "
 
 // Columns come in order, so they are read one statement each: C does not order initializers.
 static void account_row(Query *q, Arena *a, Account *out, Str *password)
@@ -127,6 +130,7 @@ static void account_row(Query *q, Arena *a, Account *out, Str *password)
     out->is_org = row_int(q) != 0;
     out->is_admin = row_int(q) != 0;
     out->created_ns = row_int(q);
+    out->repos_private = row_int(q) != 0;
     if (password)
         *password = row_str(q, a);
 }
@@ -213,6 +217,15 @@ bool sql_account_update(Conn *c, Str id, Str fullname, Str email, Str about, Err
     bind_str(q, fullname);
     bind_str(q, email);
     bind_str(q, about);
+    bind_str(q, id);
+    return query_run(q, err);
+}
+
+bool sql_account_repos_private(Conn *c, Str id, bool yes, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "UPDATE accounts SET repos_private = $1 WHERE id = $2");
+    bind_int(q, yes);
     bind_str(q, id);
     return query_run(q, err);
 }

@@ -16,6 +16,7 @@ bool sql_account_add(Conn *c, const Account *account, Str key, Str password, Err
 bool sql_account_by_key(Conn *c, Arena *a, Str key, Account *out, Str *password, Error *err);
 bool sql_account_by_id(Conn *c, Arena *a, Str id, Account *out, Error *err);
 bool sql_account_update(Conn *c, Str id, Str fullname, Str email, Str about, Error *err);
+bool sql_account_repos_private(Conn *c, Str id, bool yes, Error *err);
 bool sql_account_password(Conn *c, Str id, Str password, Error *err);
 bool sql_account_list(Conn *c, Arena *a, Account **out, size_t *n, Error *err);
 bool sql_account_count(Conn *c, int64_t *n, Error *err);

@@ -260,6 +260,23 @@ static void test_members_of_an_organisation_share_its_repositories(void **state)
     assert_fails(org_set_member(hub, S("acme"), S("bob"), S("king"), &err), ERR_INVALID, "role");
 }
 
+static void test_what_new_repositories_are_by_default(void **state)
+{
+    Error err = {0};
+    Account account;
+    Repo repo;
+    Viewer now;
+    assert_ok(org_create(hub, a, S("secretive"), S(""), S("ada"), &account, &err));
+    assert_ok(account_set_repos_private(hub, S("secretive"), true, &err));
+    assert_ok(viewer_of_user(hub, a, S("ada"), &now, &err));
+    NewRepo new = {.owner = S("secretive"), .name = S("one"), .by_default = true};
+    assert_ok(repo_create(hub, a, &now, &new, &repo, &err));
+    assert_true(repo.is_private);
+    new = (NewRepo){.owner = S("secretive"), .name = S("two")};
+    assert_ok(repo_create(hub, a, &now, &new, &repo, &err));
+    assert_false(repo.is_private);
+}
+
 static void test_a_moved_repository_is_found_under_its_old_name(void **state)
 {
     Error err = {0};
@@ -975,6 +992,7 @@ int main(void)
         test_a_new_repository_has_a_first_commit,
         test_a_private_repository_is_nobody_elses_business,
         test_members_of_an_organisation_share_its_repositories,
+        test_what_new_repositories_are_by_default,
         test_a_moved_repository_is_found_under_its_old_name, test_a_commit_adds_copies_and_deletes,
         test_a_stale_parent_is_refused, test_commits_that_race_all_land,
         test_hostile_paths_are_refused,

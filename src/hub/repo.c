@@ -251,7 +251,7 @@ bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, R
                  .kind = new->kind,
                  .full = full,
                  .name = new->name,
-                 .is_private = new->is_private,
+                 .is_private = new->by_default ? owner.repos_private : new->is_private,
                  .created_ns = wall_ns()};
     repo.git_dir = repo_git_dir(hub, a, repo.id);
     Error seen = {0};
