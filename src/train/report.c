@@ -323,8 +323,8 @@ static bool write_card(const Trainer *t, const TrainResult *r, const char *path,
     yaml_text(&out, name_of(t->spec->model_name ? t->spec->model_name : t->spec->model));
     buf_add(&out, S(" on "));
     yaml_text(&out, name_of(t->spec->dataset));
-    buf_printf(&out, ": %lld updates, %lld tokens. The mean loss of the last run was %.4f",
-               (long long)t->step, (long long)t->tokens_seen, r->train_loss);
+    buf_printf(&out, ": %lld updates, %lld tokens. The mean loss was %.4f", (long long)t->step,
+               (long long)t->tokens_seen, r->train_loss);
     if (r->eval_loss >= 0)
         buf_printf(&out, ", that of held-out examples %.4f (perplexity %.2f)", r->eval_loss,
                    exp(r->eval_loss));

@@ -39,11 +39,13 @@ typedef struct TrainSpec {
 } TrainSpec;
 
 typedef struct TrainResult {
-    int64_t steps;                // updates in all
-    double train_loss, eval_loss; // the mean of this run's updates; the last evaluation's, or -1
-    double seconds;
-    int64_t tokens; // that were read in this run
+    int64_t steps; // updates in all
+    double train_loss,
+        eval_loss;  // the mean of all updates; the last evaluation's of this run, or -1
+    double seconds; // of this run
+    int64_t tokens; // that were read in it
 } TrainResult;
 
-/* ERR_CANCELLED when told to stop, behind a checkpoint to go on from. result may be NULL. */
+/* ERR_EXISTS if the output has checkpoints and resume is NULL, so that two trainings never mix;
+ * ERR_CANCELLED when told to stop, behind a checkpoint to go on from. result may be NULL. */
 bool train(const TrainSpec *spec, TrainResult *result, Error *err);

@@ -33,7 +33,7 @@ typedef struct Trainer {
     json_t *log_history; // as trainer_state.json has it
     double best_metric;
     int64_t best_step; // 0: none yet
-    float *curve;      // loss of each update, NAN where unknown; [steps]
+    float *curve;      // loss of each update; [steps]
     double loss_sum;   // since the last log
     int64_t loss_count;
     int64_t tokens_seen; // in all

@@ -232,9 +232,16 @@ static bool stop(Trainer *t, Error *err)
                 (long long)t->steps, saved ? "; --resume goes on from there" : "");
 }
 
-static bool loop(Trainer *t, TrainResult *result, Error *err)
+static double mean_loss(const Trainer *t)
 {
     double sum = 0;
+    for (int64_t i = 0; i < t->step; i++)
+        sum += (double)t->curve[i];
+    return sum / (double)MAX(t->step, 1);
+}
+
+static bool loop(Trainer *t, TrainResult *result, Error *err)
+{
     result->eval_loss = -1;
     if (t->step == 0 && t->args.eval_on_start && t->eval.n > 0 &&
         !evaluate(t, &result->eval_loss, err))
@@ -248,12 +255,11 @@ static bool loop(Trainer *t, TrainResult *result, Error *err)
         t->curve[t->step++] = (float)o.loss;
         t->loss_sum += o.loss;
         t->loss_count++;
-        sum += o.loss;
         show_progress(t, &o);
         if (!after_update(t, &o, &result->eval_loss, err))
             return false;
     }
-    result->train_loss = sum / (double)MAX(t->step - t->began_step, 1);
+    result->train_loss = mean_loss(t);
     return true;
 }
 
@@ -439,8 +445,14 @@ static bool run(Trainer *t, TrainResult *result, Error *err)
         return false;
     checkpoint_clean(spec->output);
     const char *checkpoint = NULL;
+    const char *newest = checkpoint_newest(spec->output, t->arena);
     if (spec->resume)
-        checkpoint = spec->resume[0] ? spec->resume : checkpoint_newest(spec->output, t->arena);
+        checkpoint = spec->resume[0] ? spec->resume : newest;
+    else if (newest)
+        return fail(
+            err, ERR_EXISTS,
+            "'%s' is of an earlier training: go on with it (--resume) or name another folder",
+            newest);
     if (!(t->tokenizer = tokenizer_open(spec->model, err)) || !open_model(t, checkpoint, err) ||
         !load_data(t, err) || !plan_steps(t, err) ||
         (checkpoint && !checkpoint_read_state(t, checkpoint, err)))

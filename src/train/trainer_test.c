@@ -182,8 +182,16 @@ static void test_another_training_cannot_go_on(void **state)
 {
     Error err = {0};
     Heard h;
-    assert_ok(run(test_path("other"), ", \"max_steps\": 4", false, 0, &h, NULL, &err));
+    TrainResult first, again;
+    assert_ok(run(test_path("other"), ", \"max_steps\": 4", false, 0, &h, &first, &err));
     json_decref(h.entries);
+    assert_fails(run(test_path("other"), ", \"max_steps\": 4", false, 0, &h, NULL, &err),
+                 ERR_EXISTS, "checkpoint-4' is of an earlier training");
+    json_decref(h.entries);
+    // One that is at its end changes nothing.
+    assert_ok(run(test_path("other"), ", \"max_steps\": 4", true, 0, &h, &again, &err));
+    json_decref(h.entries);
+    assert_true(first.train_loss == again.train_loss && again.tokens == 0);
     assert_fails(
         run(test_path("other"), ", \"max_steps\": 8, \"block_size\": 20", true, 0, &h, NULL, &err),
         ERR_INVALID, "block_size was 16 and is 20");
