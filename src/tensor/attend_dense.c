@@ -204,19 +204,35 @@ static const float *bias_row(const Tensor *bias, const AttendPanel *p, int l, in
     return row;
 }
 
+static void add_bias(const AttendPanel *p, const Tensor *bias, int64_t at, int n, float *scores,
+                     float *rows, float *turned)
+{
+    const float log2_e = 1.44269504F;
+    int64_t step = bias->shape.dims[3] > 1 ? bias->strides[3] : 0;
+    if (bias->shape.dims[1] == 1 && bias->shape.dims[2] == 1) { // all lanes have the same
+        const float *row = bias_row(bias, p, 0, at);
+        for (int i = 0; i < n; i++)
+            for (int l = 0; l < PANEL; l++)
+                scores[i * PANEL + l] += row[i * step] * log2_e;
+        return;
+    }
+    for (int l = 0; l < PANEL; l++) {
+        const float *row = bias_row(bias, p, l, at);
+        if (step == 1)
+            kernels()->scale(n, row, log2_e, rows + l * n);
+        else
+            for (int i = 0; i < n; i++)
+                rows[l * n + i] = row[i * step] * log2_e;
+    }
+    kernels()->transpose(PANEL, n, rows, n, turned, PANEL);
+    kernels()->add((int64_t)n * PANEL, scores, turned, scores);
+}
+
 void attend_mask(const AttendPanel *p, const Tensor *bias, const Tensor *mask, int64_t at, int n,
                  float *scores, float *rows, float *turned)
 {
-    for (int l = 0; bias && l < PANEL; l++) {
-        const float *row = bias_row(bias, p, l, at);
-        int64_t step = bias->shape.dims[3] > 1 ? bias->strides[3] : 0;
-        for (int i = 0; i < n; i++)
-            rows[l * n + i] = row[i * step] * 1.44269504F;
-    }
-    if (bias) {
-        kernels()->transpose(PANEL, n, rows, n, turned, PANEL);
-        kernels()->add((int64_t)n * PANEL, scores, turned, scores);
-    }
+    if (bias)
+        add_bias(p, bias, at, n, scores, rows, turned);
     if (!mask)
         return;
     const int32_t *there =
