@@ -1,6 +1,7 @@
 /* checkpoint.c: finds the files of a model, maps them and keeps one table of their tensors; see
  * checkpoint.h. The parsers are the rows of `formats`. */
 #include "formats/formats_internal.h"
+#include "formats/gguf.h"
 
 #include "base/file.h"
 #include "base/map.h"
@@ -106,7 +107,8 @@ const Gguf *checkpoint_gguf(const Checkpoint *c)
 
 void checkpoint_set_gguf(Checkpoint *c, const Gguf *gguf)
 {
-    c->gguf = gguf;
+    if (!c->gguf) // of several parts the first has the metadata
+        c->gguf = gguf;
 }
 
 bool checkpoint_add(Checkpoint *c, const StoredTensor *t, Error *err)
@@ -149,8 +151,12 @@ const char *dims_format(const int64_t *dims, int rank, char *out, size_t size)
 Checkpoint *checkpoint_of_bytes(Str bytes, const char *name, Error *err)
 {
     AUTO(checkpoint_free) Checkpoint *c = checkpoint_new();
+    int64_t parts = 1;
     if (!format_of(bytes)->parse(c, bytes, name, err))
         return NULL;
+    if (c->gguf && gguf_int(c->gguf, "split.count", &parts) && parts > 1)
+        return fail(err, ERR_UNSUPPORTED, "%s: one of %lld parts, which only files can be", name,
+                    (long long)parts);
     return TAKE(c);
 }
 
@@ -170,6 +176,39 @@ static bool add_file(Checkpoint *c, const char *path, Error *err)
     c->maps[c->n_maps++] = map;
     Str bytes = {(const char *)map->ptr, map->len};
     return format_of(bytes)->parse(c, bytes, path, err);
+}
+
+/* The other parts of a GGUF file that was split: "NAME-00001-of-00003.gguf" has all metadata, and
+ * each part its own tensors. */
+static bool add_parts(Checkpoint *c, const char *first, Error *err)
+{
+    int64_t parts = 1, number = 0, tensors = -1;
+    if (c->gguf) {
+        gguf_int(c->gguf, "split.count", &parts);
+        gguf_int(c->gguf, "split.no", &number);
+        gguf_int(c->gguf, "split.tensors.count", &tensors);
+    }
+    if (parts <= 1)
+        return true;
+    if (parts > MAX_SHARDS)
+        return fail(err, ERR_LIMIT, "%s: %lld parts, at most %d", first, (long long)parts,
+                    MAX_SHARDS);
+    const char *ending = arena_printf(c->arena, "-00001-of-%05lld.gguf", (long long)parts);
+    if (number != 0 || !str_ends(str_of(first), str_of(ending)))
+        return fail(err, ERR_INVALID,
+                    "%s: part %lld of %lld; open the first, whose name ends with '%s'", first,
+                    (long long)number + 1, (long long)parts, ending);
+    int stem = (int)(strlen(first) - strlen(ending));
+    for (int64_t i = 2; i <= parts; i++)
+        if (!add_file(c,
+                      arena_printf(c->arena, "%.*s-%05lld-of-%05lld.gguf", stem, first,
+                                   (long long)i, (long long)parts),
+                      err))
+            return false;
+    if (tensors >= 0 && (uint64_t)tensors != c->n)
+        return fail(err, ERR_INVALID, "%s: %zu tensors in all parts, it announces %lld", first,
+                    c->n, (long long)tensors);
+    return true;
 }
 
 /* The files that an index names, each once, in the order of their first mention. */
@@ -215,7 +254,16 @@ static bool add_sharded(Checkpoint *c, const char *index_path, Error *err)
     return ok;
 }
 
-/* The folder's one .gguf file; NULL with ERR_NOT_FOUND if it has none, ERR_INVALID if several. */
+/* Whether n files of which this is the first by name are the parts of one. */
+static bool is_first_of(const char *name, size_t n)
+{
+    char ending[40];
+    snprintf(ending, sizeof ending, "-00001-of-%05zu.gguf", n);
+    return str_ends(str_of(name), str_of(ending));
+}
+
+/* The folder's one .gguf file, or the first part of it; NULL with ERR_NOT_FOUND if it has none,
+ * ERR_INVALID if several. */
 static const char *find_gguf(Checkpoint *c, Error *err)
 {
     DIR *dir = opendir(c->folder);
@@ -231,7 +279,7 @@ static const char *find_gguf(Checkpoint *c, Error *err)
             n++;
         }
     closedir(dir);
-    if (n > 1)
+    if (n > 1 && !is_first_of(found, n))
         return fail(err, ERR_INVALID, "'%s' has %zu .gguf files: name one of them, as '%s/%s'",
                     c->folder, n, c->folder, found);
     if (n == 0)
@@ -251,7 +299,7 @@ static bool add_folder(Checkpoint *c, Error *err)
     if (file_exists(index))
         return add_sharded(c, index, err);
     const char *gguf = find_gguf(c, err);
-    return gguf && add_file(c, gguf, err);
+    return gguf && add_file(c, gguf, err) && add_parts(c, gguf, err);
 }
 
 Checkpoint *checkpoint_open(const char *path, Error *err)
@@ -264,7 +312,7 @@ Checkpoint *checkpoint_open(const char *path, Error *err)
     size_t slash = str_rfind_char(str_of(path), '/');
     if (slash != SIZE_MAX)
         c->folder = arena_cstr(c->arena, (Str){path, MAX(slash, (size_t)1)});
-    return add_file(c, path, err) ? TAKE(c) : NULL;
+    return add_file(c, path, err) && add_parts(c, path, err) ? TAKE(c) : NULL;
 }
 
 json_t *checkpoint_config(const Checkpoint *c, Error *err)

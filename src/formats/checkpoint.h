@@ -25,8 +25,9 @@ typedef struct Checkpoint Checkpoint;
 typedef struct Gguf Gguf;
 
 /* path is a folder (model.safetensors, else model.safetensors.index.json with its shards, else its
- * only .gguf file), a .safetensors file or a .gguf file. Every offset is checked here once, so that
- * readers need not. ERR_INVALID names the file and the tensor or offset. */
+ * only .gguf file), a .safetensors file or a .gguf file (of one in parts, the first). Every offset
+ * is checked here once, so that readers need not. ERR_INVALID names the file and the tensor or
+ * offset. */
 Checkpoint *checkpoint_open(const char *path, Error *err);
 /* The same from bytes that outlive the checkpoint; `name` stands for the file in messages. */
 Checkpoint *checkpoint_of_bytes(Str bytes, const char *name, Error *err);

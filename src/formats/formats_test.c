@@ -414,6 +414,44 @@ static void test_a_written_gguf_file_reads_back(void **state)
     assert_fails(gguf_write(path, w, t, 1, NULL, &err), ERR_UNSUPPORTED, "GGUF has no type u8");
 }
 
+static void write_part(const char *path, uint32_t number, uint32_t tensors, const char *name)
+{
+    Error err = {0};
+    const float value = (float)number;
+    AUTO(gguf_writer_free) GgufWriter *w = gguf_writer_new();
+    if (number == 0)
+        gguf_put_str(w, "general.architecture", S("llama"));
+    gguf_put_u32(w, "split.no", number);
+    gguf_put_u32(w, "split.count", 2);
+    gguf_put_u32(w, "split.tensors.count", tensors);
+    StoredTensor t = {
+        .name = name, .type = DTYPE_F32, .rank = 1, .dims = {1}, .data = &value, .size = 4};
+    assert_ok(gguf_write(path, w, &t, 1, NULL, &err));
+}
+
+static void test_gguf_in_parts_is_one_checkpoint(void **state)
+{
+    Error err = {0};
+    assert_ok(file_make_folders(test_path("parts"), 0700, &err));
+    const char *first = test_path("parts/m-00001-of-00002.gguf"),
+               *second = test_path("parts/m-00002-of-00002.gguf");
+    write_part(first, 0, 2, "a");
+    assert_fails(checkpoint_open(first, &err), ERR_NOT_FOUND, "m-00002-of-00002.gguf");
+    write_part(second, 1, 2, "b");
+    AUTO(checkpoint_free) Checkpoint *c = NULL;
+    assert_ok(c = checkpoint_open(first, &err));
+    assert_int_equal(checkpoint_count(c), 2);
+    assert_true(*(const float *)checkpoint_find(c, S("b"))->data == 1);
+    assert_str(gguf_str(checkpoint_gguf(c), "general.architecture"), "llama");
+    AUTO(checkpoint_free) Checkpoint *folder = NULL;
+    assert_ok(folder = checkpoint_open(test_path("parts"), &err));
+    assert_fails(checkpoint_open(second, &err), ERR_INVALID, "part 2 of 2; open the first");
+    write_part(second, 1, 2, "a");
+    assert_fails(checkpoint_open(first, &err), ERR_INVALID, "comes twice");
+    write_part(first, 0, 3, "c");
+    assert_fails(checkpoint_open(first, &err), ERR_INVALID, "2 tensors in all parts");
+}
+
 static void test_hostile_gguf_is_refused(void **state)
 {
     Error err;
@@ -504,5 +542,5 @@ int main(void)
                test_tensors_may_be_produced_while_they_are_written,
                test_large_models_are_saved_in_shards, test_folders_are_searched_in_order,
                test_gguf_metadata_and_tensors, test_a_written_gguf_file_reads_back,
-               test_hostile_gguf_is_refused);
+               test_gguf_in_parts_is_one_checkpoint, test_hostile_gguf_is_refused);
 }

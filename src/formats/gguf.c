@@ -272,11 +272,6 @@ bool gguf_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
     arena_defer(a, map_release, &g->values);
     if (r.error.code == ERR_NONE)
         read_values(&r, g, n_values, a);
-    int64_t splits = 1;
-    gguf_int(g, "split.count", &splits);
-    if (splits > 1)
-        reader_fail(&r, ERR_UNSUPPORTED, "one of %lld split files; merge them first",
-                    (long long)splits);
     checkpoint_set_gguf(c, g);
     return read_tensors(c, &r, g, n_tensors, err);
 }
