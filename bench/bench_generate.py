@@ -1,7 +1,7 @@
 """Text generation beside the peers: SmolLM2 (Q4_1) and llama.cpp, GPT-2 124M and PyTorch."""
 import json, subprocess, tempfile
 
-from common import ROOT, Row, in_turn, smollm2, venv
+from common import ROOT, Row, in_turn, said, smollm2, venv
 
 # llama.cpp's own detection chooses AMX where it is, and that build crashes with gcc 12.
 LLAMA = 'llama-cpp-python==0.3.36'
@@ -48,10 +48,6 @@ from transformers import GPT2Config, GPT2LMHeadModel
 torch.manual_seed(0)
 GPT2LMHeadModel(GPT2Config()).save_pretrained(sys.argv[1])
 '''
-
-
-def said(*command):
-    return json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def ours(hug, model, dtype):

@@ -2,7 +2,7 @@
 MobileNet and small language models."""
 import json, statistics, subprocess
 
-from common import ROOT, ROUNDS, Row
+from common import ROOT, ROUNDS, Row, said
 
 # Queries, keys, heads, key/value heads, width, causal.
 ATTENTION = [('4096 x 4096, 8 heads of 40', 4096, 4096, 8, 8, 40, False), ('1024 x 1024, 8 heads of 80', 1024, 1024, 8, 8, 80, False),
@@ -47,10 +47,6 @@ with torch.inference_mode():
             answer.append(min(took))
 print(json.dumps(answer))
 '''
-
-
-def said(*command):
-    return json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def ours(hug, rounds):

@@ -1,5 +1,5 @@
 """What the benchmarks share: rows, medians, taking turns, a hub to measure, and cached weights."""
-import collections, os, socket, statistics, subprocess, sys, tempfile, time
+import collections, json, os, socket, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,6 +15,11 @@ def in_turn(*contestants, rounds=ROUNDS):
         for values, contestant in zip(figures, contestants):
             values.append(contestant())
     return [statistics.median(values) for values in figures]
+
+
+def said(*command):
+    """What a command prints as JSON."""
+    return json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def free_port():
