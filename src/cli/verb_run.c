@@ -115,6 +115,7 @@ static bool answer_task(const Task *task, const char *path, const Options *o, in
     AUTO(json_decref) json_t *warnings = json_array();
     TaskCall call = {.warnings = warnings};
     AUTO(json_decref) json_t *answer = pipeline_run(p, inputs, parameters, &call, err);
+    task_call_done(&call);
     size_t i;
     const json_t *warning;
     json_array_foreach(warnings, i, warning)

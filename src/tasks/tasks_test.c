@@ -197,6 +197,7 @@ static void test_bad_requests_are_refused_by_name(void **state)
         run(p, "\"a\"", "{\"max_new_tokens\": 1, \"bogus\": 1, \"none\": null}", &call, &err));
     assert_int_equal(json_array_size(warnings), 1);
     assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "'bogus'"));
+    task_call_done(&call);
 }
 
 static void test_a_caller_who_leaves_stops_the_run(void **state)
@@ -208,9 +209,11 @@ static void test_a_caller_who_leaves_stops_the_run(void **state)
     TaskCall call = {.on_token = see, .context = &seen};
     assert_fails(run(p, "\"a\"", "{\"max_new_tokens\": 40}", &call, &err), ERR_CANCELLED, "gone");
     assert_int_equal(call.generated_tokens, 3);
+    task_call_done(&call);
     atomic_bool cancelled = true;
     call = (TaskCall){.cancelled = &cancelled};
     assert_fails(run(p, "\"a\"", "{\"max_new_tokens\": 40}", &call, &err), ERR_CANCELLED, "");
+    task_call_done(&call);
     buf_done(&seen.text);
 }
 
