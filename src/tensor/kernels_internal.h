@@ -107,7 +107,7 @@ typedef struct GemvInput {
  * lane (row of a, column of b), the sum of its codes, and the codes, |code| <= 127, with zeros up
  * to a multiple of INT8_STEP. A value is about scale * code. In which order codes lie, and with
  * which zero, is each set's own affair. */
-enum { INT8_BLOCK = 256, INT8_STEP = 64 };
+enum { INT8_BLOCK = 128, INT8_STEP = 64 };
 static inline int64_t int8_bytes(int64_t k) // a lane
 {
     enum { HEAD = sizeof(float) + sizeof(int32_t) };

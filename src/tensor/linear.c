@@ -19,7 +19,7 @@ enum {
     CUT_BYTES = 4096,         // of one row: where K is cut
     GROUP = 8,                // panels a task at most
     TASKS_A_THREAD = 8,       // at least, to share the work evenly
-    UNPACK = INT8_BLOCK,      // inputs unpacked at once on the way to bf16 or int8
+    UNPACK = SUPER,           // inputs unpacked at once on the way to bf16 or int8
     LINE = 64,
     SUM = 16, // values a sum of GemvInput
 };

