@@ -7,6 +7,8 @@
     X(bench_kernels)                                                                               \
     X(bench_attention)                                                                             \
     X(bench_conv)                                                                                  \
+    X(bench_grammar)                                                                               \
+    X(bench_sample)                                                                                \
     X(bench_tokenize)                                                                              \
     X(bench_perplexity)                                                                            \
     X(bench_train)

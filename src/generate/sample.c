@@ -80,6 +80,7 @@ void weigh(Sampler *s)
         s->list[i].weight = weight;
         sum += (double)weight;
     }
+    s->logsum = (double)top + log(sum);
     float scale = (float)(1 / sum);
     for (size_t i = 0; i < s->n; i++)
         s->list[i].weight *= scale;
@@ -115,29 +116,46 @@ float kth_largest(Sampler *s, const float *scores, size_t n, size_t k)
 
 // ---- Choices ----
 
-/* The largest first, several side by side, then where it is. NaN is larger than nothing. */
-static int32_t first_largest(const float *scores, int64_t n)
+/* Lanes that a compiler makes of whatever registers there are. */
+enum { LANES = 16, BLOCK = 64 * LANES };
+typedef float Lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t Masks __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+/* The largest of n, minus infinity if there is none; no NaN is. */
+static float largest(const float *scores, size_t n)
 {
-    typedef float Lanes __attribute__((vector_size(64)));
-    typedef int32_t Masks __attribute__((vector_size(64)));
-    enum { LANES = sizeof(Lanes) / sizeof(float) };
-    float tops[LANES], top = -INFINITY;
-    Lanes most = {0};
-    most -= INFINITY;
-    int64_t whole = n / LANES * LANES;
-    for (int64_t i = 0; i < whole; i += LANES) {
+    Lanes top;
+    float best = -INFINITY;
+    size_t i = 0;
+    for (int k = 0; k < LANES; k++)
+        top[k] = -INFINITY;
+    for (; i + LANES <= n; i += LANES) {
         Lanes x;
         memcpy(&x, scores + i, sizeof x);
-        Masks larger = x > most;
-        most = (Lanes)(((Masks)x & larger) | ((Masks)most & ~larger));
+        Masks more = x > top;
+        top = (Lanes)(((Masks)x & more) | ((Masks)top & ~more));
     }
-    memcpy(tops, &most, sizeof tops);
-    for (int i = 0; i < LANES; i++)
-        top = tops[i] > top ? tops[i] : top;
-    for (int64_t i = whole; i < n; i++)
-        top = scores[i] > top ? scores[i] : top;
-    for (int64_t i = 0; i < n; i++)
-        if (scores[i] >= top)
+    for (int k = 0; k < LANES; k++)
+        best = MAX(best, top[k]);
+    for (; i < n; i++)
+        best = scores[i] > best ? scores[i] : best;
+    return best;
+}
+
+/* The first of the largest; 0 if all are NaN or minus infinity. */
+static int32_t first_largest(const float *scores, int64_t n)
+{
+    size_t count = (size_t)n, block = 0;
+    float best = -INFINITY;
+    for (size_t i = 0; i < count; i += BLOCK) {
+        float here = largest(scores + i, MIN(count - i, (size_t)BLOCK));
+        if (here > best) {
+            best = here;
+            block = i;
+        }
+    }
+    for (size_t i = block; i < count; i++)
+        if (scores[i] == best)
             return (int32_t)i;
     return 0;
 }
@@ -239,10 +257,8 @@ const float *sampler_scores(Sampler *s, const SampleInput *in)
 
 double logits_logsum(const float *logits, int64_t vocab)
 {
-    float top = -INFINITY;
+    float top = largest(logits, (size_t)vocab);
     double sum = 0;
-    for (int64_t i = 0; i < vocab; i++)
-        top = MAX(top, logits[i]);
     for (int64_t i = 0; i < vocab; i++)
         sum += (double)expf(logits[i] - top);
     return (double)top + log(sum);

@@ -18,6 +18,7 @@ struct Sampler {
     bool listed;
     Candidate *list; // [vocab]
     size_t n;
+    double logsum; // of the list's logits, from weigh(): a weight is exp(logit - logsum)
     // Scratch.
     float *heap;      // [vocab], for the k-th largest
     Candidate *order; // [vocab], for what a filter must order

@@ -73,11 +73,12 @@ static float middle_of(float a, float b, float c)
     return MAX(MIN(a, b), MIN(MAX(a, b), c));
 }
 
-/* Of n candidates whose `logit` is the key: the smallest key up to which their weights sum to
- * `mass`. Selection by halving: about 3n steps, whatever the mass. Reorders them. */
-static Cut find_cut(Candidate *c, size_t n, double mass)
+/* Of n candidates whose `logit` is the key, where the smallest keys weigh `before` and none of
+ * these: the smallest key up to which weights sum to `mass`. Selection by halving; reorders them.
+ */
+static Cut select_cut(Candidate *c, size_t n, double mass, double before)
 {
-    Cut cut = {.key = c[0].logit};
+    Cut cut = {.key = c[0].logit, .before = before};
     for (size_t from = 0, to = n; from < to;) {
         float pivot = middle_of(c[from].logit, c[from + (to - from) / 2].logit, c[to - 1].logit);
         size_t less = from, more = to;
@@ -106,12 +107,42 @@ static Cut find_cut(Candidate *c, size_t n, double mass)
     return cut;
 }
 
+enum { BUCKETS = 1 << 12 };
+
+/* By a key's sign, exponent and first three bits: keys rise with their buckets. */
+static unsigned bucket_of(float key)
+{
+    uint32_t bits;
+    memcpy(&bits, &key, sizeof bits);
+    return (bits & 0x80000000u ? ~bits : bits | 0x80000000u) >> 20;
+}
+
+/* The same for all keys, nothing of them before. One pass finds the few candidates among which the
+ * cut lies, whatever their number. Leaves the candidates in disorder, some lost. */
+static Cut find_cut(Candidate *c, size_t n, double mass)
+{
+    double masses[BUCKETS] = {0}, before = 0;
+    unsigned wanted = 0, last = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned bucket = bucket_of(c[i].logit);
+        masses[bucket] += (double)c[i].weight;
+        last = MAX(last, bucket);
+    }
+    while (wanted < last && before + masses[wanted] < mass)
+        before += masses[wanted++];
+    size_t inside = 0;
+    for (size_t i = 0; i < n; i++)
+        if (bucket_of(c[i].logit) == wanted)
+            c[inside++] = c[i];
+    return select_cut(c, inside, mass, before);
+}
+
 static double entropy_of(const Sampler *s)
 {
     double entropy = 0;
     for (size_t i = 0; i < s->n; i++)
         if (s->list[i].weight > 0)
-            entropy -= (double)s->list[i].weight * log((double)s->list[i].weight);
+            entropy -= (double)s->list[i].weight * ((double)s->list[i].logit - s->logsum);
     return entropy;
 }
 
@@ -150,7 +181,7 @@ static void keep_top_h(Sampler *s, const SampleInput *in)
     size_t kept = 0;
     for (; kept < s->n; kept++) {
         double p = (double)s->list[kept].weight;
-        sum -= p > 0 ? p * log(p) : 0;
+        sum -= p > 0 ? p * ((double)s->list[kept].logit - s->logsum) : 0;
         if (kept > 0 && sum > tau)
             break;
     }
@@ -253,13 +284,14 @@ static void keep_typical(Sampler *s, const SampleInput *in)
     float *off = s->heap; // how far from the entropy
     for (size_t i = 0; i < s->n; i++) {
         float weight = s->list[i].weight;
-        off[i] = weight > 0 ? (float)fabs(-log((double)weight) - entropy) : INFINITY;
+        off[i] =
+            weight > 0 ? (float)fabs(s->logsum - (double)s->list[i].logit - entropy) : INFINITY;
         s->order[i] = (Candidate){.logit = off[i], .weight = weight};
     }
     float edge = find_cut(s->order, s->n, (double)s->params.typical_p).key;
     // The nearest few stay in any case: their edge is found as that of as many equal weights.
     for (size_t i = 0; i < s->n && least > 1; i++)
-        s->order[i].weight = 1;
+        s->order[i] = (Candidate){.logit = off[i], .weight = 1};
     if (least > 1)
         edge = MAX(edge, find_cut(s->order, s->n, (double)least).key);
     size_t kept = 0;

@@ -5,8 +5,8 @@
  * repetition of something long is counted by the machine (OP_LOOP) instead of being written out. */
 #include "text/grammar_internal.h"
 
-enum { MAX_EXPRS = 1 << 19, MAX_CODE = 1 << 20, MAX_SETS = 1 << 12, WRITTEN_OUT = 48 };
-enum { MAX_EMPTY_COUNT = 1000 };
+enum { MAX_EXPRS = 1 << 19, MAX_CODE = 1 << 19, MAX_SETS = 1 << 10, WRITTEN_OUT = 48 };
+enum { MAX_EMPTY_COUNT = 1000, MAX_CHAIN = 5000, MAX_PASSES = 1 << 27 };
 
 typedef enum ExprKind {
     EXPR_TEXT,
@@ -278,10 +278,14 @@ static bool holds(const Builder *b, Expr e, bool empty, RuleTest test)
     return false;
 }
 
+/* Again and again until nothing changes. */
 static void find_properties(Builder *b)
 {
-    for (bool changed = true; changed;) {
+    size_t looked_at = 0;
+    for (bool changed = true; changed && builder_ok(b);) {
         changed = false;
+        if ((looked_at += b->n) > MAX_PASSES)
+            builder_fail(b, ERR_LIMIT, "the rules hang on each other in too long a chain");
         for (size_t i = b->n_rules; i-- > 0;) {
             Rule *r = &b->rules[i];
             bool nullable = r->body >= 0 && holds(b, r->body, true, rule_nullable);
@@ -550,6 +554,7 @@ static void find_classes(Grammar *g)
 /* A rule that is reached again before anything was read would be entered for ever. */
 typedef struct LeftCheck {
     Builder *b;
+    int depth;
     uint8_t *state; // of an expression's rule: 0 new, 1 under way, 2 done
 } LeftCheck;
 
@@ -564,8 +569,14 @@ static bool rule_begins_soundly(LeftCheck *check, int rule)
         builder_fail(b, ERR_INVALID, "rule '%.*s' begins with itself", STR(b->rules[rule].name));
         return false;
     }
+    if (check->depth == MAX_CHAIN) {
+        builder_fail(b, ERR_LIMIT, "the rules begin with each other in too long a chain");
+        return false;
+    }
     check->state[rule] = 1;
+    check->depth++;
     bool ok = begins_soundly(check, b->rules[rule].body);
+    check->depth--;
     check->state[rule] = 2;
     return ok;
 }
@@ -593,7 +604,7 @@ static void check_rules(Builder *b, int root)
     if (!builder_ok(b))
         return;
     find_properties(b);
-    for (size_t i = 0; i < b->n_rules; i++)
+    for (size_t i = 0; i < b->n_rules && builder_ok(b); i++)
         if (!b->rules[i].is_productive)
             builder_fail(b, ERR_INVALID, "rule '%.*s' can never end", STR(b->rules[i].name));
     LeftCheck check = {.b = b, .state = xcalloc(b->n_rules, 1)};

@@ -101,6 +101,7 @@ typedef struct TrieNode {
     uint32_t end;   // the first node that is no longer below this one
     uint16_t depth; // bytes down to here, this one counted
     uint8_t byte;
+    bool has_more; // other tokens have the same bytes: TokenTrie.same
 } TrieNode;
 
 struct TokenTrie {

@@ -15,7 +15,8 @@
 
 #include <math.h>
 
-enum { MAX_DEPTH = 64, MAX_COUNT = 1 << 20, MAX_DIGITS = 18, MAX_MEMBERS = 1 << 12 };
+enum { MAX_DEPTH = 64, MAX_COUNT = 1 << 20, MAX_DIGITS = 18, MAX_MEMBERS = 1 << 11 };
+enum { MAX_PREFIX = 256, MAX_KEY = 256 }; // items; bytes, where other keys are told from them
 
 typedef struct Schema {
     Builder *b;
@@ -642,6 +643,10 @@ static Expr visit_array(Schema *s, const json_t *schema, const char *where)
             max = count_of(s, schema, "maxItems", where);
     if (json_is_array(items)) // draft 7's way
         prefix = items;
+    if (json_array_size(prefix) > MAX_PREFIX) {
+        builder_fail(s->b, ERR_LIMIT, "%s: more than %d 'prefixItems'", where, MAX_PREFIX);
+        return nothing(s);
+    }
     if (!items && !prefix && min == 0 && max < 0)
         return any_array(s);
     int rest = -1;
@@ -702,7 +707,13 @@ static Expr key_of_others(Schema *s, const json_t *properties)
     Str *names = NEW_ARRAY(builder_arena(s->b), Str, json_object_size(properties) + 1);
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)properties, key, value) names[n++] = str_of(key);
+    json_object_foreach((json_t *)(uintptr_t)properties, key, value)
+    {
+        if (strlen(key) > MAX_KEY)
+            builder_fail(s->b, ERR_LIMIT, "a property's name has more than %d bytes", MAX_KEY);
+        else
+            names[n++] = str_of(key);
+    }
     qsort(names, n, sizeof *names, by_text);
     return n ? quoted(s, other_keys(s, names, n, 0)) : any_string(s);
 }

@@ -19,7 +19,8 @@ enum {
     MAX_STATES = 1 << 17,
     MAX_PLACES = 1 << 14, // of one state
     MAX_LOCALS = 1 << 12,
-    MASKS = 64 // of whole states, the latest
+    MAX_WORK = 30000000, // places looked at, in all: some seconds
+    MASKS = 64           // of whole states, the latest
 };
 enum { BOTTOM, UNKNOWN, FIRST_FRAME }; // frames: the end of the text; the base of a local walk
 enum { PLAIN = -1 };                   // the count of a frame that is no repetition's
@@ -63,7 +64,7 @@ struct Matcher {
     bool is_full; // some limit was reached: nothing is true any more
     // While a state is made: places to look at, and what was looked at.
     Frame *work;
-    size_t n_work, cap_work;
+    size_t n_work, cap_work, all_work;
     Frame *seen;
     uint32_t *seen_stamp;
     size_t cap_seen, n_seen;
@@ -256,7 +257,7 @@ static void push(Matcher *m, int32_t pc, int32_t count, int32_t below)
     for (; m->seen_stamp[at] == m->stamp; at = (at + 1) & (m->cap_seen - 1))
         if (m->seen[at].pc == pc && m->seen[at].count == count && m->seen[at].below == below)
             return;
-    if (m->n_seen == MAX_PLACES) {
+    if (m->n_seen == MAX_PLACES || m->all_work++ == MAX_WORK) {
         m->is_full = true;
         return;
     }
@@ -451,7 +452,7 @@ static void walk(Matcher *m, int32_t state, size_t from, size_t to, size_t depth
             i = node->end;
             continue;
         }
-        for (int32_t id = node->token; id >= 0; id = m->trie->same[id])
+        for (int32_t id = node->token; id >= 0; id = node->has_more ? m->trie->same[id] : -1)
             bits[id / 64] |= (uint64_t)1 << id % 64;
         if (exits && m->states[next].leaves && node->end > i + 1) {
             if ((exits->n_exits & (exits->n_exits - 1)) == 0)

@@ -27,6 +27,7 @@ static void add_level(TokenTrie *t, const Entry *entries, size_t from, size_t to
         t->nodes[at] = (TrieNode){.token = -1, .depth = (uint16_t)(depth + 1), .byte = byte};
         for (; from < end && entries[from].bytes.len == depth + 1; from++) {
             t->same[entries[from].id] = t->nodes[at].token;
+            t->nodes[at].has_more = t->nodes[at].token >= 0;
             t->nodes[at].token = entries[from].id;
         }
         add_level(t, entries, from, end, depth + 1);
