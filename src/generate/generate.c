@@ -63,7 +63,8 @@ static bool hits_stop_text(const Run *r, Track *t, int32_t id)
     Str piece = decode_stream_add(t->stream, id);
     // Only a match that reaches into the new piece counts; older text was looked at before.
     size_t keep = MIN(t->text.len, r->longest_stop - 1);
-    memmove(t->text.ptr, t->text.ptr + t->text.len - keep, keep);
+    if (keep)
+        memmove(t->text.ptr, t->text.ptr + t->text.len - keep, keep);
     t->text.len = keep;
     buf_add(&t->text, piece);
     for (size_t i = 0; i < r->params->n_stop; i++)

@@ -217,11 +217,42 @@ static void test_a_caller_who_leaves_stops_the_run(void **state)
     buf_done(&seen.text);
 }
 
+/* An answer that must match something does, and calls are taken out of the text. */
+static void test_constrained_answers_and_calls(void **state)
+{
+    Error err = {0};
+    AUTO(pipeline_free) Pipeline *p = open_pipeline();
+    AUTO(json_decref)
+    json_t *answer = run(p, "\"a\"",
+                         "{\"grammar\": {\"type\": \"regex\", \"value\": \"(ab|ba){2}!\"}, "
+                         "\"return_full_text\": false, \"max_new_tokens\": 40}",
+                         NULL, &err);
+    Str text = json_str(json_array_get(answer, 0), "generated_text");
+    assert_true(text.len == 5 && text.ptr[4] == '!');
+    TaskCall call = {.parse_tools = true};
+    AUTO(json_decref)
+    json_t *called = run(
+        p, "[{\"role\": \"user\", \"content\": \"x\"}]",
+        "{\"tools\": [{\"function\": {\"name\": \"f\", \"parameters\": {\"properties\": {\"n\": "
+        "{\"$ref\": \"#/$defs/d\"}}, \"required\": [\"n\"], \"$defs\": {\"d\": {\"enum\": "
+        "[7]}}}}}], \"tool_choice\": \"required\", \"return_full_text\": false}",
+        &call, &err);
+    const json_t *record = json_array_get(called, 0),
+                 *one = json_array_get(json_object_get(record, "tool_calls"), 0);
+    assert_string_equal(json_text(one, "name", ""), "f");
+    assert_int_equal(json_int(json_object_get(one, "arguments"), "n", 0), 7);
+    assert_int_equal(json_str(record, "generated_text").len, 0);
+    task_call_done(&call);
+    assert_fails(
+        run(p, "\"a\"", "{\"grammar\": {\"type\": \"regex\", \"value\": \"(\"}}", NULL, &err),
+        ERR_INVALID, "expected ')'");
+}
+
 int main(void)
 {
     return RUN(test_answers_are_those_of_the_reference_pipeline,
                test_tokens_put_together_are_the_generated_text, test_a_stop_text_stays_or_is_hidden,
                test_details_tell_of_each_token, test_turns_give_a_conversation,
-               test_sampling_repeats_with_a_seed, test_bad_requests_are_refused_by_name,
-               test_a_caller_who_leaves_stops_the_run);
+               test_constrained_answers_and_calls, test_sampling_repeats_with_a_seed,
+               test_bad_requests_are_refused_by_name, test_a_caller_who_leaves_stops_the_run);
 }

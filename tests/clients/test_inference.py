@@ -196,3 +196,40 @@ def test_a_new_commit_is_a_new_answer(hub, api, tiny_gpt2):
         model.transformer.wpe.weight.normal_()  # positions decide now
     model.push_to_hub('me/replaced', token=hub.token)
     assert ask(hub, 'me/replaced', body).json() != before
+
+
+def test_the_words_of_text_generation_servers(hub, models):
+    """Beams as transformers has them, what is told of each token, and answers that must match."""
+    model, tokenizer = (c.from_pretrained(models['me/my-gpt2']) for c in (AutoModelForCausalLM, AutoTokenizer))
+    ids = tokenizer(PROMPT, return_tensors='pt')
+    beams = dict(num_beams=3, num_return_sequences=2, length_penalty=0.5, max_new_tokens=10, do_sample=False)
+    with torch.no_grad():
+        wanted = model.generate(**ids, **beams)[:, ids['input_ids'].shape[1]:]
+    got = ask(hub, 'me/my-gpt2', {'inputs': PROMPT, 'parameters': beams | {'return_full_text': False}}).json()
+    assert [g['generated_text'] for g in got] == tokenizer.batch_decode(wanted, skip_special_tokens=True)
+
+    with torch.no_grad():
+        probable = model(**ids).logits[0].log_softmax(-1)
+    told = ask(hub, 'me/my-gpt2/generate', {'inputs': PROMPT, 'parameters': {
+        'max_new_tokens': 4, 'details': True, 'decoder_input_details': True, 'top_n_tokens': 3}}).json()
+    prefill = told['details']['prefill']
+    assert [t['id'] for t in prefill] == ids['input_ids'][0].tolist() and prefill[0]['logprob'] is None
+    for i, token in enumerate(prefill[1:]):
+        assert abs(token['logprob'] - probable[i, token['id']].item()) < 1e-3
+    assert [t['id'] for t in told['details']['top_tokens'][0]] == probable[-1].topk(3).indices.tolist()
+
+    from huggingface_hub import InferenceClient
+    client = InferenceClient(model=f'{hub.url}/models/me/my-gpt2', token=hub.token)
+    made = client.text_generation(PROMPT, max_new_tokens=200, return_full_text=False, grammar={
+        'type': 'json', 'value': {'properties': {'n': {'type': 'integer', 'minimum': 3, 'maximum': 12}}, 'required': ['n']}})
+    assert 3 <= json.loads(made)['n'] <= 12
+    best = ask(hub, 'me/my-gpt2/generate', {'inputs': PROMPT, 'parameters': {
+        'max_new_tokens': 4, 'do_sample': True, 'best_of': 3, 'details': True, 'seed': 1}}).json()
+    assert len(best['details']['best_of_sequences']) == 2
+    with ask(hub, 'me/my-gpt2/generate_stream', {'inputs': PROMPT, 'parameters': {'max_new_tokens': 3, 'top_n_tokens': 2}}, stream=True) as answer:
+        events = [json.loads(line[5:]) for line in answer.iter_lines() if line.startswith(b'data:')]
+    assert [e['index'] for e in events] == [1, 2, 3] and all(len(e['top_tokens']) == 2 for e in events)
+    for parameters, words in (({'num_beam_groups': 2, 'num_beams': 2}, 'num_beam_groups'), ({'penalty_alpha': 0.6}, 'penalty_alpha'),
+                              ({'grammar': {'type': 'regex', 'value': '('}}, "expected ')'"), ({'best_of': 2}, 'best_of')):
+        refused = ask(hub, 'me/my-gpt2', {'inputs': 'a', 'parameters': parameters})
+        assert refused.status_code in (400, 422) and words in refused.json()['error'], refused.text
