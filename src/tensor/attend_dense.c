@@ -85,6 +85,8 @@ static Dense dense_of(const Tensor *t)
 size_t scratch_attend_dense(const Tensor *t)
 {
     Dense d = dense_of(t);
+    if (attend_has_few(&d.s))
+        return scratch_attend_few(&d.s);
     return 2 * (size_t)(d.s.batch * d.s.kv_heads) * d.head_bytes +
            (size_t)pool_threads() * d.thread_floats * sizeof(float);
 }
@@ -194,8 +196,7 @@ const LaneRanges *attend_ranges(const AttendPanel *p, int64_t at, int n, LaneRan
     return all ? NULL : out;
 }
 
-/* The bias of one lane's row, from key `at`; a dimension of one is broadcast. */
-static const float *bias_row(const Tensor *bias, const AttendPanel *p, int l, int64_t at)
+const float *attend_bias_row(const Tensor *bias, const AttendPanel *p, int l, int64_t at)
 {
     const int64_t index[] = {p->batch, p->head[l], p->token[l], at};
     const float *row = tensor_f32(bias);
@@ -210,14 +211,14 @@ static void add_bias(const AttendPanel *p, const Tensor *bias, int64_t at, int n
     const float log2_e = 1.44269504F;
     int64_t step = bias->shape.dims[3] > 1 ? bias->strides[3] : 0;
     if (bias->shape.dims[1] == 1 && bias->shape.dims[2] == 1) { // all lanes have the same
-        const float *row = bias_row(bias, p, 0, at);
+        const float *row = attend_bias_row(bias, p, 0, at);
         for (int i = 0; i < n; i++)
             for (int l = 0; l < PANEL; l++)
                 scores[i * PANEL + l] += row[i * step] * log2_e;
         return;
     }
     for (int l = 0; l < PANEL; l++) {
-        const float *row = bias_row(bias, p, l, at);
+        const float *row = attend_bias_row(bias, p, l, at);
         if (step == 1)
             kernels()->scale(n, row, log2_e, rows + l * n);
         else
@@ -400,6 +401,10 @@ void run_attend_dense(const Tensor *t)
 {
     Dense d = dense_of(t);
     const AttendShape *s = &d.s;
+    if (attend_has_few(s)) {
+        run_attend_few(t, s);
+        return;
+    }
     int64_t heads = s->batch * s->kv_heads, blocks = (s->keys + s->block - 1) / s->block;
     d.packed = t->graph->scratch;
     d.threads = (float *)(void *)(d.packed + 2 * (size_t)heads * d.head_bytes);

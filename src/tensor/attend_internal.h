@@ -38,6 +38,14 @@ const LaneRanges *attend_ranges(const AttendPanel *p, int64_t at, int n, LaneRan
  * PANEL * n floats each. */
 void attend_mask(const AttendPanel *p, const Tensor *bias, const Tensor *mask, int64_t at, int n,
                  float *scores, float *rows, float *turned);
+/* The bias of one lane's row, from key `at`; a dimension of one is broadcast. */
+const float *attend_bias_row(const Tensor *bias, const AttendPanel *p, int l, int64_t at);
+
+/* The way of few queries (attend_few.c). */
+bool attend_has_few(const AttendShape *s);
+size_t scratch_attend_few(const AttendShape *s);
+void run_attend_few(const Tensor *t, const AttendShape *s);
+
 static inline float *attend_row_of(const Tensor *x, int64_t batch, int64_t head, int64_t token)
 {
     return tensor_f32(x) + batch * x->strides[0] + head * x->strides[1] + token * x->strides[2];

@@ -205,6 +205,12 @@ typedef struct Kernels {
      * are exact to 2^-13 before they are rounded. What is left in scores is of no use. */
     void (*attend_pairs)(int n, float *scores, const LaneRanges *seen, RunningSoftmax *softmax,
                          uint16_t *pairs);
+    /* Attention of a single query: out [rows] = x [n] . each row; y [n] += sum of factors [rows] *
+     * rows. Rows lie `stride` apart. */
+    void (*dot_rows)(int rows, int64_t n, const float *x, const float *src, int64_t stride,
+                     float *out);
+    void (*add_rows)(int rows, int64_t n, const float *factors, const float *src, int64_t stride,
+                     float *y);
     /* y [rows,PANEL] = y * factor [PANEL] + x [rows,PANEL] */
     void (*rescale_panel)(int rows, float *y, const float *factor, const float *x);
     /* The panel [n,PANEL] as a PACK_BF16 panel [ceil(n/2),PANEL,2], rounded to nearest even. */

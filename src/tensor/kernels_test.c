@@ -249,6 +249,8 @@ static void test_elementwise_and_rows_agree(void **state)
             BOTH("add_products", 2e-6F, add_products(n, b, c, NULL, y));
             BOTH("add_scaled", 1e-6F, add_scaled(n, b, 0.3F, y));
             BOTH("maximum", 0, maximum(n, a, b, y));
+            BOTH("dot_rows", 2e-5F, dot_rows(MIN(n, 5), n / 2, b, c, n / 10, y));
+            BOTH("add_rows", 2e-6F, add_rows(MIN(n, 5), n / 2, b, c, n / 10, y));
         }
     }
 }
