@@ -8,10 +8,31 @@
 
 #include <sys/mman.h>
 
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Fresh pages that begin where a huge page does: of a map that is a huge page too long, both ends
+ * are given back. A weight of a few megabytes would otherwise have as much in small pages as in
+ * huge ones. */
+static void *map_aligned(size_t bytes)
+{
+    size_t page = 4096, size = (bytes + page - 1) / page * page;
+    char *pages =
+        mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return MAP_FAILED;
+    size_t before = (HUGE_PAGE - (uintptr_t)pages % HUGE_PAGE) % HUGE_PAGE;
+    if (before > 0)
+        munmap(pages, before);
+    munmap(pages + before + size, HUGE_PAGE - before);
+    return pages + before;
+}
+
 void *pages_new(size_t bytes, PagesKind kind, Error *err)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | (kind == PAGES_SPARSE ? MAP_NORESERVE : 0);
-    void *pages = mmap(NULL, MAX(bytes, 1), PROT_READ | PROT_WRITE, flags, -1, 0);
+    void *pages = kind == PAGES_DENSE && bytes >= HUGE_PAGE && bytes <= SIZE_MAX / 2
+                      ? map_aligned(bytes)
+                      : mmap(NULL, MAX(bytes, 1), PROT_READ | PROT_WRITE, flags, -1, 0);
     if (pages == MAP_FAILED)
         return fail(err, ERR_LIMIT, "no memory for %zu bytes", bytes);
     if (kind == PAGES_DENSE)
