@@ -197,9 +197,11 @@ static void read_piece(Model *m, Str bytes, Reader *outer)
         Str *tokens = NEW_ARRAY(p->arena, Str, cap);
         double *scores = NEW_ARRAY(p->arena, double, cap),
                *types = NEW_ARRAY(p->arena, double, cap);
-        memcpy(tokens, p->tokens, p->n * sizeof *tokens);
-        memcpy(scores, p->scores, p->n * sizeof *scores);
-        memcpy(types, p->types, p->n * sizeof *types);
+        if (p->n) {
+            memcpy(tokens, p->tokens, p->n * sizeof *tokens);
+            memcpy(scores, p->scores, p->n * sizeof *scores);
+            memcpy(types, p->types, p->n * sizeof *types);
+        }
         p->tokens = tokens;
         p->scores = scores;
         p->types = types;
