@@ -11,8 +11,18 @@ from transformers.trainer_callback import TrainerState
 
 from conftest import HUG, ROOT, run
 
-BLOCK, BATCH, ACCUMULATE, STEPS, WARMUP, LR, DECAY, CLIP = 32, 2, 2, 100, 10, 3e-3, 0.1, 0.5
+# At three times this learning rate the tiny GPT-2 is at the edge of what is stable, and roundings grow.
+BLOCK, BATCH, ACCUMULATE, STEPS, WARMUP, LR, DECAY, CLIP = 32, 2, 2, 100, 10, 1e-3, 0.1, 0.5
 TEXT = ROOT / 'ARCHITECTURE.md'
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """So small a model only loses by more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def without_dropout(source, folder):
@@ -71,11 +81,8 @@ def test_losses_are_those_of_pytorch(request, tmp_path, name):
     order = torch.randperm(len(blocks), generator=torch.Generator().manual_seed(3)).tolist()
     (tmp_path / 'order').write_text('\n'.join(map(str, order)))
     log = train_with_hug(folder, tmp_path / 'out', tmp_path / 'order')
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so small a model only loses by more
     losses, norms, model = train_with_torch(folder, blocks, order)
-    torch.set_num_threads(threads)
-    assert len(log) == STEPS and losses[-1] < losses[0] - 1
+    assert len(log) == STEPS and losses[-1] < losses[0] - 0.5
     off = max(abs(entry['loss'] / loss - 1) for entry, loss in zip(log, losses))
     assert off < 2e-5, f'losses are off by {off:.1e}'
     off = max(abs(entry['grad_norm'] / norm - 1) for entry, norm in zip(log, norms))
@@ -134,7 +141,7 @@ class LowRank(torch.nn.Module):
 @pytest.mark.parametrize('name,targets', [('gpt2', 'attn.c_proj,c_fc'), ('llama', 'q_proj,down_proj')])
 def test_adapters_learn_as_in_pytorch(request, tmp_path, name, targets):
     """peft's files, by hand: the same adapters trained by PyTorch, merged, and asked for the same text."""
-    steps, rank, alpha = 30, 4, 8
+    steps, rank, alpha = 20, 4, 8
     folder = without_dropout(request.getfixturevalue('tiny_' + name), tmp_path / 'model')
     blocks = blocks_of(AutoTokenizer.from_pretrained(folder), TEXT.read_text())
     order = list(range(len(blocks)))
@@ -155,7 +162,7 @@ def test_adapters_learn_as_in_pytorch(request, tmp_path, name, targets):
             parametrize.register_parametrization(module, 'weight', LowRank(a, b, alpha / rank, name == 'gpt2'))
 
     losses, _, model = train_with_torch(folder, blocks, order, steps, adapt)
-    assert all(b.abs().max() == 0 and end[k].abs().max() > 0.01 for k, b in begin.items() if 'lora_B' in k)
+    assert all(b.abs().max() == 0 and end[k].abs().max() > 0.003 for k, b in begin.items() if 'lora_B' in k)
     off = max(abs(entry['loss'] / loss - 1) for entry, loss in zip(log, losses))
     assert len(log) == steps and off < 2e-5, f'losses are off by {off:.1e}'
 
