@@ -44,6 +44,8 @@ static const Case cases[] = {
     {1, 8, 2, 70, 300, 64, true, 0, 5, false},     {1, 2, 1, 300, 300, 16, true, 0, 3, true},
     {1, 6, 3, 150, 150, 72, true, 7, -1, false},   {1, 1, 1, 129, 129, 128, true, 128, -1, false},
     {2, 2, 2, 130, 260, 80, false, 100, 7, false}, {1, 1, 1, 4, 2, 8, true, 0, -1, false},
+    {2, 6, 6, 1, 300, 40, false, 0, -1, true},     {1, 4, 2, 3, 200, 24, true, 150, 7, false},
+    {2, 2, 1, 2, 140, 72, false, 0, 9, true},
 };
 
 typedef struct Inputs {
