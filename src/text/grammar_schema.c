@@ -474,8 +474,12 @@ static void add_naturals(Schema *s, Expr list, int64_t low, int64_t high, Expr (
 {
     static const int64_t most = 999999999999999999;
     high = high < 0 ? most : MIN(high, most);
-    for (int64_t n = 1, first = 0, last = 9; n <= MAX_DIGITS;
-         n++, first = last + 1, last = last * 10 + 9) {
+    int64_t first = 0, last = 9; // of n digits
+    for (int64_t n = 1; n <= MAX_DIGITS; n++) {
+        if (n > 1) {
+            first = last + 1;
+            last = last * 10 + 9;
+        }
         int64_t from = MAX(low, first), to = MIN(high, last);
         char a[24], b[24];
         if (from > to)
