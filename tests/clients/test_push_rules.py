@@ -48,11 +48,27 @@ def test_a_broken_card_is_refused(clone):
     clone('push', 'origin', 'main')
 
 
-def test_only_branches_tags_and_requests_may_be_pushed(clone):
+def test_only_branches_tags_and_requests_may_be_pushed(clone, api):
     commit(clone, 'a.txt', b'a')
     assert 'refs/evil/x: only branches, tags and refs/pr/' in refused(clone, 'main:refs/evil/x')
+    assert 'There is no discussion 1' in refused(clone, 'main:refs/pr/1')
+    api.create_pull_request(clone.name, title='By git')
     clone('push', 'origin', 'main:refs/pr/1')
-    assert 'refs/pr/1' in clone('ls-remote', 'origin')
+    assert clone('rev-parse', 'main').strip() in clone('ls-remote', 'origin', 'refs/pr/1')
+    assert [e.type for e in api.get_discussion_details(clone.name, 1).events] == ['comment', 'commit']
+
+
+def test_strangers_push_to_their_own_request_alone(clone, hub, api):
+    from huggingface_hub import HfApi
+    api.create_pull_request(clone.name, title='Not yours')
+    HfApi(hub.url, token=hub.other_token).create_pull_request(clone.name, title='Mine')
+    clone('remote', 'set-url', 'origin', f'{hub.url}/{clone.name}'.replace('://', f'://you:{hub.other_token}@'))
+    commit(clone, 'b.txt', b'b')
+    assert 'You may not change' in refused(clone, 'main')
+    assert 'belongs to a pull request of me' in refused(clone, 'main:refs/pr/1')
+    clone('push', 'origin', 'main:refs/pr/2')
+    assert api.file_exists(clone.name, 'b.txt', revision='refs/pr/2')
+    assert not api.file_exists(clone.name, 'b.txt')
 
 
 def test_history_may_be_rewritten_and_branches_deleted(clone, api):
