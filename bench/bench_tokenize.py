@@ -2,7 +2,7 @@
 document of a megabyte after another; English, code and mixed scripts (tools/corpus), for each vocabulary
 of tools/vocabularies.py. hug gives ids (as encode_batch_fast does) and, in a second row, offsets too (as
 encode does). Token counts must agree before anything is timed."""
-import os, statistics, subprocess, sys, tempfile, time
+import json, os, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 from common import ROOT, Row
@@ -34,6 +34,16 @@ def speed(ours, text, offsets):
 
 
 def rows(hug):
+    """In the Python that has the peer, which is not the one of bench/run."""
+    python = subprocess.run([ROOT / 'tools/venv'], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    with subprocess.Popen([python, __file__, hug], stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            yield Row(*json.loads(line))
+    if child.returncode:
+        raise RuntimeError('see above')
+
+
+def measure():
     import libhug, vocabularies
     folder = corpus()
     for name in vocabularies.NAMES:
@@ -60,3 +70,8 @@ def rows(hug):
                         theirs.append(len(data) / 1e6 / took)
             for what, (mine, theirs) in figures.items():
                 yield Row(f'tokenize {kind}: {name}, {what}', statistics.median(mine), statistics.median(theirs), 'MB/s', False, 'tokenizers, 1 thread')
+
+
+if __name__ == '__main__':
+    for row in measure():
+        print(json.dumps(row), flush=True)
