@@ -151,7 +151,7 @@ void store_q45_k(const float *x, uint8_t *p, bool five)
         if (five)
             high[j] |= (uint8_t)((q[i] >> 4) << b);
         uint8_t *byte = &low[b / 2 * 32 + j];
-        *byte = b % 2 == 0 ? q[i] & 15 : (uint8_t)(*byte | (q[i] & 15) << 4);
+        *byte = (uint8_t)(b % 2 == 0 ? q[i] & 15 : *byte | (q[i] & 15) << 4);
     }
 }
 
