@@ -1,0 +1,87 @@
+/* schema.c: the tables of the hub, as the migrations that made them, one behind the other.
+ *
+ * A migration that has been in a release is never edited: a new one follows it. The statements are
+ * those that SQLite and PostgreSQL both understand: TEXT, INTEGER for truth and small numbers,
+ * BIGINT for the rest, and nothing of one engine alone. */
+#include "hub/hub_sql.h"
+
+static const Migration migrations[] = {
+    {1, "accounts and repositories",
+     "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+     "CREATE TABLE accounts (id TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
+     " fullname TEXT NOT NULL, email TEXT NOT NULL, about TEXT NOT NULL, is_org INTEGER NOT NULL,"
+     " is_admin INTEGER NOT NULL, password TEXT NOT NULL, created_ns BIGINT NOT NULL);"
+     "CREATE TABLE members (org_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, role TEXT NOT NULL,"
+     " PRIMARY KEY (org_id, user_id));"
+     "CREATE INDEX members_user ON members(user_id);"
+     "CREATE TABLE tokens (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES accounts(id)"
+     " ON DELETE CASCADE, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL,"
+     " tail TEXT NOT NULL, created_ns BIGINT NOT NULL, used_ns BIGINT NOT NULL);"
+     "CREATE INDEX tokens_user ON tokens(user_id);"
+     "CREATE TABLE sessions (hash TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES accounts(id)"
+     " ON DELETE CASCADE, created_ns BIGINT NOT NULL, expires_ns BIGINT NOT NULL);"
+     "CREATE TABLE repos (id TEXT PRIMARY KEY, kind INTEGER NOT NULL, key TEXT NOT NULL,"
+     " full_name TEXT NOT NULL, owner_id TEXT NOT NULL REFERENCES accounts(id),"
+     " name TEXT NOT NULL, is_private INTEGER NOT NULL, is_disabled INTEGER NOT NULL,"
+     " discussions_off INTEGER NOT NULL, gated TEXT NOT NULL, created_ns BIGINT NOT NULL,"
+     " updated_ns BIGINT NOT NULL, downloads BIGINT NOT NULL DEFAULT 0,"
+     " downloads_all BIGINT NOT NULL DEFAULT 0, likes BIGINT NOT NULL DEFAULT 0,"
+     " trending BIGINT NOT NULL DEFAULT 0, sha TEXT NOT NULL DEFAULT '',"
+     " tags TEXT NOT NULL DEFAULT '', pipeline_tag TEXT NOT NULL DEFAULT '',"
+     " library TEXT NOT NULL DEFAULT '', sdk TEXT NOT NULL DEFAULT '',"
+     " card TEXT NOT NULL DEFAULT '', UNIQUE (kind, key));"
+     "CREATE INDEX repos_owner ON repos(owner_id, kind);"
+     "CREATE INDEX repos_updated ON repos(kind, updated_ns);"
+     "CREATE INDEX repos_trending ON repos(kind, trending);"
+     "CREATE TABLE redirects (kind INTEGER NOT NULL, key TEXT NOT NULL, repo_id TEXT NOT NULL"
+     " REFERENCES repos(id) ON DELETE CASCADE, PRIMARY KEY (kind, key));"
+     "CREATE TABLE repo_tags (repo_id TEXT NOT NULL REFERENCES repos(id) ON DELETE CASCADE,"
+     " tag TEXT NOT NULL, PRIMARY KEY (repo_id, tag));"
+     "CREATE INDEX repo_tags_tag ON repo_tags(tag);"
+     "CREATE TABLE downloads (repo_id TEXT NOT NULL REFERENCES repos(id) ON DELETE CASCADE,"
+     " day INTEGER NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (repo_id, day));"
+     "CREATE TABLE likes (repo_id TEXT NOT NULL REFERENCES repos(id) ON DELETE CASCADE,"
+     " user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " created_ns BIGINT NOT NULL, PRIMARY KEY (repo_id, user_id));"
+     "CREATE TABLE repo_blobs (repo_id TEXT NOT NULL REFERENCES repos(id) ON DELETE CASCADE,"
+     " sha256 TEXT NOT NULL, size BIGINT NOT NULL, user_id TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, PRIMARY KEY (repo_id, sha256));"
+     "CREATE INDEX repo_blobs_user ON repo_blobs(user_id, sha256);"},
+    {2, "who still needs a blob", "CREATE INDEX repo_blobs_sha256 ON repo_blobs(sha256);"},
+    {3, "discussions",
+     "ALTER TABLE repos ADD COLUMN discussions BIGINT NOT NULL DEFAULT 0;"
+     "CREATE TABLE discussions (id TEXT PRIMARY KEY, repo_id TEXT NOT NULL REFERENCES repos(id)"
+     " ON DELETE CASCADE, num BIGINT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,"
+     " is_pull INTEGER NOT NULL, is_pinned INTEGER NOT NULL, author_id TEXT NOT NULL,"
+     " base TEXT NOT NULL, base_sha TEXT NOT NULL, merge_commit TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, updated_ns BIGINT NOT NULL, UNIQUE (repo_id, num));"
+     "CREATE INDEX discussions_author ON discussions(author_id);"
+     "CREATE TABLE discussion_events (id TEXT PRIMARY KEY, discussion_id TEXT NOT NULL"
+     " REFERENCES discussions(id) ON DELETE CASCADE, kind TEXT NOT NULL, author_id TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, text TEXT NOT NULL, other TEXT NOT NULL,"
+     " is_hidden INTEGER NOT NULL, edits BIGINT NOT NULL, edited_ns BIGINT NOT NULL);"
+     "CREATE INDEX discussion_events_of ON discussion_events(discussion_id, created_ns);"},
+    {4, "gated repositories",
+     "CREATE TABLE access_requests (id TEXT PRIMARY KEY, repo_id TEXT NOT NULL REFERENCES repos(id)"
+     " ON DELETE CASCADE, user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " status TEXT NOT NULL, asked INTEGER NOT NULL, fields TEXT NOT NULL, reason TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, changed_ns BIGINT NOT NULL, UNIQUE (repo_id, user_id));"},
+    {5, "collections",
+     "CREATE TABLE collections (id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES accounts(id)"
+     " ON DELETE CASCADE, title TEXT NOT NULL, description TEXT NOT NULL, theme TEXT NOT NULL,"
+     " is_private INTEGER NOT NULL, position BIGINT NOT NULL, created_ns BIGINT NOT NULL,"
+     " updated_ns BIGINT NOT NULL);"
+     "CREATE INDEX collections_owner ON collections(owner_id);"
+     "CREATE TABLE collection_items (id TEXT PRIMARY KEY, collection_id TEXT NOT NULL"
+     " REFERENCES collections(id) ON DELETE CASCADE, kind TEXT NOT NULL, target TEXT NOT NULL,"
+     " note TEXT NOT NULL, position BIGINT NOT NULL, UNIQUE (collection_id, target));"
+     "CREATE INDEX collection_items_target ON collection_items(target);"},
+    {6, "what new repositories are",
+     "ALTER TABLE accounts ADD COLUMN repos_private INTEGER NOT NULL DEFAULT 0;"},
+};
+
+bool sql_migrate(Db *db, Error *err)
+{
+    return db_migrate(db, migrations, COUNT(migrations), err);
+}
