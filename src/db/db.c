@@ -283,6 +283,16 @@ int64_t query_changes(const Query *q)
     return live(q) ? q->conn->db->driver->changes(q->conn->handle) : 0;
 }
 
+DbEngine conn_engine(const Conn *c)
+{
+    return c->db->driver->engine;
+}
+
+bool conn_script(Conn *c, const char *sql, Error *err)
+{
+    return c->db->driver->script(c->handle, sql, err);
+}
+
 /* ---- Migrations ---- */
 
 static bool migrations_done(Db *db, int64_t *last, Error *err)

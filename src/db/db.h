@@ -74,3 +74,9 @@ bool query_ok(const Query *q, Error *err);
 bool query_run(Query *q, Error *err);
 /* Rows that the statement just run has changed. */
 int64_t query_changes(const Query *q);
+
+/* For the little that engines do each in their own way (full-text search): which one this is, and
+ * statements without values or rows, for tables of its own. */
+typedef enum DbEngine { DB_SQLITE, DB_POSTGRES } DbEngine;
+DbEngine conn_engine(const Conn *c);
+bool conn_script(Conn *c, const char *sql, Error *err);

@@ -8,6 +8,7 @@ typedef enum StepResult { STEP_ERROR, STEP_ROW, STEP_DONE } StepResult;
 
 typedef struct Driver {
     const char *scheme; // "sqlite": what stands before the colon
+    DbEngine engine;
     int readers;        // the most connections for reading
     void *(*connect)(const char *place, bool for_writing, Error *err);
     void (*disconnect)(void *handle);

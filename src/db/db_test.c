@@ -170,11 +170,23 @@ static void test_names_a_scheme_without_a_driver(void **state)
     assert_fails(db_open("sqlite:/nonexistent/folder/x.db", &err), ERR_NOT_FOUND, "/nonexistent");
 }
 
+static void test_says_which_engine_it_is_and_runs_scripts(void **state)
+{
+    Error err = {0};
+    AUTO(db_close) Db *db = fresh("engine.db");
+    AUTO(conn_end) Conn *c = db_write(db, &err);
+    assert_ok(c);
+    assert_int_equal(conn_engine(c), DB_SQLITE);
+    assert_ok(conn_script(c, "CREATE TABLE a (n BIGINT); INSERT INTO a VALUES (1);", &err));
+    assert_fails(conn_script(c, "CREATE NONSENSE", &err), ERR_CORRUPT, "syntax error");
+    assert_ok(conn_commit(c, &err));
+}
+
 int main(void)
 {
     int failed =
-        RUN(test_reads_back_what_it_wrote, test_takes_back_what_was_not_committed,
-            test_says_what_is_wrong_with_a_statement,
+        RUN(test_says_which_engine_it_is_and_runs_scripts, test_reads_back_what_it_wrote,
+            test_takes_back_what_was_not_committed, test_says_what_is_wrong_with_a_statement,
             test_gives_nested_users_of_one_text_their_own_statement, test_serves_many_threads,
             test_shares_the_file_with_another_process, test_migrates_once_and_refuses_a_newer_file,
             test_names_a_scheme_without_a_driver);

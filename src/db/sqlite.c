@@ -172,6 +172,7 @@ static int64_t sqlite_changes(void *handle)
 
 const Driver driver_sqlite = {
     .scheme = "sqlite",
+    .engine = DB_SQLITE,
     .readers = 16,
     .connect = sqlite_connect,
     .disconnect = sqlite_disconnect,

@@ -162,6 +162,7 @@ typedef struct Repo {
     Str gated; // "", "auto" or "manual"
     int64_t created_ns, updated_ns;
     int64_t downloads, downloads_all, likes; // downloads: the last 30 days
+    int64_t trending;                        // in thousandths; see downloads.h
     Access access;                           // the viewer's
     bool gate;                               // who must first be let in to its files
     bool moved;                              // it was found under an old name: answer 307 to `full`

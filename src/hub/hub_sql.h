@@ -36,6 +36,13 @@ bool sql_sessions_of_remove(Conn *c, Str user, Error *err);
 bool sql_sessions_expire(Conn *c, int64_t now, Error *err);
 
 /* ---- Repositories ---- */
+/* The columns of a Repo in a SELECT, and their row. */
+#define REPO_COLUMNS                                                                               \
+    "repos.id, repos.kind, repos.full_name, repos.name, repos.is_private, repos.is_disabled,"      \
+    " repos.discussions_off, repos.gated, repos.created_ns, repos.updated_ns, repos.downloads,"    \
+    " repos.downloads_all, repos.likes, repos.trending, repos.owner_id "
+/* *owner (may be NULL) is the owner's account id. */
+void sql_repo_row(Query *q, Arena *a, Repo *out, Str *owner);
 bool sql_repo_add(Conn *c, const Repo *repo, Str key, Str owner, Error *err);
 /* By name, then by an old name (moved is set). ERR_NO_REPO. *owner is the owner's account id. */
 bool sql_repo_find(Conn *c, Arena *a, RepoKind kind, Str key, Repo *out, Str *owner, Error *err);
