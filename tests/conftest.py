@@ -278,3 +278,9 @@ def smollm2():
 def python_openai():
     """The Python of an environment with OpenAI's client."""
     return run(ROOT / 'tools/venv', 'tests/clients/requirements-openai.txt', HOME=REAL_HOME).strip()
+
+
+@pytest.fixture(scope='session')
+def python_datasets():
+    """The Python of an environment with the datasets library, pandas, polars and DuckDB."""
+    return run(ROOT / 'tools/venv', 'tests/clients/requirements-datasets.txt', HOME=REAL_HOME).strip()
