@@ -4,6 +4,7 @@
 
 #include "base/encode.h"
 #include "base/file.h"
+#include "hub/downloads.h"
 
 enum { MAX_INLINE = 256 << 20 };
 
@@ -66,21 +67,24 @@ static void file_headers(Request *r, const Repo *repo, const RepoFile *file, boo
     disposition(r, &file->entry);
 }
 
-/* One download a repository and visit: clients say so, and of others the file that begins one. */
-static bool is_counted(Request *r, Str path)
+/* Clients that fetch a model or dataset say so; of others the file that a library begins with is
+ * looked for. A part that is not the first is the same download going on. */
+static void count_download(Request *r, const Repo *repo, Str path)
 {
-    static const char *const starts[] = {"config.json", "adapter_config.json", "model_index.json",
-                                         "params.json", NULL};
-    Str said = request_header(r, "X-HF-Download-Counter");
     Str range = request_header(r, "Range");
-    if (request_is_head(r) || (range.len && !str_starts(range, S("bytes=0-"))))
-        return false;
-    if (said.len)
-        return str_eq(said, S("1"));
-    for (const char *const *name = starts; *name; name++)
-        if (str_eq(path, str_of(*name)))
-            return true;
-    return str_ends(path, S(".gguf"));
+    bool said = str_eq(request_header(r, "X-HF-Download-Counter"), S("1"));
+    if ((range.len && !str_starts(range, S("bytes=0-"))) ||
+        !download_may_count(repo->kind, path, said))
+        return;
+    const RepoInfo *info;
+    Hub *hub = api_of(r)->hub;
+    if (!repo_info(hub, request_arena(r), repo, request_param(r, "rev"), &info, NULL) ||
+        !download_is_counted(repo->kind, info->library, path, said))
+        return;
+    DownloadClient client = {.account = api_viewer(r)->account.id,
+                             .address = request_remote(r),
+                             .agent = request_header(r, "User-Agent")};
+    download_count(hub, repo, &client);
 }
 
 static void send_blob(Request *r, const Repo *repo, const RepoFile *file)
@@ -90,8 +94,7 @@ static void send_blob(Request *r, const Repo *repo, const RepoFile *file)
     reply.etag = str_of(arena_printf(request_arena(r), "\"%.*s\"", STR(file->entry.sha256)));
     if (!repo_file_open(api_of(r)->hub, repo, file, &reply.fd, &reply.offset, &err))
         return reply_error(r, &err);
-    if (is_counted(r, file->entry.path))
-        repo_count_download(api_of(r)->hub, repo);
+    count_download(r, repo, file->entry.path);
     reply_file(r, &reply);
 }
 
@@ -119,8 +122,7 @@ static void send_file(Request *r, bool raw)
     }
     if (!repo_file_bytes(hub, a, &repo, &file, MAX_INLINE, &bytes, &err))
         return reply_error(r, &err);
-    if (is_counted(r, path))
-        repo_count_download(hub, &repo);
+    count_download(r, &repo, path);
     file_headers(r, &repo, &file, raw);
     reply_content(r, bytes, raw && file.entry.is_lfs ? "text/plain" : type_of(&file.entry, bytes),
                   str_of(arena_printf(a, "\"%.*s\"", STR(file.entry.oid))));

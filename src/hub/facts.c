@@ -17,6 +17,8 @@ enum {
     MAX_INDEX = 32 << 20,
     MAX_SHARDS = 256,
     MAX_TAGS = 500,
+    MAX_LINKS = 100,
+    MAX_PAPERS = 20,
     MAX_TAG = 200,
 };
 
@@ -25,8 +27,10 @@ typedef struct Facts {
     GitRepo *git;
     const Repo *repo;
     Snapshot *s;
-    Str *tags;
+    Str *tags, *links;
     Map seen; // tags so far
+    Str papers[MAX_PAPERS];
+    size_t n_papers;
 } Facts;
 
 static const RepoEntry *entry_of(const Facts *f, const char *path)
@@ -82,6 +86,33 @@ static void tags_of(Facts *f, const char *prefix, const char *key)
 
 /* ---- The card ---- */
 
+/* "1706.03762" at this place; its length, or 0. */
+static size_t arxiv_id(Str text)
+{
+    size_t n = 0;
+    while (n < 4 && n < text.len && isdigit((unsigned char)text.ptr[n]))
+        n++;
+    if (n < 4 || n == text.len || text.ptr[n++] != '.')
+        return 0;
+    while (n < 10 && n < text.len && isdigit((unsigned char)text.ptr[n]))
+        n++;
+    return n >= 9 ? n : 0;
+}
+
+/* Papers that the text links to. */
+static void find_papers(Facts *f, Str text)
+{
+    static const char *const marks[] = {"arxiv.org/abs/", "arxiv.org/pdf/", "arxiv:"};
+    for (size_t i = 0; i < COUNT(marks) && f->n_papers < MAX_PAPERS; i++)
+        for (size_t at = 0; (at = str_find(text, str_of(marks[i]), at)) != SIZE_MAX;) {
+            at += strlen(marks[i]);
+            Str id = str_slice(text, at, text.len);
+            id.len = arxiv_id(id);
+            if (id.len && f->n_papers < MAX_PAPERS)
+                f->papers[f->n_papers++] = arena_str(f->s->arena, id);
+        }
+}
+
 static void read_card(Facts *f)
 {
     AUTO_BUF text;
@@ -95,6 +126,7 @@ static void read_card(Facts *f)
         f->s->info.card = keep(f, TAKE(card));
     else if (err.code)
         f->s->info.card_error = arena_str(f->s->arena, str_of(err.text));
+    find_papers(f, body);
 }
 
 /* ---- Libraries and tasks ---- */
@@ -322,6 +354,8 @@ static void read_safetensors(Facts *f)
     json_t *summary = json_object();
     json_object_set_new(summary, "parameters", TAKE(counts));
     json_object_set_new(summary, "total", json_integer(total));
+    if (!single)
+        json_object_set_new(summary, "sharded", json_true());
     f->s->info.safetensors = keep(f, summary);
 }
 
@@ -356,6 +390,25 @@ static json_t *gguf_summary(const Checkpoint *c)
     return out;
 }
 
+/* Adds what the other parts of "x-00001-of-00003.gguf" hold. */
+static void add_gguf_parts(Facts *f, Str first, json_t *summary)
+{
+    enum { TAIL = sizeof "00001-of-00003.gguf" - 1 };
+    int64_t n, total = json_int(summary, "total", 0);
+    if (first.len <= TAIL ||
+        !str_to_int(str_slice(first, first.len - 10, first.len - 5), 2, MAX_SHARDS, &n))
+        return;
+    Str stem = str_slice(first, 0, first.len - TAIL);
+    AUTO(json_decref) json_t *unused = json_object();
+    for (int64_t i = 2; i <= n; i++) {
+        const char *part =
+            arena_printf(f->s->arena, "%.*s%05d-of-%05d.gguf", STR(stem), (int)i, (int)n);
+        if (!count_file(f, entry_of(f, part), unused, &total))
+            return; // a sum of some parts would be wrong
+    }
+    json_object_set_new(summary, "total", json_integer(total));
+}
+
 static void read_gguf(Facts *f)
 {
     for (size_t i = 0; i < f->s->info.n_files; i++) {
@@ -364,28 +417,55 @@ static void read_gguf(Facts *f)
         if (!str_ends(entry->path, S(".gguf")) || !map_weights(f, entry, &map))
             continue;
         Checkpoint *c = checkpoint_of_bytes((Str){(const char *)map.ptr, map.len}, "weights", NULL);
-        if (c)
-            f->s->info.gguf = keep(f, gguf_summary(c));
+        json_t *summary = c ? gguf_summary(c) : NULL;
         checkpoint_free(c);
         file_unmap(&map);
+        if (summary && str_find(entry->path, S("-00001-of-"), 0) != SIZE_MAX)
+            add_gguf_parts(f, entry->path, summary);
+        f->s->info.gguf = keep(f, summary);
         return; // the first of several quantisations speaks for all
     }
 }
 
 /* ---- Tags ---- */
 
+static bool has_tag(const Facts *f, const char *const *words)
+{
+    for (; *words; words++)
+        if (map_find(&f->seen, str_of(*words)))
+            return true;
+    return false;
+}
+
+/* What a model is to its base, where the card does not say: by its files first, then by what it
+ * calls itself. */
+static Str infer_relation(const Facts *f)
+{
+    static const char *const adapters[] = {"adapter", "lora", NULL};
+    static const char *const merges[] = {"merge", "mergekit", NULL};
+    static const char *const quantized[] = {"gguf",  "gptq",         "awq", "exl2",
+                                            "exl3",  "bitsandbytes", "hqq", "4-bit",
+                                            "8-bit", "6-bit",        NULL};
+    const json_t *base = json_object_get(f->s->info.card, "base_model");
+    if (entry_of(f, "adapter_config.json") || str_eq(f->s->info.library, S("peft")) ||
+        has_tag(f, adapters))
+        return S("adapter");
+    if (json_array_size(base) > 1 || has_tag(f, merges))
+        return S("merge");
+    if (f->s->info.gguf || json_object_get(f->s->info.config, "quantization_config") ||
+        has_tag(f, quantized))
+        return S("quantized");
+    return S("finetune");
+}
+
 static void base_model_tags(Facts *f)
 {
-    const json_t *base = json_object_get(f->s->info.card, "base_model");
     Str relation = json_str(f->s->info.card, "base_model_relation");
-    if (!base)
+    if (!json_object_get(f->s->info.card, "base_model"))
         return;
-    tags_of(f, "base_model:", "base_model");
     if (!relation.len)
-        relation = json_array_size(base) > 1            ? S("merge")
-                   : entry_of(f, "adapter_config.json") ? S("adapter")
-                   : f->s->info.gguf                    ? S("quantized")
-                                                        : S("finetune");
+        relation = infer_relation(f);
+    tags_of(f, "base_model:", "base_model");
     tags_of(f, arena_printf(f->s->arena, "base_model:%.*s:", STR(relation)), "base_model");
 }
 
@@ -450,8 +530,27 @@ static void dataset_tags(Facts *f)
             }
 }
 
+/* What of other kinds a Space or model is made with, as the card says. */
+static void link_add(Facts *f, const char *prefix, Str id)
+{
+    if (id.len && id.len <= MAX_TAG && f->s->info.n_links < MAX_LINKS)
+        f->links[f->s->info.n_links++] =
+            str_of(arena_printf(f->s->arena, "%s%.*s", prefix, STR(id)));
+}
+
+static void links_of(Facts *f, const char *prefix, const char *key)
+{
+    const json_t *list = json_object_get(f->s->info.card, key);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        link_add(f, prefix, (Str){json_string_value(item), json_string_length(item)});
+    }
+}
+
 static void space_tags(Facts *f)
 {
+    links_of(f, "model:", "models");
+    links_of(f, "dataset:", "datasets");
     tag(f, "", f->s->info.sdk);
     tags_of(f, "", "tags");
     tags_of(f, "license:", "license");
@@ -461,13 +560,18 @@ void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s)
 {
     Facts f = {.hub = hub, .git = git, .repo = repo, .s = s};
     f.tags = NEW_ARRAY(s->arena, Str, MAX_TAGS);
+    f.links = NEW_ARRAY(s->arena, Str, MAX_LINKS);
     s->info.tags = f.tags;
+    s->info.links = f.links;
     read_card(&f);
     switch (repo->kind) {
     case REPO_MODEL:
         read_config(&f);
         read_safetensors(&f);
         read_gguf(&f);
+        s->info.parameters = json_int(s->info.safetensors, "total", 0);
+        if (!s->info.parameters)
+            s->info.parameters = json_int(s->info.gguf, "total", 0);
         s->info.library = find_library(&f);
         s->info.pipeline_tag = find_task(&f);
         model_tags(&f);
@@ -482,6 +586,8 @@ void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s)
     case REPO_KINDS:
         break;
     }
+    for (size_t i = 0; i < f.n_papers; i++)
+        tag(&f, "arxiv:", f.papers[i]);
     tag(&f, "", S("region:us"));
     map_done(&f.seen);
 }

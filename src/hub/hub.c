@@ -95,8 +95,7 @@ const char *hub_data(const Hub *hub)
 static bool sessions_clean(Hub *hub, Error *err)
 {
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_sessions_expire(c, wall_ns(), err) &&
-           sql_counts_refresh(c, wall_ns() / (86400 * NS_PER_S), err) && conn_commit(c, err);
+    return c && sql_sessions_expire(c, wall_ns(), err) && conn_commit(c, err);
 }
 
 Hub *hub_open(const HubOptions *options, Error *err)
@@ -113,12 +112,15 @@ Hub *hub_open(const HubOptions *options, Error *err)
     hub->lookups = cache_new((size_t)8 << 20);
     hub->throttle = throttle_new();
     hub->db = db_open(url, err);
-    if (!hub->db || !sql_migrate(hub->db, err) || !sql_secret(hub->db, hub->secret, err) ||
+    if (!hub->db || !sql_migrate(hub->db, err) || !sql_search_open(hub->db, err) ||
+        !sql_secret(hub->db, hub->secret, err) ||
         !sessions_clean(hub, err))
         return fail_while(err, "open hub '%s'", hub->data);
     if (options->accounts_only)
         return TAKE(hub);
-    hub->downloads = downloads_new(hub->db);
+    hub->downloads = downloads_new(hub->db, err);
+    if (!hub->downloads)
+        return fail_while(err, "open hub '%s'", hub->data);
     hub->blobs =
         blobs_open(options->blobs ? options->blobs : arena_printf(a, "%s/blobs", hub->data), err);
     if (!hub->blobs)

@@ -218,8 +218,6 @@ bool likes_of_user(Hub *hub, Arena *a, const Viewer *viewer, Str user, Like **ou
                    Error *err);
 /* Who likes a repository. */
 bool likes_of_repo(Hub *hub, Arena *a, const Repo *repo, Like **out, size_t *n, Error *err);
-/* Counts one download; written to the database now and then, lost at most for seconds. */
-void repo_count_download(Hub *hub, const Repo *repo);
 
 /* ---- Lists ---- */
 
@@ -228,22 +226,34 @@ typedef enum RepoSort {
     SORT_UPDATED,
     SORT_CREATED,
     SORT_DOWNLOADS,
-    SORT_LIKES
+    SORT_LIKES,
+    SORT_LIKES_RECENT,
+    SORT_PARAMETERS,
+    SORT_BYTES,
+    SORTS,
 } RepoSort;
-/* "trendingScore", "lastModified", "createdAt", "downloads", "likes"; false if it is none. */
+/* "trendingScore", "lastModified", "createdAt", "downloads", "likes", "likes30d",
+ * "num_parameters", "mainSize"; false if it is none. */
 bool repo_sort_parse(Str name, RepoSort *sort);
+const char *repo_sort_name(RepoSort sort);
 
 typedef struct RepoQuery {
     RepoKind kind;
     const Str *search; // each must occur in "owner/name", in any case
     size_t n_search;
+    Str text;        // words to be found in names, metadata and cards; names come first
     const Str *tags; // each must be one of its tags
     size_t n_tags;
-    Str author, pipeline_tag, library; // empty: any
-    const bool *gated;                 // NULL: any
-    RepoSort sort;                     // always the greatest first, then by id
-    int64_t limit;                     // 1 to 1000
-    Str cursor;                        // RepoPage.next of the page before
+    const Str *any_tags; // one of these must be
+    size_t n_any_tags;
+    const Str *any_tasks; // its task must be one of these
+    size_t n_any_tasks;
+    Str author, pipeline_tag, library;        // empty: any
+    const bool *gated;                        // NULL: any
+    const int64_t *min_params, *max_params;   // of the number of parameters; NULL: any
+    RepoSort sort;                            // always the greatest first, then by id
+    int64_t limit;                            // 1 to 1000
+    Str cursor;                               // RepoPage.next of the page before
 } RepoQuery;
 
 typedef struct RepoItem {
@@ -252,7 +262,8 @@ typedef struct RepoItem {
     Str *tags;
     size_t n_tags;
     Str pipeline_tag, library, sdk;
-    const json_t *card; // front matter; NULL if none
+    const json_t *card;        // front matter; NULL if none
+    int64_t parameters, bytes; // of a model, 0 if unknown; of all files
 } RepoItem;
 
 typedef struct RepoPage {
@@ -330,7 +341,10 @@ typedef struct RepoInfo {
     size_t n_files;
     const Str *tags;
     size_t n_tags;
+    const Str *links; // what lists may be filtered by besides: "model:me/x" of a Space that uses it
+    size_t n_links;
     Str pipeline_tag, library, sdk; // empty if none
+    int64_t parameters;             // of the model; 0 if unknown
     const json_t *card;             // README.md's front matter; NULL if none
     Str card_error;                 // why it could not be read
     const json_t *config;           // excerpt of config.json and tokenizer_config.json

@@ -56,10 +56,9 @@ void throttle_failed(Throttle *t, Str key);
 
 /* ---- downloads.c ---- */
 
-DownloadCounter *downloads_new(Db *db);
+DownloadCounter *downloads_new(Db *db, Error *err);
 /* Writes what is left. */
 void downloads_free(DownloadCounter *d);
-void downloads_add(DownloadCounter *d, Str repo);
 
 /* ---- grants.c ---- */
 
@@ -85,8 +84,15 @@ typedef struct Snapshot {
 
 /* The snapshot of a commit, kept until the arena goes. */
 const Snapshot *snapshot_get(Hub *hub, Arena *a, const Repo *repo, const char *commit, Error *err);
+/* What repo_index writes: a newer number has every repository looked at again. */
+enum { INDEX_VERSION = 1 };
 /* Looks at the default branch's head and updates what lists show. */
 bool repo_index(Hub *hub, const Repo *repo, Error *err);
+
+/* ---- search.c ---- */
+
+/* What full-text search knows of a revision. */
+void search_doc(Hub *hub, Arena *a, const Repo *repo, const RepoInfo *info, SearchDoc *out);
 
 /* ---- facts.c: tags, task, library and excerpts from a commit's card and files ---- */
 

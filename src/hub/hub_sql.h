@@ -5,7 +5,9 @@
 #include "db/db.h"
 #include "hub/collections.h"
 #include "hub/discussions.h"
+#include "hub/downloads.h"
 #include "hub/gates.h"
+#include "hub/search.h"
 
 bool sql_migrate(Db *db, Error *err);
 bool sql_secret(Db *db, uint8_t secret[32], Error *err);
@@ -41,6 +43,10 @@ bool sql_sessions_expire(Conn *c, int64_t now, Error *err);
     "repos.id, repos.kind, repos.full_name, repos.name, repos.is_private, repos.is_disabled,"      \
     " repos.discussions_off, repos.gated, repos.created_ns, repos.updated_ns, repos.downloads,"    \
     " repos.downloads_all, repos.likes, repos.trending, repos.owner_id "
+/* What of them somebody may see: `all` is 1 for an administrator, `user` an account's id or "". */
+#define SQL_VISIBLE(all, user)                                                                     \
+    "(repos.is_private = 0 OR " all " = 1 OR repos.owner_id = " user                               \
+    " OR repos.owner_id IN (SELECT org_id FROM members WHERE user_id = " user "))"
 /* *owner (may be NULL) is the owner's account id. */
 void sql_repo_row(Query *q, Arena *a, Repo *out, Str *owner);
 bool sql_repo_add(Conn *c, const Repo *repo, Str key, Str owner, Error *err);
@@ -49,9 +55,16 @@ bool sql_repo_find(Conn *c, Arena *a, RepoKind kind, Str key, Repo *out, Str *ow
 bool sql_repo_remove(Conn *c, Str id, Error *err);
 bool sql_repo_rename(Conn *c, const Repo *repo, Str old_key, Str new_key, Str full, Str name,
                      Str owner, Error *err);
+/* Names that lead to it, in lower case; adds to *n. */
+bool sql_old_names(Conn *c, Arena *a, Str id, Str *out, size_t max, size_t *n, Error *err);
 bool sql_repo_set(Conn *c, const Repo *repo, int64_t now, Error *err);
 /* What lists show and filter by: called when the default branch has moved. */
-bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int64_t now, Error *err);
+bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int version, int64_t now, Error *err);
+/* Those that an older version has indexed, or nothing yet; and to make one such, or with an empty
+ * id all. */
+bool sql_repos_unindexed(Conn *c, Arena *a, int version, Repo *out, size_t max, size_t *n,
+                         Error *err);
+bool sql_repo_unindex(Conn *c, Str id, int version, Error *err);
 /* Up to max repositories with greater ids, in order, each with the commit that sql_repo_index saw
  * last. */
 bool sql_repos_after(Conn *c, Arena *a, Str id, Repo *out, Str *shas, size_t max, size_t *n,
@@ -62,8 +75,14 @@ bool sql_like(Conn *c, Str repo, Str user, bool like, int64_t now, Error *err);
 enum { MAX_LIKES = 1000 };
 bool sql_likes(Conn *c, Arena *a, Str user, Str repo, Like **out, size_t *n, Error *err);
 bool sql_liked(Conn *c, Str repo, Str user, bool *liked, Error *err);
+/* Forgets the visits of earlier days; the secret of this one. */
+bool sql_visits_day(Conn *c, int64_t day, uint8_t secret[32], Error *err);
+bool sql_visit_add(Conn *c, int64_t day, int64_t visit, bool *is_new, Error *err);
+bool sql_download_days(Conn *c, Str repo, int64_t today, size_t n, int64_t *out, Error *err);
+bool sql_download_leaders(Conn *c, Arena *a, const Viewer *viewer, RepoKind kind, int64_t today,
+                          size_t days, size_t limit, Leader **out, size_t *n, Error *err);
 bool sql_downloads_add(Conn *c, Str repo, int64_t day, int64_t n, Error *err);
-/* The 30-day and trending sums of every repository: once a day. */
+/* All sums of every repository: once a day. */
 bool sql_counts_refresh(Conn *c, int64_t day, Error *err);
 bool sql_blob_grant(Conn *c, Str repo, Str user, Str sha256, int64_t size, int64_t now, Error *err);
 /* ERR_NOT_FOUND. With a user: granted to whatever repository by that user. */
@@ -124,9 +143,30 @@ bool sql_collection_item_remove(Conn *c, Str collection, Str item, Error *err);
 /* ERR_NO_REPO */
 bool sql_repo_name(Conn *c, Arena *a, Str id, Str *full, Error *err);
 
+/* ---- Full-text search: search_sql.c ---- */
+/* Makes what the engine wants for it, where that is absent. */
+bool sql_search_open(Db *db, Error *err);
+/* Replaces what is known of a repository. */
+bool sql_search_put(Conn *c, Str repo, const SearchDoc *doc, Error *err);
+bool sql_search_remove(Conn *c, Str repo, Error *err);
+/* "repos.id IN (...)" with one %d for the placeholder of sql_search_match. */
+const char *sql_search_condition(const Conn *c);
+/* What matches all of these words, each as the beginning of one of the document's; in its metadata
+ * alone, if so wanted. Empty when there is nothing to look for. */
+Str sql_search_match(const Conn *c, Arena *a, Str words, bool in_meta);
+
+/* Users or organisations, by what their name or full name begins with; only these are filled. */
+bool sql_accounts_like(Conn *c, Arena *a, Str prefix, bool orgs, size_t limit, Account **out,
+                       size_t *n, int64_t *total, Error *err);
+
 /* ---- Lists ---- */
+/* A pattern for LIKE ... ESCAPE '\\': these words in lower case, and anything behind them, or
+ * before them as well. */
+Str sql_like_pattern(Arena *a, Str words, bool anywhere);
 /* viewer_id empty: nobody; sees_all: an administrator of the hub. */
 bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQuery *query,
                    RepoPage *out, Error *err);
+/* How many repositories of a kind have a tag or link, of those the viewer may see. */
+bool sql_tag_users(Conn *c, const Viewer *viewer, RepoKind kind, Str tag, int64_t *n, Error *err);
 bool sql_tag_counts(Conn *c, Arena *a, RepoKind kind, int64_t limit, TagCount **out, size_t *n,
                     Error *err);

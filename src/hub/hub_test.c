@@ -7,6 +7,7 @@
 #include "hub/collections.h"
 #include "hub/discussions.h"
 #include "hub/gates.h"
+#include "hub/downloads.h"
 #include "hub/hub.h"
 
 #include <fcntl.h>
@@ -672,8 +673,15 @@ static void test_likes_and_downloads_are_counted(void **state)
     assert_ok(likes_of_repo(hub, a, &repo, &likes, &n_likes, &err));
     assert_int_equal(n_likes, 1);
     assert_str(likes[0].name, "bob");
+    DownloadClient client = {.address = S("10.0.0.1"), .agent = S("curl")};
     for (int i = 0; i < 3; i++)
-        repo_count_download(hub, &repo);
+        download_count(hub, &repo, &client); // once a day
+    client.agent = S("wget");
+    download_count(hub, &repo, &client);
+    client.account = S("somebody");
+    download_count(hub, &repo, &client);
+    client.address = S("10.0.0.2"); // an account is one client wherever it is
+    download_count(hub, &repo, &client);
     hub_close(hub); // writes what was counted
     hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
     assert_ok(hub);
@@ -681,6 +689,22 @@ static void test_likes_and_downloads_are_counted(void **state)
     assert_int_equal(found.likes, 1);
     assert_int_equal(found.downloads, 3);
     assert_int_equal(found.downloads_all, 3);
+    assert_int_equal(found.trending, 13000);
+    // What was counted before the restart is not counted again.
+    download_count(hub, &repo, &client);
+    hub_close(hub);
+    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    assert_ok(hub);
+    int64_t days[3];
+    assert_ok(download_days(hub, &repo, 3, days, &err));
+    assert_int_equal(days[0] + days[1], 0);
+    assert_int_equal(days[2], 3);
+    Leader *leaders;
+    size_t n_leaders;
+    assert_ok(download_leaders(hub, a, &nobody, REPO_MODEL, 7, 10, &leaders, &n_leaders, &err));
+    assert_int_equal(n_leaders, 1);
+    assert_int_equal(leaders[0].downloads, 3);
+    assert_int_equal(leaders[0].days[6], 3);
     assert_ok(repo_like(hub, &bob, &repo, false, &err));
     assert_ok(repo_find(hub, a, &nobody, REPO_MODEL, repo.full, ACCESS_READ, &found, &err));
     assert_int_equal(found.likes, 0);

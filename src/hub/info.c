@@ -98,6 +98,12 @@ const Snapshot *snapshot_get(Hub *hub, Arena *a, const Repo *repo, const char *c
 
 /* ---- What lists show ---- */
 
+static bool index_mark(Hub *hub, const Repo *repo, Error *err)
+{
+    AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    return c && sql_repo_unindex(c, repo->id, INDEX_VERSION, err) && conn_commit(c, err);
+}
+
 bool repo_index(Hub *hub, const Repo *repo, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
@@ -105,12 +111,15 @@ bool repo_index(Hub *hub, const Repo *repo, Error *err)
     const RepoInfo *info = NULL;
     if (!repo_info(hub, a, repo, S(""), &info, &seen)) {
         if (seen.code == ERR_NO_REVISION) // no default branch: nothing to show
-            return true;
+            return index_mark(hub, repo, err);
         *(err ? err : &seen) = seen;
         return false;
     }
+    SearchDoc doc = {0};
+    search_doc(hub, a, repo, info, &doc);
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_repo_index(c, repo->id, info, wall_ns(), err) && conn_commit(c, err);
+    return c && sql_repo_index(c, repo->id, info, INDEX_VERSION, wall_ns(), err) &&
+           sql_search_put(c, repo->id, &doc, err) && conn_commit(c, err);
 }
 
 bool repo_refs_changed(Hub *hub, const Repo *repo, Error *err)

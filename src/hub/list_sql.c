@@ -3,16 +3,20 @@
 
 #define ITEM_COLUMNS                                                                               \
     REPO_COLUMNS                                                                                   \
-        ", repos.sha, repos.tags, repos.pipeline_tag, repos.library, repos.sdk, repos.card "
+    ", repos.sha, repos.tags, repos.pipeline_tag, repos.library, repos.sdk, repos.card,"           \
+    " repos.parameters, repos.bytes "
 
 static const struct {
     const char *name, *column;
-} sorts[] = {
+} sorts[SORTS] = {
     [SORT_TRENDING] = {"trendingScore", "repos.trending"},
     [SORT_UPDATED] = {"lastModified", "repos.updated_ns"},
     [SORT_CREATED] = {"createdAt", "repos.created_ns"},
     [SORT_DOWNLOADS] = {"downloads", "repos.downloads"},
     [SORT_LIKES] = {"likes", "repos.likes"},
+    [SORT_LIKES_RECENT] = {"likes30d", "repos.likes_recent"},
+    [SORT_PARAMETERS] = {"num_parameters", "repos.parameters"},
+    [SORT_BYTES] = {"mainSize", "repos.bytes"},
 };
 
 bool repo_sort_parse(Str name, RepoSort *sort)
@@ -25,6 +29,11 @@ bool repo_sort_parse(Str name, RepoSort *sort)
     return false;
 }
 
+const char *repo_sort_name(RepoSort sort)
+{
+    return sorts[sort].name;
+}
+
 /* The statement in the making: text, and the values that its placeholders stand for. */
 typedef struct Where {
     Arena *arena;
@@ -34,7 +43,7 @@ typedef struct Where {
         bool is_int;
         int64_t number;
         Str text;
-    } values[64];
+    } values[128];
 } Where;
 
 static void where_done(Where *w)
@@ -57,22 +66,117 @@ static void where_int(Where *w, const char *condition, int64_t value)
     w->values[w->n++].number = value;
 }
 
-/* "%word%", with LIKE's own characters escaped, in lower case as the keys are. */
-static Str like_pattern(Arena *a, Str word)
+Str sql_like_pattern(Arena *a, Str words, bool anywhere)
 {
-    char *out = arena_alloc(a, 2 * word.len + 3);
+    char *out = arena_alloc(a, 2 * words.len + 3);
     size_t n = 0;
-    out[n++] = '%';
-    for (size_t i = 0; i < word.len; i++) {
-        if (strchr("%_\\", word.ptr[i]) && word.ptr[i])
+    if (anywhere)
+        out[n++] = '%';
+    for (size_t i = 0; i < words.len; i++) {
+        if (strchr("%_\\", words.ptr[i]) && words.ptr[i])
             out[n++] = '\\';
-        out[n++] = (char)tolower((unsigned char)word.ptr[i]);
+        out[n++] = (char)tolower((unsigned char)words.ptr[i]);
     }
     out[n++] = '%';
     return (Str){out, n};
 }
 
-static void where_build(Where *w, Str viewer_id, bool sees_all, const RepoQuery *query)
+/* "column IN ($3, $4)" */
+static void where_any(Where *w, const char *column, const Str *values, size_t n)
+{
+    buf_add(&w->sql, str_of(column));
+    for (size_t i = 0; i < MIN(n, (size_t)32); i++)
+        where_text(w, i ? ", $%d" : " IN ($%d", values[i]);
+    buf_add(&w->sql, S(")"));
+}
+
+/* Each word of a text in "owner/name". */
+static void where_named(Where *w, Str text)
+{
+    Str word;
+    const char *between = "(";
+    for (int n = 0; n < MAX_SEARCH_WORDS && str_split(&text, ' ', &word);) {
+        if (!word.len)
+            continue;
+        buf_add(&w->sql, str_of(between));
+        where_text(w, "repos.key LIKE $%d ESCAPE '\\'", sql_like_pattern(w->arena, word, true));
+        between = " AND ";
+        n++;
+    }
+    buf_add(&w->sql, S(")"));
+}
+
+/* A column that says how well a text fits: names before metadata before cards. A tier is a whole
+ * number, so a page's cursor stays true while others come and go. */
+static void tier_column(Where *w, const Conn *c, Str text)
+{
+    Str name = arena_str(w->arena, text);
+    Str in_meta = sql_search_match(c, w->arena, text, true);
+    Str begins = sql_like_pattern(w->arena, name, false);
+    Str name_begins = str_of(arena_printf(w->arena, "%%/%.*s", STR(begins)));
+    Str name_is =
+        str_of(arena_printf(w->arena, "%%/%.*s", STR(str_slice(begins, 0, begins.len - 1))));
+    where_text(w, "CASE WHEN repos.key = lower($%d)", name);
+    where_text(w, " OR repos.key LIKE $%d ESCAPE '\\' THEN 5", name_is);
+    where_text(w, " WHEN repos.key LIKE $%d ESCAPE '\\'", begins);
+    where_text(w, " OR repos.key LIKE $%d ESCAPE '\\' THEN 4 WHEN ", name_begins);
+    where_named(w, text);
+    buf_add(&w->sql, S(" THEN 3"));
+    if (in_meta.len) {
+        buf_add(&w->sql, S(" WHEN "));
+        where_text(w, sql_search_condition(c), in_meta);
+        buf_add(&w->sql, S(" THEN 2"));
+    }
+    buf_add(&w->sql, S(" ELSE 1 END AS tier"));
+}
+
+static void where_search(Where *w, const Conn *c, const RepoQuery *query)
+{
+    for (size_t i = 0; i < MIN(query->n_search, (size_t)8); i++)
+        where_text(w, " AND repos.key LIKE $%d ESCAPE '\\'",
+                   sql_like_pattern(w->arena, query->search[i], true));
+    if (!query->text.len)
+        return;
+    Str match = sql_search_match(c, w->arena, query->text, false);
+    buf_add(&w->sql, S(" AND ("));
+    where_named(w, query->text);
+    if (match.len) {
+        buf_add(&w->sql, S(" OR "));
+        where_text(w, sql_search_condition(c), match);
+    }
+    buf_add(&w->sql, S(")"));
+}
+
+static void where_tags(Where *w, const RepoQuery *query)
+{
+    for (size_t i = 0; i < MIN(query->n_tags, (size_t)32); i++)
+        where_text(w, " AND repos.id IN (SELECT repo_id FROM repo_tags WHERE repo_tags.tag = $%d)",
+                   query->tags[i]);
+    if (query->n_any_tags) {
+        buf_add(&w->sql, S(" AND repos.id IN (SELECT repo_id FROM repo_tags WHERE "));
+        where_any(w, "repo_tags.tag", query->any_tags, query->n_any_tags);
+        buf_add(&w->sql, S(")"));
+    }
+    if (query->n_any_tasks) {
+        buf_add(&w->sql, S(" AND "));
+        where_any(w, "repos.pipeline_tag", query->any_tasks, query->n_any_tasks);
+    }
+    if (query->pipeline_tag.len)
+        where_text(w, " AND repos.pipeline_tag = $%d", query->pipeline_tag);
+    if (query->library.len)
+        where_text(w, " AND repos.library = $%d", query->library);
+    if (query->gated)
+        buf_add(&w->sql, *query->gated ? S(" AND repos.gated <> ''") : S(" AND repos.gated = ''"));
+    if (query->min_params || query->max_params)
+        buf_add(&w->sql, S(" AND repos.parameters > 0"));
+    if (query->min_params)
+        where_int(w, " AND repos.parameters >= $%d", *query->min_params);
+    if (query->max_params)
+        where_int(w, " AND repos.parameters <= $%d", *query->max_params);
+}
+
+static void where_build(Where *w, const Conn *c, Str viewer_id, bool sees_all,
+                        const RepoQuery *query)
 {
     where_int(w, " WHERE repos.kind = $%d", query->kind);
     if (!sees_all && !viewer_id.len)
@@ -82,12 +186,6 @@ static void where_build(Where *w, Str viewer_id, bool sees_all, const RepoQuery 
         where_text(w, " OR repos.owner_id IN (SELECT org_id FROM members WHERE user_id = $%d))",
                    viewer_id);
     }
-    for (size_t i = 0; i < MIN(query->n_search, 8); i++)
-        where_text(w, " AND repos.key LIKE $%d ESCAPE '\\'",
-                   like_pattern(w->arena, query->search[i]));
-    for (size_t i = 0; i < MIN(query->n_tags, 32); i++)
-        where_text(w, " AND repos.id IN (SELECT repo_id FROM repo_tags WHERE repo_tags.tag = $%d)",
-                   query->tags[i]);
     if (query->author.len) {
         char *key = arena_cstr(w->arena, query->author);
         for (char *p = key; *p; p++)
@@ -95,12 +193,8 @@ static void where_build(Where *w, Str viewer_id, bool sees_all, const RepoQuery 
         where_text(w, " AND repos.owner_id = (SELECT id FROM accounts WHERE key = $%d)",
                    str_of(key));
     }
-    if (query->pipeline_tag.len)
-        where_text(w, " AND repos.pipeline_tag = $%d", query->pipeline_tag);
-    if (query->library.len)
-        where_text(w, " AND repos.library = $%d", query->library);
-    if (query->gated)
-        buf_add(&w->sql, *query->gated ? S(" AND repos.gated <> ''") : S(" AND repos.gated = ''"));
+    where_search(w, c, query);
+    where_tags(w, query);
 }
 
 static Query *where_query(Where *w, Conn *c)
@@ -115,7 +209,13 @@ static Query *where_query(Where *w, Conn *c)
     return q;
 }
 
-static void item_row(Query *q, Arena *a, RepoSort sort, RepoItem *item, int64_t *sort_value)
+/* What a page is ordered by, and goes on behind. */
+typedef struct Place {
+    int64_t tier, value;
+    Str id;
+} Place;
+
+static void item_row(Query *q, Arena *a, RepoItem *item, Place *place)
 {
     *item = (RepoItem){0};
     sql_repo_row(q, a, &item->repo, NULL);
@@ -135,10 +235,12 @@ static void item_row(Query *q, Arena *a, RepoSort sort, RepoItem *item, int64_t 
     if (parsed)
         arena_defer(a, (void (*)(void *))json_decref, parsed);
     item->card = parsed;
+    item->parameters = row_int(q);
+    item->bytes = row_int(q);
     item->repo.access = ACCESS_READ;
-    const int64_t by[] = {item->repo.trending, item->repo.updated_ns, item->repo.created_ns,
-                          item->repo.downloads, item->repo.likes};
-    *sort_value = by[sort];
+    place->value = row_int(q);
+    place->tier = row_int(q);
+    place->id = item->repo.id;
 }
 
 static bool list_total(Conn *c, Where *w, int64_t *total, Error *err)
@@ -149,15 +251,27 @@ static bool list_total(Conn *c, Where *w, int64_t *total, Error *err)
     return query_ok(q, err);
 }
 
-/* The cursor is "VALUE.ID" of the last item seen: the page goes on behind it, whatever was added
- * or removed meanwhile. */
-static bool cursor_read(Str cursor, int64_t *value, Str *id, Error *err)
+/* The cursor is "TIER.VALUE.ID" of the last item seen: the page goes on behind it, whatever was
+ * added or removed meanwhile. */
+static bool cursor_read(Str cursor, Place *out, Error *err)
 {
-    size_t dot = str_find_char(cursor, '.', 0);
-    if (dot == SIZE_MAX || !str_to_int(str_slice(cursor, 0, dot), INT64_MIN, INT64_MAX, value))
+    Str rest = cursor, tier, value;
+    if (!str_split(&rest, '.', &tier) || !str_to_int(tier, 0, 9, &out->tier) ||
+        !str_split(&rest, '.', &value) || !str_to_int(value, INT64_MIN, INT64_MAX, &out->value))
         return fail(err, ERR_INVALID, "cursor '%.*s' is not one of ours", STR(cursor));
-    *id = str_slice(cursor, dot + 1, cursor.len);
+    out->id = rest;
     return true;
+}
+
+static void where_behind(Where *w, const Place *at, const char *column)
+{
+    where_int(w, "(repos.tier < $%d OR (repos.tier", at->tier);
+    where_int(w, " = $%d AND (", at->tier);
+    buf_add(&w->sql, str_of(column));
+    where_int(w, " < $%d OR (", at->value);
+    buf_add(&w->sql, str_of(column));
+    where_int(w, " = $%d", at->value);
+    where_text(w, " AND repos.id < $%d))))", at->id);
 }
 
 bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQuery *query,
@@ -165,39 +279,41 @@ bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQu
 {
     const char *column = sorts[query->sort].column;
     RepoPage page = {0};
+    Place at;
     __attribute__((cleanup(where_done))) Where count = {.arena = a}, w = {.arena = a};
     buf_init(&count.sql, 0);
     buf_init(&w.sql, 0);
     buf_add(&count.sql, S("SELECT count(*) FROM repos"));
-    where_build(&count, viewer_id, sees_all, query);
+    where_build(&count, c, viewer_id, sees_all, query);
     if (!list_total(c, &count, &page.total, err))
         return false;
 
-    buf_add(&w.sql, S("SELECT " ITEM_COLUMNS "FROM repos"));
-    where_build(&w, viewer_id, sees_all, query);
+    buf_printf(&w.sql, "SELECT " ITEM_COLUMNS ", %s, repos.tier FROM (SELECT repos.*, ", column);
+    if (query->text.len)
+        tier_column(&w, c, query->text);
+    else
+        buf_add(&w.sql, S("0 AS tier"));
+    buf_add(&w.sql, S(" FROM repos"));
+    where_build(&w, c, viewer_id, sees_all, query);
+    buf_add(&w.sql, S(") AS repos"));
     if (query->cursor.len) {
-        int64_t value;
-        Str id = {0};
-        if (!cursor_read(query->cursor, &value, &id, err))
+        if (!cursor_read(query->cursor, &at, err))
             return false;
-        buf_printf(&w.sql, " AND (%s", column);
-        where_int(&w, " < $%d", value);
-        buf_printf(&w.sql, " OR (%s", column);
-        where_int(&w, " = $%d", value);
-        where_text(&w, " AND repos.id < $%d))", id);
+        buf_add(&w.sql, S(" WHERE "));
+        where_behind(&w, &at, column);
     }
-    buf_printf(&w.sql, " ORDER BY %s DESC, repos.id DESC", column);
+    buf_printf(&w.sql, " ORDER BY %s%s DESC, repos.id DESC",
+               query->text.len ? "repos.tier DESC, " : "", column);
     where_int(&w, " LIMIT $%d", query->limit + 1);
     AUTO(query_end) Query *q = where_query(&w, c);
     page.items = NEW_ARRAY(a, RepoItem, (size_t)query->limit);
-    int64_t last = 0;
     while (query_next(q)) {
         if (page.n == (size_t)query->limit) {
-            Str id = page.items[page.n - 1].repo.id;
-            page.next = str_of(arena_printf(a, "%lld.%.*s", (long long)last, STR(id)));
+            page.next = str_of(arena_printf(a, "%lld.%lld.%.*s", (long long)at.tier,
+                                            (long long)at.value, STR(at.id)));
             break;
         }
-        item_row(q, a, query->sort, &page.items[page.n++], &last);
+        item_row(q, a, &page.items[page.n++], &at);
     }
     if (!query_ok(q, err))
         return false;
@@ -223,5 +339,20 @@ bool sql_tag_counts(Conn *c, Arena *a, RepoKind kind, int64_t limit, TagCount **
     }
     *out = counts;
     *n = found;
+    return query_ok(q, err);
+}
+
+bool sql_tag_users(Conn *c, const Viewer *viewer, RepoKind kind, Str tag, int64_t *n, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT count(*) FROM repo_tags JOIN repos"
+                             " ON repos.id = repo_tags.repo_id WHERE repo_tags.tag = $1"
+                             " AND repos.kind = $2 AND " SQL_VISIBLE("$3", "$4"));
+    bind_str(q, tag);
+    bind_int(q, kind);
+    bind_int(q, viewer->account.is_admin);
+    bind_str(q, viewer->account.id);
+    if (query_next(q))
+        *n = row_int(q);
     return query_ok(q, err);
 }

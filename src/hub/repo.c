@@ -276,7 +276,8 @@ bool repo_delete(Hub *hub, const Repo *repo, Error *err)
     {
         AUTO(conn_end) Conn *c = db_write(hub->db, err);
         if (!c || !sql_blobs_of_repo(c, a, repo->id, &given, &n, err) ||
-            !sql_repo_remove(c, repo->id, err) || !conn_commit(c, err))
+            !sql_search_remove(c, repo->id, err) || !sql_repo_remove(c, repo->id, err) ||
+            !conn_commit(c, err))
             return false;
     }
     return git_repo_delete(repo->git_dir, err) && snapshots_remove(hub, repo->id, err) &&
@@ -305,7 +306,8 @@ bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str t
         *(err ? err : &seen) = seen;
         return false;
     }
-    return conn_commit(c, err);
+    // The words of its name are found a little later: by sweep.c, without a look into git here.
+    return sql_repo_unindex(c, repo->id, 0, err) && conn_commit(c, err);
 }
 
 bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error *err)
@@ -373,18 +375,15 @@ bool likes_of_repo(Hub *hub, Arena *a, const Repo *repo, Like **out, size_t *n, 
     return c && sql_likes(c, a, S(""), repo->id, out, n, err);
 }
 
-void repo_count_download(Hub *hub, const Repo *repo)
-{
-    downloads_add(hub->downloads, repo->id);
-}
-
 bool repo_list(Hub *hub, Arena *a, const Viewer *viewer, const RepoQuery *query, RepoPage *out,
                Error *err)
 {
     if (query->limit < 1 || query->limit > 1000)
         return fail(err, ERR_INVALID, "limit: 1 to 1000");
+    RepoQuery asked = *query;
+    asked.text = str_trim(str_slice(query->text, 0, MAX_SEARCH_TEXT));
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
-    return c && sql_repo_list(c, a, viewer->account.id, viewer->account.is_admin, query, out, err);
+    return c && sql_repo_list(c, a, viewer->account.id, viewer->account.is_admin, &asked, out, err);
 }
 
 bool repo_tag_counts(Hub *hub, Arena *a, RepoKind kind, int64_t limit, TagCount **out, size_t *n,

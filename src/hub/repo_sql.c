@@ -104,6 +104,19 @@ bool sql_repo_rename(Conn *c, const Repo *repo, Str old_key, Str new_key, Str fu
            (str_eq(old_key, new_key) || query_run(link, err));
 }
 
+bool sql_old_names(Conn *c, Arena *a, Str id, Str *out, size_t max, size_t *n, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT key FROM redirects WHERE repo_id = $1 ORDER BY key LIMIT $2");
+    bind_str(q, id);
+    bind_int(q, (int64_t)max);
+    for (size_t i = 0; i < max && query_next(q); i++) {
+        out[i] = row_str(q, a);
+        ++*n;
+    }
+    return query_ok(q, err);
+}
+
 bool sql_repo_set(Conn *c, const Repo *repo, int64_t now, Error *err)
 {
     AUTO(query_end)
@@ -117,25 +130,29 @@ bool sql_repo_set(Conn *c, const Repo *repo, int64_t now, Error *err)
     return query_run(q, err);
 }
 
+static bool tag_add(Conn *c, Str id, Str tag, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "INSERT INTO repo_tags (repo_id, tag) VALUES ($1, $2)"
+                             " ON CONFLICT DO NOTHING");
+    bind_str(q, id);
+    bind_str(q, tag);
+    return query_run(q, err);
+}
+
 static bool tags_replace(Conn *c, Str id, const RepoInfo *info, Error *err)
 {
     AUTO(query_end) Query *clear = query_open(c, "DELETE FROM repo_tags WHERE repo_id = $1");
     bind_str(clear, id);
-    if (!query_run(clear, err))
-        return false;
-    for (size_t i = 0; i < info->n_tags; i++) {
-        AUTO(query_end)
-        Query *q = query_open(c, "INSERT INTO repo_tags (repo_id, tag) VALUES ($1, $2)"
-                                 " ON CONFLICT DO NOTHING");
-        bind_str(q, id);
-        bind_str(q, info->tags[i]);
-        if (!query_run(q, err))
-            return false;
-    }
-    return true;
+    bool ok = query_run(clear, err);
+    for (size_t i = 0; ok && i < info->n_tags; i++)
+        ok = tag_add(c, id, info->tags[i], err);
+    for (size_t i = 0; ok && i < info->n_links; i++)
+        ok = tag_add(c, id, info->links[i], err);
+    return ok;
 }
 
-bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int64_t now, Error *err)
+bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int version, int64_t now, Error *err)
 {
     AUTO_BUF tags, card;
     buf_init(&tags, 0);
@@ -146,18 +163,46 @@ bool sql_repo_index(Conn *c, Str id, const RepoInfo *info, int64_t now, Error *e
     }
     if (info->card)
         json_write(&card, info->card);
+    // To look at the same commit anew is no change of the repository.
     AUTO(query_end)
-    Query *q = query_open(c, "UPDATE repos SET sha = $1, tags = $2, pipeline_tag = $3,"
-                             " library = $4, sdk = $5, card = $6, updated_ns = $7 WHERE id = $8");
+    Query *q = query_open(
+        c, "UPDATE repos SET updated_ns = CASE WHEN sha = $1 THEN updated_ns ELSE $2 END,"
+           " sha = $1, tags = $3, pipeline_tag = $4, library = $5, sdk = $6, card = $7,"
+           " parameters = $8, bytes = $9, indexed = $10 WHERE id = $11");
     bind_str(q, info->sha);
+    bind_int(q, now);
     bind_str(q, buf_str(&tags));
     bind_str(q, info->pipeline_tag);
     bind_str(q, info->library);
     bind_str(q, info->sdk);
     bind_str(q, buf_str(&card));
-    bind_int(q, now);
+    bind_int(q, info->parameters);
+    bind_int(q, info->bytes);
+    bind_int(q, version);
     bind_str(q, id);
     return query_run(q, err) && tags_replace(c, id, info, err);
+}
+
+bool sql_repos_unindexed(Conn *c, Arena *a, int version, Repo *out, size_t max, size_t *n,
+                         Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT " REPO_COLUMNS "FROM repos WHERE indexed < $1"
+                             " ORDER BY indexed, id LIMIT $2");
+    bind_int(q, version);
+    bind_int(q, (int64_t)max);
+    for (*n = 0; *n < max && query_next(q);)
+        sql_repo_row(q, a, &out[(*n)++], NULL);
+    return query_ok(q, err);
+}
+
+bool sql_repo_unindex(Conn *c, Str id, int version, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "UPDATE repos SET indexed = $1 WHERE id = $2 OR $2 = ''");
+    bind_int(q, version);
+    bind_str(q, id);
+    return query_run(q, err);
 }
 
 bool sql_repos_after(Conn *c, Arena *a, Str id, Repo *out, Str *shas, size_t max, size_t *n,

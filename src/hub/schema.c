@@ -79,6 +79,18 @@ static const Migration migrations[] = {
      "CREATE INDEX collection_items_target ON collection_items(target);"},
     {6, "what new repositories are",
      "ALTER TABLE accounts ADD COLUMN repos_private INTEGER NOT NULL DEFAULT 0;"},
+    {7, "downloads counted once a client, facts that lists sort by, and what indexed them",
+     "ALTER TABLE repos ADD COLUMN parameters BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE repos ADD COLUMN bytes BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE repos ADD COLUMN likes_recent BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE repos ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;"
+     "CREATE INDEX repos_indexed ON repos(indexed);"
+     "CREATE INDEX downloads_day ON downloads(day);"
+     "CREATE TABLE download_days (day INTEGER PRIMARY KEY, secret TEXT NOT NULL);"
+     "CREATE TABLE download_visits (day INTEGER NOT NULL, visit BIGINT NOT NULL,"
+     " PRIMARY KEY (day, visit));"
+     "CREATE TABLE search_docs (repo_id TEXT PRIMARY KEY REFERENCES repos(id) ON DELETE CASCADE,"
+     " num BIGINT NOT NULL UNIQUE);"},
 };
 
 bool sql_migrate(Db *db, Error *err)

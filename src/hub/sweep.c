@@ -1,9 +1,12 @@
-/* sweep.c: what a crash can leave behind, and its mending. One pass after the start:
+/* sweep.c: what a crash can leave behind, and its mending. A first pass after the start:
  *
  * - A commit whose ref moved but which lists do not show yet (the crash came between the two) is
  *   indexed.
  * - A git folder without a row (the crash came before the row was written, or after it was removed)
- *   is deleted, once it is a day old: a younger one may be in the making. */
+ *   is deleted, once it is a day old: a younger one may be in the making.
+ *
+ * Then, every few seconds: what an older program has indexed, or an administrator wants indexed
+ * anew (`hug admin search rebuild`, which may be another process). */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -11,11 +14,13 @@
 
 #include <dirent.h>
 
-enum { PAGE = 200, ORPHAN_AGE_S = 86400 };
+enum { PAGE = 200, ORPHAN_AGE_S = 86400, LOOK_AGAIN_S = 10 };
 
 struct Sweep {
     Hub *hub;
     pthread_t thread;
+    pthread_mutex_t lock; // for wake alone
+    pthread_cond_t wake;
     bool stop; // atomic
 };
 
@@ -91,10 +96,48 @@ static void remove_orphans(Sweep *s)
     }
 }
 
+/* Those that an older program has indexed, or that an administrator wants looked at again. What
+ * fails is put behind the others until the next start. */
+static void index_old(Sweep *s, Arena *a)
+{
+    Repo *repos = NEW_ARRAY(a, Repo, PAGE);
+    size_t n = 0;
+    {
+        AUTO(conn_end) Conn *c = db_read(s->hub->db, NULL);
+        if (!c || !sql_repos_unindexed(c, a, INDEX_VERSION, repos, PAGE, &n, NULL))
+            return;
+    }
+    for (size_t i = 0; i < n && !stopped(s); i++) {
+        Error err = {0};
+        repos[i].git_dir = repo_git_dir(s->hub, a, repos[i].id);
+        if (!repo_index(s->hub, &repos[i], &err)) {
+            log_warn("sweep", "repo=%.*s error=\"%s\"", STR(repos[i].full), err.text);
+            AUTO(conn_end) Conn *c = db_write(s->hub->db, NULL);
+            if (c && sql_repo_unindex(c, repos[i].id, INDEX_VERSION, NULL))
+                (void)!conn_commit(c, NULL);
+        }
+    }
+}
+
 static void *run(void *arg)
 {
-    index_all(arg);
-    remove_orphans(arg);
+    Sweep *s = arg;
+    AUTO(arena_free) Arena *a = arena_new(0);
+    index_all(s);
+    remove_orphans(s);
+    pthread_mutex_lock(&s->lock);
+    while (!stopped(s)) {
+        pthread_mutex_unlock(&s->lock);
+        index_old(s, a);
+        arena_reset(a);
+        pthread_mutex_lock(&s->lock);
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += LOOK_AGAIN_S;
+        if (!stopped(s))
+            pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    }
+    pthread_mutex_unlock(&s->lock);
     return NULL;
 }
 
@@ -102,6 +145,8 @@ Sweep *sweep_start(Hub *hub)
 {
     Sweep *s = xcalloc(1, sizeof *s);
     s->hub = hub;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
     CHECK(pthread_create(&s->thread, NULL, run, s) == 0);
     return s;
 }
@@ -110,7 +155,12 @@ void sweep_stop(Sweep *s)
 {
     if (!s)
         return;
+    pthread_mutex_lock(&s->lock);
     __atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->wake);
     free(s);
 }
