@@ -156,6 +156,19 @@ json_t *request_json(Request *r, size_t max, Error *err);
 /* application/x-www-form-urlencoded */
 bool request_form(Request *r, Params *out, Error *err);
 
+/* A field of multipart/form-data; borrowed during the call. */
+typedef struct FormField {
+    Str name;
+    bool is_file;
+    Str filename; // as the client says it, with folders: check it before use
+    Str type;
+} FormField;
+/* Bytes of a field, which come in pieces; `at` is 0 at its first, which may be empty. */
+typedef bool FormPiece(void *user, const FormField *field, int64_t at, Str bytes, Error *err);
+/* Reads the body as it comes and calls `piece` for all fields in their order; never holds more than
+ * a chunk. ERR_INVALID where it is no such form or ends early; the error of a piece that fails. */
+bool request_multipart(Request *r, FormPiece *piece, void *user, Error *err);
+
 /* True once the client has gone, the server stops, or it took too long to read. */
 bool request_gone(Request *r);
 /* The same as a flag for long jobs, kept up to date from this call until the handler returns. */

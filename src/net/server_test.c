@@ -61,6 +61,31 @@ static void count_body(Request *r)
     reply_bytes(r, 200, "text/plain", str_of(text));
 }
 
+/* "name=value;" for fields, "name[file]=length;" for files; refuses a field that is called "no". */
+static bool tell_field(void *user, const FormField *field, int64_t at, Str bytes, Error *err)
+{
+    Buf *out = user;
+    if (str_eq(field->name, S("no")))
+        return fail(err, ERR_DENIED, "not this field");
+    if (at == 0)
+        buf_printf(out, ";%.*s[%.*s]=", STR(field->name), STR(field->filename));
+    if (!field->is_file)
+        buf_add(out, bytes);
+    else if (bytes.len)
+        buf_printf(out, "%lld+%zu ", (long long)at, bytes.len);
+    return true;
+}
+
+static void multipart(Request *r)
+{
+    Error err = {0};
+    AUTO_BUF out;
+    buf_init(&out, 1 << 20);
+    if (!request_multipart(r, tell_field, &out, &err))
+        return reply_error(r, &err);
+    reply_buf(r, 200, "text/plain", &out);
+}
+
 static void refuse(Request *r)
 {
     reply_failure(r, 401, "who are you");
@@ -155,6 +180,7 @@ static const Route routes[] = {
     {"GET", "/tree/{rev}/{path...}", echo_params},
     {"POST", "/echo", echo_body, .max_body = 1000},
     {"POST", "/count", count_body, .max_body = ANY_BODY},
+    {"POST", "/multipart", multipart, .max_body = ANY_BODY},
     {"POST", "/refuse", refuse, .max_body = ANY_BODY},
     {"GET", "/file", file},
     {"GET", "/stream", stream},
@@ -315,6 +341,56 @@ static void test_reads_bodies(void **state)
         buf_add(&chunked, S("1\r\nx\r\n"));
     buf_add(&chunked, S("0\r\n\r\n"));
     assert_has(talk(chunked.ptr), "HTTP/1.1 413");
+}
+
+/* What the form that is `n` bytes long is answered with. */
+static const char *post_form(Str form, const char *type)
+{
+    AUTO_BUF all;
+    buf_init(&all, 0);
+    buf_printf(&all, "POST /multipart" END "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n", type,
+               form.len);
+    buf_add(&all, form);
+    int fd = dial();
+    say(fd, buf_str(&all));
+    return hear(fd);
+}
+
+#define FIELD(name) "--xyz\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n"
+#define FILE_FIELD(name)                                                                           \
+    "--xyz\r\nContent-Disposition: form-data; name=\"f\"; filename=\"" name                        \
+    "\"\r\nContent-Type: text/plain\r\n\r\n"
+#define MULTIPART "multipart/form-data; boundary=xyz"
+
+static void test_reads_forms_with_files_as_they_come(void **state)
+{
+    const char *answer = post_form(
+        S(FIELD("a") "one & two\r\n" FILE_FIELD("d/e.txt") "--xy is not the end\r\n\r\n" FILE_FIELD(
+            "empty") "\r\n" FIELD("last") "\r\n--xyz--\r\n"),
+        MULTIPART);
+    assert_string_equal(body_of(answer), ";a[]=one & two;f[d/e.txt]=0+21 ;f[empty]=;last[]=");
+
+    AUTO_BUF large;
+    buf_init(&large, 0);
+    buf_add(&large, S(FILE_FIELD("large")));
+    for (int i = 0; i < 100000; i++)
+        buf_printf(&large, "%07d\n-\r", i); // nearly a boundary again and again
+    buf_add(&large, S("\r\n--xyz--\r\n"));
+    answer = body_of(post_form(buf_str(&large), MULTIPART));
+    long long at = 0, n;
+    int used;
+    assert_has(answer, ";f[large]=");
+    answer += strlen(";f[large]=");
+    for (long long from; sscanf(answer, "%lld+%lld %n", &from, &n, &used) == 2; answer += used) {
+        assert_int_equal(from, at); // one piece behind the other
+        at += n;
+    }
+    assert_int_equal(at, 1000000);
+
+    assert_has(post_form(S(FIELD("no") "x\r\n--xyz--\r\n"), MULTIPART), "403");
+    assert_has(post_form(S("a=b"), "application/x-www-form-urlencoded"), "want multipart");
+    assert_has(post_form(S("a=b"), "multipart/form-data"), "400");
+    assert_has(post_form(S(FIELD("a") "cut"), MULTIPART), "ends early");
 }
 
 static void test_inflates_gzip_within_the_limit(void **state)
@@ -603,8 +679,9 @@ int main(void)
         RUN(test_answers_on_a_worker_and_on_the_loop, test_tries_on_the_loop_and_goes_to_a_worker,
             test_gives_handlers_what_was_asked, test_head_has_the_length_and_no_body,
             test_answers_errors_itself, test_a_value_cannot_forge_headers, test_reads_bodies,
-            test_inflates_gzip_within_the_limit, test_expect_continue, test_streams_large_uploads,
-            test_sees_clients_leave, test_streams_answers, test_sends_files_and_ranges,
+            test_reads_forms_with_files_as_they_come, test_inflates_gzip_within_the_limit,
+            test_expect_continue, test_streams_large_uploads, test_sees_clients_leave,
+            test_streams_answers, test_sends_files_and_ranges,
             test_serves_pipelined_requests_in_order, test_refuses_huge_heads,
             test_cuts_clients_that_trickle_their_head, test_says_503_when_too_many_wait,
             test_finishes_what_runs_before_it_stops, test_says_why_it_cannot_listen);
