@@ -95,12 +95,29 @@ static void set_last_commit(Request *r, json_t *page, const Repo *repo, Str rev,
     set(page, "last", last);
 }
 
+/* Can files of this revision be changed: is it a branch, or a pull request? */
+static bool is_branch(const json_t *refs, Str rev)
+{
+    size_t i;
+    const json_t *ref;
+    json_array_foreach(refs, i, ref)
+    {
+        if (json_is_true(json_object_get(ref, "on")) && !json_is_true(json_object_get(ref, "tag")))
+            return true;
+    }
+    return str_starts(rev, S("refs/pr/"));
+}
+
 static void set_place(Request *r, json_t *page, const Repo *repo, Str rev, Str path)
 {
     page_set_repo(r, page, repo, "files", rev);
     set_str(page, "path", path);
     set(page, "crumbs", crumbs_json(path));
-    set(page, "refs", refs_json(r, repo, rev));
+    json_t *refs = refs_json(r, repo, rev);
+    bool may =
+        repo->access >= ACCESS_WRITE || (repo->access >= ACCESS_PROPOSE && !repo->discussions_off);
+    set(page, "can_change", json_boolean(web_is_known(r) && may && is_branch(refs, rev)));
+    set(page, "refs", refs);
     set_last_commit(r, page, repo, rev, path);
 }
 
@@ -122,6 +139,7 @@ static void tree(Request *r)
     add_entries(entries, &found, false);
     set_place(r, page, &repo, rev, path);
     set(page, "entries", entries);
+    set(page, "entry", json_null());
     size_t slash = str_rfind_char(path, '/');
     set_str(page, "parent", slash == SIZE_MAX ? (Str){0} : str_slice(path, 0, slash));
     page_render(r, 200, "tree", page);
@@ -197,6 +215,7 @@ static bool set_view(Request *r, json_t *page, const Repo *repo, const RepoFile 
         html = page_markdown(r, repo, rev, text);
     }
     set(page, "view", json_string(view));
+    set(page, "editable", json_boolean(strcmp(view, "text") == 0 || strcmp(view, "markdown") == 0));
     set(page, "markdown", json_boolean(markdown && !file->entry.is_lfs));
     set(page, "plain", json_boolean(plain));
     set_str(page, "html", html);

@@ -18,6 +18,8 @@ static const struct {
     {"new", web_new_routes, &web_new_routes_n},
     {"repo", web_repo_routes, &web_repo_routes_n},
     {"file", web_file_routes, &web_file_routes_n},
+    {"edit", web_edit_routes, &web_edit_routes_n},
+    {"upload", web_upload_routes, &web_upload_routes_n},
     {"history", web_history_routes, &web_history_routes_n},
     {"discussion", web_discussion_routes, &web_discussion_routes_n},
     {"collection", web_collection_routes, &web_collection_routes_n},
@@ -139,6 +141,11 @@ bool web_is_known(const Request *r)
     return web_viewer(r)->by != BY_NOBODY;
 }
 
+bool web_token_ok(const Request *r, Str sent)
+{
+    return secret_eq(sent, visit_of(r)->csrf);
+}
+
 bool web_form(Request *r, Params *form)
 {
     Error err = {0};
@@ -146,7 +153,7 @@ bool web_form(Request *r, Params *form)
         reply_error(r, &err);
         return false;
     }
-    if (secret_eq(params_get(form, "csrf"), visit_of(r)->csrf))
+    if (web_token_ok(r, params_get(form, "csrf")))
         return true;
     reply_failure(r, 403, "This form has expired: go back, reload the page and send it again");
     return false;

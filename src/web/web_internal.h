@@ -13,10 +13,12 @@ struct Web {
 
 extern const Route web_home_routes[], web_list_routes[], web_account_routes[], web_new_routes[],
     web_repo_routes[], web_file_routes[], web_history_routes[], web_settings_routes[],
-    web_try_routes[], web_static_routes[], web_discussion_routes[], web_collection_routes[];
+    web_try_routes[], web_static_routes[], web_discussion_routes[], web_collection_routes[],
+    web_edit_routes[], web_upload_routes[];
 extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, web_new_routes_n,
     web_repo_routes_n, web_file_routes_n, web_history_routes_n, web_settings_routes_n,
-    web_try_routes_n, web_static_routes_n, web_discussion_routes_n, web_collection_routes_n;
+    web_try_routes_n, web_static_routes_n, web_discussion_routes_n, web_collection_routes_n,
+    web_edit_routes_n, web_upload_routes_n;
 
 /* ---- Who asks ---- */
 
@@ -40,6 +42,7 @@ const Viewer *web_viewer(const Request *r);
 bool web_is_known(const Request *r); // somebody is logged in
 /* The form that was posted, its CSRF token checked. False: it has answered. */
 bool web_form(Request *r, Params *form);
+bool web_token_ok(const Request *r, Str sent); // is this the session's CSRF token?
 /* "http://127.0.0.1:7860": of this hub, for commands to copy. */
 const char *web_url(Request *r);
 /* A path of this site that a form may send people to; "/" for anything else. */
@@ -81,6 +84,14 @@ json_t *collection_json(Arena *a, const struct Collection *c);
 json_t *item_json(const RepoItem *item);
 /* What repo_head.html wants, into page: "repo", "tab", "rev". */
 void page_set_repo(Request *r, json_t *page, const Repo *repo, const char *tab, Str rev);
+/* The same, and what commit_box.html wants but for "action", "back", "summary" and "description": a
+ * form that ends in a commit on rev or a pull request. `summary` stands where none is typed. */
+void page_set_commit(Request *r, json_t *page, const Repo *repo, Str rev, const char *summary);
+/* A change of rev, or one that becomes a pull request. ERR_DENIED for who may not. */
+bool web_change_open(Request *r, const Repo *repo, Str rev, bool pull, Change **out, Error *err);
+/* Commits it; of a pull request, *location is its page. */
+bool web_change_commit(Request *r, const Repo *repo, Change *c, bool pull, Str *location,
+                       Error *err);
 /* What diff.html wants, into page: the files that differ between two commits; from NULL: all of
  * to's. */
 bool page_set_diff(Request *r, json_t *page, const Repo *repo, const char *from, const char *to,

@@ -93,6 +93,8 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, readi
         'weights': f'/{reading}/blob/main/model.safetensors', 'image': f'/{reading}/blob/main/dot.png',
         'history': f'/{reading}/commits/main', 'commit': f'/{reading}/commit/main', 'profile': '/me',
         'settings': f'/{reading}/settings', 'tokens': '/settings/tokens', 'me': '/settings/profile',
+        'edit': f'/{reading}/edit/main/README.md', 'new-file': f'/{reading}/new/main/src',
+        'delete-file': f'/{reading}/delete/main/src/run.py', 'upload': f'/{reading}/upload/main/src',
         'new-model': '/new', 'new-dataset': '/new-dataset', 'new-space': '/new-space'})
 
 
@@ -106,6 +108,19 @@ def test_a_repository_is_made_liked_renamed_hidden_and_deleted(walk):
 
 def test_a_card_files_history_and_differences_are_read(walk):
     walk('reading')
+
+
+def test_files_are_written_edited_uploaded_and_deleted_in_the_browser(walk, hub, api):
+    mine = 'me/written-here'
+    api.create_repo(mine)
+    walk('editing', mine=mine, other='you', other_password=hub.passwords['you'])
+    files = api.list_repo_files(mine)
+    assert {'notes/first.txt', 'large.bin'} <= set(files) and 'small.txt' not in files
+    assert [c.title for c in api.list_repo_commits(mine)][:4] == \
+        ['Delete small.txt', 'Upload 2 files', 'Count on', 'Create notes/first.txt']
+    [pull] = list(api.get_repo_discussions(mine))
+    assert pull.is_pull_request and pull.author == 'you' and pull.status == 'open'
+    assert 'notes/second.txt' in api.list_repo_files(mine, revision='refs/pr/1')
 
 
 def test_a_change_is_proposed_talked_about_and_merged(walk, api, reading):

@@ -53,9 +53,7 @@ async function inspect(page, name, closely = true) {
 }
 
 async function go(page, path) {
-  const answer = await page.goto(told.url + path);
-  await page.waitForLoadState('networkidle');
-  return answer.status();
+  return (await page.goto(told.url + path)).status(); // scripts are deferred: they ran before this
 }
 
 async function logIn(page, user = told.user, password = told.password) {
@@ -67,11 +65,11 @@ async function logIn(page, user = told.user, password = told.password) {
 }
 
 const stories = {
-  // All pages at both widths and in both colours. axe takes a second a page: each width and each
-  // colour once.
+  // All pages at both widths and in both colours, and on the narrowest phone. axe takes a second a
+  // page: each width and each colour once.
   async every_page() {
-    for (const width of [1280, 390])
-      for (const scheme of ['light', 'dark']) {
+    for (const width of [1280, 390, 320])
+      for (const scheme of width === 320 ? ['light'] : ['light', 'dark']) {
         const { context, page } = await start({ width, scheme });
         const visit = async (name, path, status = 200) => {
           assert.equal(await go(page, path), status, path);
@@ -193,6 +191,69 @@ const stories = {
     await page.locator('.pane-python .copy').click();
     await page.locator('.copy.done').waitFor();
     await context.close();
+  },
+
+  // Files written, edited, uploaded and deleted by who may, and proposed by who may not.
+  async editing() {
+    const { context, page } = await start();
+    const main = page.getByRole('main');
+    await logIn(page);
+    await go(page, `/${told.mine}/tree/main`);
+    await page.getByText('Add', { exact: true }).click();
+    await page.getByRole('link', { name: 'New file' }).click();
+    await page.getByRole('textbox', { name: 'Name' }).fill('notes/first.txt');
+    await page.getByLabel('Text').fill('one\ntwo\n');
+    await main.getByRole('button', { name: 'Commit to main' }).click();
+    await page.waitForURL('**/blob/main/notes/first.txt');
+    assert.equal(await page.locator('.line').count(), 2);
+    await inspect(page, 'a file that was written here');
+
+    await page.getByRole('link', { name: 'Edit' }).click();
+    assert.equal(await page.getByLabel('Text').inputValue(), 'one\ntwo\n');
+    const late = await context.newPage();
+    await late.goto(page.url());
+    await page.getByLabel('Text').fill('one\nthree\n');
+    await page.getByLabel('What changes').fill('Count on');
+    await main.getByRole('button', { name: 'Commit to main' }).click();
+    await page.waitForURL('**/blob/main/notes/first.txt');
+    await page.getByRole('link', { name: 'Count on' }).waitFor();
+    await late.getByLabel('Text').fill('my own words');
+    await late.getByRole('button', { name: 'Commit to main' }).click();
+    await late.getByRole('alert').filter({ hasText: 'was changed meanwhile' }).waitFor();
+    assert.equal(await late.getByLabel('Text').inputValue(), 'my own words', 'nothing typed is lost');
+    await late.close();
+
+    await go(page, `/${told.mine}/upload/main`);
+    await page.locator('input[name=files]').setInputFiles([
+      { name: 'small.txt', mimeType: 'text/plain', buffer: Buffer.from('small\n') },
+      { name: 'large.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(12_000_000, 7) }]);
+    await page.getByText('2 files, 12.0 MB').waitFor();
+    await inspect(page, 'files to upload');
+    await main.getByRole('button', { name: 'Commit to main' }).click();
+    await page.waitForURL('**/tree/main');
+    await page.getByRole('link', { name: 'large.bin', exact: true }).waitFor();
+    await page.getByText('LFS').first().waitFor();
+
+    await go(page, `/${told.mine}/blob/main/small.txt`);
+    await page.getByRole('link', { name: 'Delete' }).click();
+    await main.getByRole('button', { name: 'Commit to main' }).click();
+    await page.waitForURL('**/tree/main');
+    assert.equal(await page.getByRole('link', { name: 'small.txt', exact: true }).count(), 0);
+    await context.close();
+
+    // Without scripts, and without the right to write: a pull request.
+    const plain = await start({ javaScriptEnabled: false });
+    await logIn(plain.page, told.other, told.other_password);
+    await plain.page.goto(`${told.url}/${told.mine}/upload/main/notes`);
+    assert.equal(await plain.page.getByRole('button', { name: 'Commit to main' }).count(), 0);
+    await plain.page.locator('input[name=files]').setInputFiles([
+      { name: 'second.txt', mimeType: 'text/plain', buffer: Buffer.from('mine\n') }]);
+    await plain.page.getByLabel('What changes').fill('A second note');
+    await plain.page.getByRole('button', { name: 'Open a pull request' }).click();
+    await plain.page.getByRole('heading', { name: 'A second note' }).waitFor();
+    await plain.page.getByRole('link', { name: 'Files changed' }).click();
+    await plain.page.getByText('notes/second.txt').first().waitFor();
+    await plain.context.close();
   },
 
   async community() {
