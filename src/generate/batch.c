@@ -38,6 +38,7 @@ Batch *batch_new(const LanguageModel *m, const BatchOptions *options, Error *err
     Batch *b = xcalloc(1, sizeof *b);
     b->model = m;
     b->vocab = (size_t)language_model_vocab(m);
+    b->inside = o.inside ? *o.inside : (Inside){0};
     b->n_sequences = n;
     b->last_call = &b->calls;
     b->sequences = xcalloc((size_t)n, sizeof *b->sequences);
@@ -70,6 +71,8 @@ void batch_free(Batch *b)
     for (int i = 0; i < b->n_sequences; i++) {
         free(b->sequences[i].ids);
         free(b->sequences[i].logits);
+        free(b->sequences[i].states);
+        free(b->sequences[i].early);
     }
     prefixes_free(b->prefixes);
     kv_cache_free(b->cache);
@@ -135,7 +138,10 @@ static int add(Batch *b, Error *err)
                         .ids = s->ids,
                         .cap = s->cap,
                         .logits = s->logits,
-                        .cap_logits = s->cap_logits};
+                        .cap_logits = s->cap_logits,
+                        .states = s->states,
+                        .cap_states = s->cap_states,
+                        .early = s->early};
         return i;
     }
     (void)!fail(err, ERR_LIMIT, "all %d sequences of the batch are in use", b->n_sequences);
@@ -165,6 +171,7 @@ static void copy(Batch *b, int to, int from)
     t->remembered = f->remembered;
     t->reused = f->reused;
     t->n_logits = f->n_logits;
+    t->n_states = 0;
     if (f->n)
         memcpy(t->ids, f->ids, f->n * sizeof *t->ids);
     if (f->n_logits)
@@ -255,6 +262,20 @@ const float *batch_logits(const Batch *b, int sequence, size_t row)
     return row < s->n_logits ? s->logits + row * b->vocab : NULL;
 }
 
+const float *batch_states(const Batch *b, int sequence, size_t row, size_t *width)
+{
+    const Sequence *s = sequence_at(b, sequence);
+    *width = b->width;
+    return row < s->n_states ? s->states + row * b->width : NULL;
+}
+
+const float *batch_early(const Batch *b, int sequence, int i)
+{
+    const Sequence *s = sequence_at(b, sequence);
+    CHECK(i >= 0 && i < b->inside.n_layers && s->early);
+    return s->early + (size_t)i * b->vocab;
+}
+
 size_t batch_reused(const Batch *b, int sequence)
 {
     return sequence_at(b, sequence)->reused;
@@ -324,7 +345,7 @@ static void take_feed(Batch *b, const BatchFeed *f)
     s->n_before = s->n;
     s->n += f->n;
     s->wanted = MAX(f->logits, 1);
-    s->n_logits = s->reused = 0;
+    s->n_logits = s->n_states = s->reused = 0;
     s->waits = s->fresh = true;
 }
 

@@ -24,7 +24,7 @@
 #pragma once
 
 #include "generate/generate.h"
-#include "tensor/tensor.h"
+#include "nn/nn.h"
 
 typedef struct BatchOptions {
     int sequences;           // at most; 0: 64
@@ -32,6 +32,7 @@ typedef struct BatchOptions {
     const char *cache_dtype; // "f32" (NULL; exact), "f16", "bf16", "q8_0": see KvSpec
     size_t cache_memory;     // bytes of keys and values at most; 0: no limit
     size_t prefix_memory; // of these, to remember what later sequences may begin with; 0: nothing
+    const Inside *inside; // what batch_states and batch_early give; NULL: nothing
 } BatchOptions;
 
 /* Bytes of keys and values that the longest sequence takes; 0 for an unknown type. */
@@ -76,6 +77,11 @@ bool batch_step(Batch *b, const BatchFeed *feeds, size_t n, const atomic_bool *c
 /* The logits [vocab] of the row-th of the tokens for which the sequence's last step wanted them, in
  * order: row 0 where nothing was said. Borrowed until its next step; NULL if it has none. */
 const float *batch_logits(const Batch *b, int sequence, size_t row);
+/* With BatchOptions.inside: what the head read of the row-th token of the sequence's last step,
+ * [*width]; and of its last token the logits had the model ended before the i-th of the asked
+ * layers, [vocab]. Borrowed until its next step; a fork has none of its own. */
+const float *batch_states(const Batch *b, int sequence, size_t row, size_t *width);
+const float *batch_early(const Batch *b, int sequence, int i);
 /* How many of the tokens of the sequence's last step were remembered and not computed. */
 size_t batch_reused(const Batch *b, int sequence);
 

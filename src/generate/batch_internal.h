@@ -22,6 +22,10 @@ typedef struct Sequence {
     size_t wanted;   // logits of the last so many are asked for
     float *logits;   // [n_logits,vocab]
     size_t n_logits, cap_logits;
+    // With Batch.inside: of the last call's tokens [n_states,width], of the last one
+    // [layers,vocab].
+    float *states, *early;
+    size_t n_states, cap_states;
     int64_t remembered; // pages that the tree has seen
 } Sequence;
 
@@ -47,6 +51,8 @@ struct Batch {
     const LanguageModel *model;
     KvCache *cache;
     size_t capacity, vocab;
+    Inside inside;
+    size_t width;       // of states, once there are any
     Prefixes *prefixes; // NULL: nothing is remembered
     Sequence *sequences;
     int n_sequences;

@@ -38,7 +38,8 @@ static StepGraph *graph_for(Batch *b, int64_t tokens, int64_t rows, Error *err)
     if (i < b->n_graphs) {
         found = b->graphs[i];
     } else {
-        if (!step_graph_build(&found, language_model_internals(b->model), tokens, rows, err))
+        if (!step_graph_build(&found, language_model_internals(b->model), tokens, rows, &b->inside,
+                              err))
             return NULL;
         graph_use_cache(found.graph, b->cache);
         if (b->n_graphs == MAX_GRAPHS)
@@ -222,16 +223,42 @@ static void fill_inputs(const Batch *b, const StepGraph *g)
     memset(wanted + row, 0, ((size_t)g->rows - row) * sizeof *wanted);
 }
 
+/* The states of a share's tokens and the early logits of the last, whose rows in the graph begin at
+ * `row` of all tokens and `wanted` of those whose logits are wanted. */
+static void take_inside(Batch *b, const StepGraph *g, const Share *share, size_t row, size_t wanted)
+{
+    Sequence *s = &b->sequences[share->sequence];
+    if (b->inside.states) {
+        size_t width = b->width = (size_t)tensor_dim(g->states, -1), n = s->n_states + share->n;
+        if (n > s->cap_states)
+            s->states = xrealloc(s->states, (s->cap_states = n) * width * sizeof *s->states);
+        memcpy(s->states + s->n_states * width, (const float *)tensor_data(g->states) + row * width,
+               share->n * width * sizeof *s->states);
+        s->n_states = n;
+    }
+    size_t layers = (size_t)b->inside.n_layers, rows = rows_wanted(b, share);
+    if (layers && !s->early)
+        s->early = xcalloc(layers * b->vocab, sizeof *s->early);
+    for (size_t i = 0; i < layers && rows; i++)
+        memcpy(s->early + i * b->vocab,
+               (const float *)tensor_data(g->early[i]) + (wanted + rows - 1) * b->vocab,
+               b->vocab * sizeof *s->early);
+}
+
 /* What the step found becomes the sequences'. */
 static void take_results(Batch *b, const StepGraph *g)
 {
     const float *logits = tensor_data(g->logits);
+    size_t row = 0, wanted = 0;
     for (size_t i = 0; i < b->n_shares; i++) {
         const Share *share = &b->shares[i];
         Sequence *s = &b->sequences[share->sequence];
         size_t rows = rows_wanted(b, share);
         sequence_reserve_logits(s, s->wanted, b->vocab);
         memcpy(s->logits + s->n_logits * b->vocab, logits, rows * b->vocab * sizeof *logits);
+        take_inside(b, g, share, row, wanted);
+        row += share->n;
+        wanted += rows;
         s->n_logits += rows;
         s->done += share->n;
         logits += rows * b->vocab;

@@ -69,13 +69,14 @@ static Tensor *forward(Graph *g, Scope root, const void *config, Step *step)
 
     for (int i = 0; i < c->layers; i++) {
         Scope s = at(body, "h.%d", i);
+        step_layer(step, i, x);
         Tensor *h = nn_layer_norm(g, at(s, "ln_1"), x, c->norm_eps);
         x = op_add(g, x, attention(g, at(s, "attn"), c, h, step, i));
         h = nn_layer_norm(g, at(s, "ln_2"), x, c->norm_eps);
         x = op_add(g, x, feed_forward(g, at(s, "mlp"), c, h));
     }
     x = nn_layer_norm(g, at(body, "ln_f"), step_wanted(g, step, x), c->norm_eps);
-    return nn_linear(g, c->tied ? at(body, "wte") : at(root, "lm_head"), x, c->vocab);
+    return nn_head(g, c->tied ? at(body, "wte") : at(root, "lm_head"), step, x, c->vocab);
 }
 
 /* What a GGUF file calls them; it stores the projections [out,in]. */

@@ -66,13 +66,14 @@ static Tensor *forward(Graph *g, Scope root, const void *config, Step *step)
 
     for (int i = 0; i < c->layers; i++) {
         Scope s = at(root, "model.layers.%d", i);
+        step_layer(step, i, x);
         Tensor *h = nn_rms_norm(g, at(s, "input_layernorm"), x, c->norm_eps);
         x = op_add(g, x, attention(g, at(s, "self_attn"), c, h, step, i));
         h = nn_rms_norm(g, at(s, "post_attention_layernorm"), x, c->norm_eps);
         x = op_add(g, x, feed_forward(g, at(s, "mlp"), c, h));
     }
     x = nn_rms_norm(g, at(root, "model.norm"), step_wanted(g, step, x), c->norm_eps);
-    return nn_linear(g, at(root, c->tied ? "model.embed_tokens" : "lm_head"), x, c->vocab);
+    return nn_head(g, at(root, c->tied ? "model.embed_tokens" : "lm_head"), step, x, c->vocab);
 }
 
 static const Rename gguf_names[] = {

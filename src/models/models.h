@@ -22,6 +22,8 @@ typedef struct Model {
     Weights *weights;
     KvSpec kv;     // of a cache for one sequence; capacity: as many positions as the model takes
     int64_t vocab; // width of the logits
+    int layers;
+    bool tied; // the output layer's weight is the embedding's
 } Model;
 
 /* path is what checkpoint_open takes; dtype is weight_policy_parse's, NULL for "auto". Every
@@ -53,9 +55,14 @@ typedef struct StepGraph {
     Graph *graph;
     Tensor *tokens, *positions, *wanted; // inputs: [1,T], [1,T], [R]
     Tensor *logits;                      // output: [R,V]
+    Tensor *states;                      // [1,T,E], if they are asked for
+    Tensor *early[INSIDE_LAYERS];        // [R,V] for each of the layers
     KvSpec kv;                           // what its cache must hold, capacity aside
     int64_t n, rows;                     // T, R
+    int layers;
 } StepGraph;
 
-bool step_graph_build(StepGraph *out, const Model *m, int64_t n, int64_t rows, Error *err);
+/* inside may be NULL. */
+bool step_graph_build(StepGraph *out, const Model *m, int64_t n, int64_t rows, const Inside *inside,
+                      Error *err);
 void step_graph_done(StepGraph *s);

@@ -46,24 +46,33 @@ static Weights *open_weights(const Model *m, const Common *common, Checkpoint *c
     return weights_new(c, &names, policy, err);
 }
 
-bool step_graph_build(StepGraph *out, const Model *m, int64_t n, int64_t rows, Error *err)
+bool step_graph_build(StepGraph *out, const Model *m, int64_t n, int64_t rows, const Inside *inside,
+                      Error *err)
 {
     AUTO(graph_free) Graph *g = graph_new();
     Step step = {.tokens = graph_input(g, DTYPE_I32, SHAPE(1, n)),
                  .positions = graph_input(g, DTYPE_I32, SHAPE(1, n)),
-                 .wanted = graph_input(g, DTYPE_I32, SHAPE(rows))};
+                 .wanted = graph_input(g, DTYPE_I32, SHAPE(rows)),
+                 .inside = inside ? *inside : (Inside){0}};
     Tensor *logits = m->architecture->decoder(g, nn_root(g, m->weights), m->config, &step);
     logits = graph_output(g, logits);
+    if (step.states)
+        step.states = graph_output(g, step.states);
+    for (int i = 0; i < step.inside.n_layers && graph_ok(g, NULL); i++)
+        step.early[i] = graph_output(g, step.early[i]);
     if (!graph_ok(g, err))
         return false;
     *out = (StepGraph){.tokens = step.tokens,
                        .positions = step.positions,
                        .wanted = step.wanted,
                        .logits = logits,
+                       .states = step.states,
+                       .layers = step.layers,
                        .kv = step.kv,
                        .n = n,
                        .rows = rows,
                        .graph = TAKE(g)};
+    memcpy(out->early, step.early, sizeof out->early);
     return true;
 }
 
@@ -73,16 +82,31 @@ void step_graph_done(StepGraph *s)
     *s = (StepGraph){0};
 }
 
+/* What the architecture's own configuration says, whose default is each one's own. */
+static bool is_tied(const Model *m)
+{
+    const Architecture *a = m->architecture;
+    for (size_t i = 0; i < a->n_fields; i++)
+        if (strcmp(a->fields[i].key, "tie_word_embeddings") == 0) {
+            bool tied;
+            memcpy(&tied, (const char *)m->config + a->fields[i].offset, sizeof tied);
+            return tied;
+        }
+    return false;
+}
+
 /* Building one step asks for every parameter, which makes and checks them, and shows what a cache
  * must hold. */
 static bool make_parameters(Model *m, int64_t positions, Error *err)
 {
     StepGraph step = {0};
-    if (!step_graph_build(&step, m, 1, 1, err))
+    if (!step_graph_build(&step, m, 1, 1, NULL, err))
         return false;
     m->kv = step.kv;
     m->kv.capacity = positions;
     m->vocab = tensor_dim(step.logits, -1);
+    m->layers = step.layers;
+    m->tied = is_tied(m);
     step_graph_done(&step);
     return weights_seal(m->weights, err);
 }

@@ -43,9 +43,22 @@ static Tensor *vector(Graph *g, Scope s, const char *name, int64_t n)
     return parameter(g, s, name, USE_VECTOR, SHAPE(n), &turned);
 }
 
-Tensor *step_wanted(Graph *g, const Step *step, Tensor *x)
+static Tensor *take_wanted(Graph *g, const Step *step, Tensor *x)
 {
     return step->wanted ? op_take_rows(g, x, step->wanted) : x;
+}
+
+Tensor *step_wanted(Graph *g, const Step *step, Tensor *x)
+{
+    return step->inside.states ? x : take_wanted(g, step, x); // nn_head takes them then
+}
+
+void step_layer(Step *step, int layer, Tensor *x)
+{
+    step->layers = layer + 1;
+    for (int i = 0; i < step->inside.n_layers; i++)
+        if (step->inside.layers[i] == layer)
+            step->inputs[i] = x;
 }
 
 /* y, and what the layer's adapter makes of x, if it has one. */
@@ -72,6 +85,21 @@ Tensor *nn_affine(Graph *g, Scope s, Tensor *x, int64_t out, bool bias)
 Tensor *nn_linear(Graph *g, Scope s, Tensor *x, int64_t out)
 {
     return nn_affine(g, s, x, out, false);
+}
+
+Tensor *nn_head(Graph *g, Scope s, Step *step, Tensor *x, int64_t vocab)
+{
+    const Inside *inside = &step->inside;
+    if (inside->states) {
+        step->states = x;
+        x = take_wanted(g, step, x);
+    }
+    for (int i = 0; i < inside->n_layers; i++) {
+        if (!step->inputs[i])
+            return graph_fail(g, ERR_INVALID, "there is no layer %d", inside->layers[i]);
+        step->early[i] = nn_linear(g, s, take_wanted(g, step, step->inputs[i]), vocab);
+    }
+    return nn_linear(g, s, x, vocab);
 }
 
 Tensor *nn_conv1d(Graph *g, Scope s, Tensor *x, int64_t out)

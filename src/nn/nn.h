@@ -26,16 +26,32 @@ Scope nn_root(Graph *g, Weights *w);
  * layer begins, which is where a training graph may put a checkpoint. */
 Scope at(Scope s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What may be asked of a decoder beside its logits. */
+enum { INSIDE_LAYERS = 32 };
+typedef struct Inside {
+    bool states; // what the head reads, of all tokens
+    // The logits that the head would give had the decoder ended before these layers; 0: the first.
+    int layers[INSIDE_LAYERS], n_layers;
+} Inside;
+
 /* What a decoder is given to go on with: T more tokens of each of B sequences. */
 typedef struct Step {
     Tensor *tokens;    // [B,T] i32
     Tensor *positions; // [B,T] i32
     Tensor *wanted;    // [R] i32, rows of [B*T] whose logits are asked for; NULL: all
     KvSpec kv;         // nn_attend notes here what a cache must hold
+    Inside inside;     // what is asked for; step_layer and nn_head give it:
+    Tensor *states;    // [B,T,E]
+    Tensor *inputs[INSIDE_LAYERS], *early[INSIDE_LAYERS]; // [B,T,E], [R,V]
+    int layers;                                           // how many there are
 } Step;
 
+/* Says that x [B,T,E] goes into this layer. */
+void step_layer(Step *step, int layer, Tensor *x);
 /* Only the rows whose logits are asked for: [R,E] of x [B,T,E]; before the last norm and head. */
 Tensor *step_wanted(Graph *g, const Step *step, Tensor *x);
+/* The output layer: logits [R,V] of what step_wanted left, normed. */
+Tensor *nn_head(Graph *g, Scope s, Step *step, Tensor *x, int64_t vocab);
 
 /* x [...,I] times weight [O,I] of the scope, without bias: [...,O]. */
 Tensor *nn_linear(Graph *g, Scope s, Tensor *x, int64_t out);
