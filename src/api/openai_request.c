@@ -270,12 +270,12 @@ static bool read_parameters(Completion *c)
         json_object_set_new(p, "max_new_tokens", json_integer(1));
     if (!is_given(p, "max_new_tokens"))
         json_object_set_new(p, "max_new_tokens", json_integer(c->chat ? NO_LIMIT : 16));
-    // Sampling is the default here, at the model's own settings; beams look for the likeliest.
+    // Sampling is the default here, at the model's own settings; searches look for the likeliest.
     bool greedy =
         (is_given(p, "temperature") && json_num(p, "temperature", 1) == 0) || c->echo_only;
     if (!is_given(p, "do_sample"))
         json_object_set_new(p, "do_sample",
-                            json_boolean(!greedy && json_int(p, "num_beams", 1) <= 1));
+                            json_boolean(!greedy && !generate_request_is_search(p)));
     json_object_set_new(p, "return_full_text", json_boolean(c->echo && !c->stream));
     json_object_set_new(p, "decoder_input_details", json_boolean(c->echo && c->logprobs));
     bool best = json_int(p, "best_of", 1) > 1;

@@ -65,8 +65,8 @@ static void interrupt(int number)
 static void finish_request(Job *j)
 {
     json_t *r = j->request, *stop = json_array();
-    // Texts are drawn unless somebody asks for the likeliest, which beams do.
-    bool draws = !j->options.greedy && json_int(r, "num_beams", 1) <= 1;
+    // Texts are drawn unless somebody asks for the likeliest, which searches do.
+    bool draws = !j->options.greedy && !generate_request_is_search(r);
     if (!json_object_get(r, "do_sample"))
         json_object_set_new(r, "do_sample", json_boolean(draws));
     if (!json_object_get(r, "max_new_tokens") && !json_object_get(r, "max_length"))

@@ -276,17 +276,12 @@ static bool fork_session(Run *r, Lanes *l, size_t n, size_t spare)
     return ok;
 }
 
-bool lanes_open(Run *r, Lanes *l, size_t n, size_t spare, Error *err)
+/* In a batch of their own. */
+static bool make_batch(Run *r, Lanes *l, size_t n, size_t spare, const Inside *inside, Error *err)
 {
-    *l = (Lanes){.slots = NEW_ARRAY(r->call->arena, int, n + spare)};
-    int64_t began = clock_ns();
-    if (!run_feed_prompt(r, err))
-        return false;
-    r->call->prefill_ns = clock_ns() - began;
-    if (fork_session(r, l, n, spare))
-        return true;
     BatchOptions options = {.sequences = (int)(n + spare),
-                            .max_tokens = (int64_t)(r->prompt + r->limit)};
+                            .max_tokens = (int64_t)(r->prompt + r->limit),
+                            .inside = inside};
     l->batch = l->own = batch_new(r->model, &options, err);
     if (!l->own)
         return false;
@@ -299,6 +294,27 @@ bool lanes_open(Run *r, Lanes *l, size_t n, size_t spare, Error *err)
         if ((l->slots[i] = batch_fork(l->own, l->slots[0], err)) < 0)
             return false;
     return true;
+}
+
+bool lanes_open(Run *r, Lanes *l, size_t n, size_t spare, Error *err)
+{
+    *l = (Lanes){.slots = NEW_ARRAY(r->call->arena, int, n + spare)};
+    int64_t began = clock_ns();
+    if (!run_feed_prompt(r, err))
+        return false;
+    r->call->prefill_ns = clock_ns() - began;
+    return fork_session(r, l, n, spare) || make_batch(r, l, n, spare, NULL, err);
+}
+
+bool lanes_open_inside(Run *r, Lanes *l, size_t n, size_t spare, const Inside *inside, Error *err)
+{
+    *l = (Lanes){.slots = NEW_ARRAY(r->call->arena, int, n + spare)};
+    int64_t began = clock_ns();
+    if (r->call->want_prompt_logprobs && !run_feed_prompt(r, err))
+        return false;
+    bool ok = make_batch(r, l, n, spare, inside, err);
+    r->call->prefill_ns = clock_ns() - began;
+    return ok;
 }
 
 void lanes_close(Lanes *l)
@@ -448,9 +464,15 @@ static bool run_strategy(Run *r, Error *err)
         (p->num_beams > 1 || p->num_return_sequences > 1 || p->sample.guidance_scale != 1))
         return fail(err, ERR_UNSUPPORTED,
                     "assisted decoding is for one sequence, without beams and guidance");
-    return p->num_beams > 1 ? search_beams(r, err)
-           : assisted       ? decode_assisted(r, err)
-                            : decode_plain(r, err);
+    if (assisted && (p->dola || generate_is_contrastive(p)))
+        return fail(err, ERR_UNSUPPORTED,
+                    "assisted decoding does not go with 'dola_layers' and 'penalty_alpha'");
+    return p->num_beam_groups > 1       ? search_beam_groups(r, err)
+           : p->num_beams > 1           ? search_beams(r, err)
+           : generate_is_contrastive(p) ? search_contrastive(r, err)
+           : p->dola                    ? decode_dola(r, err)
+           : assisted                   ? decode_assisted(r, err)
+                                        : decode_plain(r, err);
 }
 
 static void sum_up(Run *r, int64_t began)

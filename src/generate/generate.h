@@ -67,6 +67,8 @@ void session_rewind(Session *s, size_t n);
 
 typedef enum EarlyStopping { STOP_EARLY_FALSE, STOP_EARLY_TRUE, STOP_EARLY_NEVER } EarlyStopping;
 
+typedef enum DolaLayers { DOLA_NONE, DOLA_LOW, DOLA_HIGH, DOLA_LIST } DolaLayers;
+
 /* The names are GenerationConfig's. */
 typedef struct GenerateParams {
     SampleParams sample;
@@ -80,6 +82,11 @@ typedef struct GenerateParams {
     int64_t num_beams; // 1: none
     float length_penalty;
     EarlyStopping early_stopping;
+    int64_t num_beam_groups; // 1: none
+    int64_t pad;             // pad_token_id; -1: none
+    float penalty_alpha;     // 0: none; with sample.top_k above 1 contrastive search
+    DolaLayers dola;
+    TokenIds dola_layers; // of DOLA_LIST
     // Assisted decoding: by GenerateCall.assistant, or by looking up in the text so far.
     int64_t prompt_lookup_num_tokens; // 0: none
     int64_t max_matching_ngram_size;
@@ -98,6 +105,11 @@ bool generate_params_read(GenerateParams *p, const LanguageModel *m, const json_
 /* The same over `defaults` (may be NULL) in place of a model's. */
 bool generate_params_parse(GenerateParams *p, const json_t *defaults, const json_t *request,
                            Arena *a, Error *err);
+
+/* Contrastive search is asked for, and nothing that comes before it. */
+bool generate_is_contrastive(const GenerateParams *p);
+/* The request asks for a strategy that never draws: beams, contrastive search. */
+bool generate_request_is_search(const json_t *request);
 
 /* A key that generate_params_read understands: for command lines, lists of what is known, help. */
 typedef struct Knob {

@@ -65,8 +65,13 @@ typedef struct Lanes {
 
 /* Computes the prompt and makes n lanes; `spare` more must find room at times. */
 bool lanes_open(Run *r, Lanes *l, size_t n, size_t spare, Error *err);
+/* The same in a batch of their own that also gives what is inside the model. */
+bool lanes_open_inside(Run *r, Lanes *l, size_t n, size_t spare, const Inside *inside, Error *err);
 void lanes_close(Lanes *l);
 
 /* The strategies: from the prompt to call->sequences. */
 bool search_beams(Run *r, Error *err);
+bool search_beam_groups(Run *r, Error *err);
+bool search_contrastive(Run *r, Error *err);
 bool decode_assisted(Run *r, Error *err);
+bool decode_dola(Run *r, Error *err);

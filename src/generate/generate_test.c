@@ -255,13 +255,12 @@ static void check_text(const json_t *c, const LanguageModel *m, Session *s, Sess
     }
 }
 
-static void test_every_knob_gives_the_text_of_transformers(void **state)
+static void check_texts(const char *file, const char *const *models, size_t n_models)
 {
     Error err = {0};
     AUTO(json_decref) json_t *recorded = NULL;
-    assert_ok(recorded = json_read_file(golden("decoding.json"), 8 << 20, &err));
-    static const char *const models[] = {"gpt2", "llama"};
-    for (size_t k = 0; k < COUNT(models); k++) {
+    assert_ok(recorded = json_read_file(golden(file), 8 << 20, &err));
+    for (size_t k = 0; k < n_models; k++) {
         AUTO(language_model_free) LanguageModel *m = NULL;
         assert_ok(m = language_model_open(golden(models[k]), NULL, &err));
         AUTO(session_free) Session *s = NULL, *assistant = NULL;
@@ -276,8 +275,20 @@ static void test_every_knob_gives_the_text_of_transformers(void **state)
             check_text(c, m, s, assistant);
             n++;
         }
-        assert_true(n > 100);
+        assert_true(n > 50);
     }
+}
+
+static void test_every_knob_gives_the_text_of_transformers(void **state)
+{
+    static const char *const models[] = {"gpt2", "llama"};
+    check_texts("decoding.json", models, COUNT(models));
+}
+
+static void test_contrastive_groups_and_dola_give_the_texts_of_older_transformers(void **state)
+{
+    static const char *const models[] = {"gpt2", "llama", "gpt2-deep"};
+    check_texts("decoding_older.json", models, COUNT(models));
 }
 
 static void refuse(const LanguageModel *m, const char *request, const char *words)
@@ -301,6 +312,10 @@ static void test_parameters_out_of_range_are_named(void **state)
     refuse(m, "{\"do_sample\":1}", "'do_sample' must be true or false");
     refuse(m, "{\"stop\":[1]}", "'stop' must be a text");
     refuse(m, "{\"eos_token_id\":\"x\"}", "'eos_token_id' must be a token id");
+    refuse(m, "{\"num_beams\":4,\"num_beam_groups\":3,\"diversity_penalty\":1.0}", "a multiple");
+    refuse(m, "{\"num_beams\":4,\"num_beam_groups\":2}", "need each other");
+    refuse(m, "{\"dola_layers\":\"middle\"}", "'dola_layers' must be");
+    refuse(m, "{\"penalty_alpha\":0.6,\"dola_layers\":\"low\"}", "does not go with");
     GenerateParams p;
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(json_decref) json_t *nulls = json_parse(S("{\"temperature\":null}"), "x", &err);
@@ -361,6 +376,7 @@ int main(void)
                test_a_prompt_in_pieces_is_the_same_prompt, test_the_loop_stops_for_each_reason,
                test_seeds_repeat_and_sequences_differ,
                test_every_knob_gives_the_text_of_transformers,
+               test_contrastive_groups_and_dola_give_the_texts_of_older_transformers,
                test_parameters_out_of_range_are_named,
                test_models_that_do_not_fit_their_configuration_are_refused);
 }

@@ -1,8 +1,10 @@
 /* params.c: GenerationConfig's fields from the model's own file and the caller's request: one table
  * of numbers and switches, one of lists, and the knobs' texts for help. */
 #include "generate/generate.h"
+#include "nn/nn.h"
 
 enum { MAX_EOS = 64, MAX_STOP = 64, MAX_STOP_BYTES = 1024, MAX_IDS = 1 << 16, MAX_BEAMS = 64 };
+enum { MAX_CANDIDATES = 256 };
 /* What transformers generates when nobody says how much. */
 enum { DEFAULT_NEW_TOKENS = 20, MAX_TOP_LOGPROBS = 100 };
 
@@ -13,6 +15,10 @@ static const Field fields[] = {
     OPT_RANGE(GenerateParams, num_return_sequences, INT, "num_return_sequences", 1, 1, 100),
     OPT_RANGE(GenerateParams, seed, INT, "seed", -1, 0, 0x1p62),
     OPT_RANGE(GenerateParams, num_beams, INT, "num_beams", 1, 1, MAX_BEAMS),
+    OPT_RANGE(GenerateParams, num_beam_groups, INT, "num_beam_groups", 1, 1, MAX_BEAMS),
+    OPT_RANGE(GenerateParams, sample.diversity_penalty, FLOAT, "diversity_penalty", 0, 0, 1e6),
+    OPT_RANGE(GenerateParams, pad, INT, "pad_token_id", -1, -1, INT32_MAX),
+    OPT_RANGE(GenerateParams, penalty_alpha, FLOAT, "penalty_alpha", 0, 0, 1),
     OPT_RANGE(GenerateParams, length_penalty, FLOAT, "length_penalty", 1, -1e3, 1e3),
     OPT_RANGE(GenerateParams, prompt_lookup_num_tokens, INT, "prompt_lookup_num_tokens", 0, 0, 256),
     OPT_RANGE(GenerateParams, max_matching_ngram_size, INT, "max_matching_ngram_size", 2, 1, 64),
@@ -187,6 +193,25 @@ static bool read_early_stopping(GenerateParams *p, const json_t *value, const ch
     return true;
 }
 
+/* "low", "high" or a list of layers. */
+static bool read_dola(GenerateParams *p, const json_t *value, const char *key, Arena *a, Error *err)
+{
+    const char *text = json_string_value(value);
+    if (text && (strcmp(text, "low") == 0 || strcmp(text, "high") == 0)) {
+        p->dola = text[0] == 'l' ? DOLA_LOW : DOLA_HIGH;
+        return true;
+    }
+    if (!json_is_array(value) || !ids_of(value, key, INSIDE_LAYERS, a, &p->dola_layers, NULL))
+        return fail(err, ERR_INVALID,
+                    "'%s' must be \"low\", \"high\" or a list of at most %d layers", key,
+                    INSIDE_LAYERS);
+    for (size_t i = 0; i < p->dola_layers.n; i++)
+        if (p->dola_layers.ids[i] < 0)
+            return fail(err, ERR_INVALID, "'%s': layers count from 0", key);
+    p->dola = DOLA_LIST;
+    return true;
+}
+
 static bool read_stop(GenerateParams *p, const json_t *value, const char *key, Arena *a, Error *err)
 {
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
@@ -221,6 +246,7 @@ static const struct {
     {{"exponential_decay_length_penalty"}, read_decay},
     {{"watermarking_config"}, read_watermark},
     {{"early_stopping"}, read_early_stopping},
+    {{"dola_layers"}, read_dola},
     {{"stop", "stop_sequences", "stop_strings"}, read_stop},
 };
 
@@ -244,19 +270,56 @@ static bool read_lists(GenerateParams *p, const json_t *object, Arena *a, Error 
  * that have no counterpart here; refused where they would change the text. */
 static bool check_strategies(const json_t *all, Error *err)
 {
-    static const char *const absent[] = {"constraints", "force_words_ids", "dola_layers",
-                                         "assistant_early_exit", "assistant_ensemble_weight"};
+    static const char *const absent[] = {"constraints", "force_words_ids", "assistant_early_exit",
+                                         "assistant_ensemble_weight"};
     for (size_t i = 0; i < COUNT(absent); i++) {
         const json_t *value = json_object_get(all, absent[i]);
         if (value && !json_is_null(value))
             return fail(err, ERR_UNSUPPORTED, "'%s' is not supported", absent[i]);
     }
-    if (json_int(all, "num_beam_groups", 1) > 1 || json_num(all, "diversity_penalty", 0) != 0)
-        return fail(err, ERR_UNSUPPORTED, "'num_beam_groups' above 1 is not supported");
-    if (json_num(all, "penalty_alpha", 0) > 0)
-        return fail(err, ERR_UNSUPPORTED, "'penalty_alpha' is not supported");
     if (json_flag(all, "token_healing", false))
         return fail(err, ERR_UNSUPPORTED, "'token_healing' is not supported");
+    return true;
+}
+
+bool generate_is_contrastive(const GenerateParams *p)
+{
+    return p->penalty_alpha > 0 && p->sample.top_k > 1 && !p->sample.do_sample && p->num_beams == 1;
+}
+
+bool generate_request_is_search(const json_t *request)
+{
+    return json_int(request, "num_beams", 1) > 1 || json_num(request, "penalty_alpha", 0) > 0;
+}
+
+/* Of groups of beams. */
+static bool check_groups(const GenerateParams *p, Error *err)
+{
+    bool penalty = p->sample.diversity_penalty > 0, groups = p->num_beam_groups > 1;
+    if (groups && p->num_beams % p->num_beam_groups)
+        return fail(err, ERR_INVALID, "'num_beams' must be a multiple of 'num_beam_groups'");
+    if (groups != penalty)
+        return fail(err, ERR_INVALID,
+                    "'num_beam_groups' above 1 and 'diversity_penalty' above 0 need each other");
+    if (groups && p->sample.do_sample)
+        return fail(err, ERR_INVALID, "'do_sample' does not go with 'num_beam_groups'");
+    return true;
+}
+
+/* What looks inside the model follows one text. */
+static bool check_inside(const GenerateParams *p, Error *err)
+{
+    bool contrastive = generate_is_contrastive(p);
+    const char *key = contrastive ? "penalty_alpha" : "dola_layers";
+    if (!contrastive && !p->dola)
+        return true;
+    if (contrastive && p->dola)
+        return fail(err, ERR_INVALID, "'penalty_alpha' does not go with 'dola_layers'");
+    if (p->num_beams > 1 || p->num_return_sequences > 1 || p->sample.guidance_scale != 1)
+        return fail(err, ERR_INVALID, "'%s' is for one sequence, without beams and guidance", key);
+    if (contrastive && p->sample.top_k > MAX_CANDIDATES)
+        return fail(err, ERR_INVALID, "'top_k' with 'penalty_alpha' may be at most %d",
+                    MAX_CANDIDATES);
     return true;
 }
 
@@ -277,7 +340,7 @@ static bool check_together(const GenerateParams *p, Error *err)
         return fail(err, ERR_UNSUPPORTED, "'guidance_scale' does not go with 'num_beams'");
     if (p->prompt_lookup_num_tokens > 0 && (p->num_beams > 1 || p->num_return_sequences > 1))
         return fail(err, ERR_INVALID, "'prompt_lookup_num_tokens' is for one sequence");
-    return true;
+    return check_groups(p, err) && check_inside(p, err);
 }
 
 /* Members that are null do not hide what the model's file says. */
@@ -354,6 +417,10 @@ const Knob generate_knobs[] = {
     {"num_beams", "N", "beam search with N beams"},
     {"length_penalty", "L", "beams: above 0 prefers longer texts; 1"},
     {"early_stopping", "B", "beams: true, false or \"never\""},
+    {"num_beam_groups", "N", "beams in N groups that differ from each other"},
+    {"diversity_penalty", "D", "groups: taken off what earlier groups chose"},
+    {"penalty_alpha", "A", "contrastive search among top_k: how much repeating costs"},
+    {"dola_layers", "L", "low, high or [layers]: take what early layers say off"},
     {"num_return_sequences", "N", "N continuations"},
     {"prompt_lookup_num_tokens", "N", "guess N tokens from the text so far, and verify them"},
     {"max_matching_ngram_size", "N", "by the latest N tokens; 2"},

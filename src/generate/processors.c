@@ -92,6 +92,20 @@ static void bar_bad_words(Sampler *s, const SampleInput *in)
     }
 }
 
+// ---- diversity_penalty ----
+
+static bool wants_diversity(const SampleParams *p)
+{
+    return p->diversity_penalty != 0;
+}
+
+static void penalize_others(Sampler *s, const SampleInput *in)
+{
+    for (size_t i = 0; i < in->n_others; i++)
+        if (in_vocab(s, in->others[i]))
+            s->scores[in->others[i]] -= s->params.diversity_penalty;
+}
+
 // ---- Penalties of what occurred ----
 
 /* Each of the tokens [from, to), once however often it occurred; how often is in s->count. */
@@ -333,6 +347,7 @@ static void suppress_at_begin(Sampler *s, const SampleInput *in)
 const Processor processors[] = {
     {"guidance_scale", wants_guidance, guide},
     {"sequence_bias", wants_biases, add_biases},
+    {"diversity_penalty", wants_diversity, penalize_others},
     {"encoder_repetition_penalty", wants_encoder_repetition, favour_prompt},
     {"repetition_penalty", wants_repetition, penalize_repetition},
     {"frequency_penalty", wants_frequency, penalize_frequency},

@@ -64,6 +64,7 @@ typedef struct SampleParams {
     const TokenIds *bad_words;
     size_t n_bad_words;
     WatermarkParams watermark;
+    float diversity_penalty; // taken off a token for each time that SampleInput.others has it
 } SampleParams;
 
 /* Greedy, and nothing changed. */
@@ -77,6 +78,8 @@ typedef struct SampleInput {
     size_t n, prompt;        // how many, and how many of them are the prompt's
     size_t max_length;       // the most there will be; 0: not known
     const uint64_t *allowed; // a bit for each token that may be chosen; NULL: all
+    const int32_t *others;   // what n_others beams of other groups have just chosen
+    size_t n_others;
 } SampleInput;
 
 typedef struct Sampler Sampler;

@@ -1,0 +1,51 @@
+/* What beam.c and beam_groups.c share (beams.c): texts that several continuations compete to
+ * extend. */
+#pragma once
+
+#include "generate/generate_internal.h"
+
+#define BEAM_FAR (-1e9f) // the reference's "minus infinity" among scores
+
+/* A text: its new tokens. */
+typedef struct Beam {
+    float score;
+    bool is_finished;
+    size_t n;
+    int32_t *ids;    // [limit]
+    float *logprobs; // of the model itself, before any processor; NULL if nobody asks
+    TopToken *top;
+    MatchState at; // in the grammar
+    StopReason reason;
+} Beam;
+
+/* A running text and a token behind it. */
+typedef struct Continuation {
+    float score;
+    float key; // what they are ordered by: the score, when sampling with noise
+    int beam;
+    int32_t id;
+    bool ends;
+    StopReason reason;
+} Continuation;
+
+/* The best of many continuations. */
+typedef struct Ranking {
+    Continuation *best; // [wanted], best first; of equals, the one that was met first
+    size_t n, wanted;
+} Ranking;
+
+/* n texts without tokens, in the call's arena. */
+bool beams_new(Run *r, Beam **out, size_t n, Error *err);
+/* `to` becomes what `from` is; each keeps its memory. */
+void beam_copy(const Run *r, Beam *to, const Beam *from);
+/* The text that a continuation of `from` makes, chosen by these logits. */
+void beam_extend(Run *r, Beam *to, const Beam *from, const float *logits, const Continuation *c);
+/* The processed log probabilities behind the sequence that b is, borrowed until the next call: NULL
+ * and err if the grammar fails. `in` has what the caller adds; scratch [vocab]. */
+const float *beam_scores(Run *r, const Beam *b, Batch *batch, int slot, SampleInput in,
+                         float *scratch, Error *err);
+void ranking_offer(Ranking *k, Continuation c);
+/* Whether the continuation ends its text, and then its reason. */
+bool beam_ends(const Run *r, const Beam *b, Continuation *c);
+/* The results from the texts in beams[0..n_sequences), told to the caller. */
+void beams_tell(Run *r, const Beam *const *beams);
