@@ -441,25 +441,56 @@ static bool merge_check(const Discussion *d, Error *err)
     return is_open(d) || fail(err, ERR_INVALID, "This pull request is %.*s", STR(d->status));
 }
 
+/* The commit of a merge that was made but not recorded: the process died between git and the
+ * database. It is known by its message, which names the pull request's commits. */
+static bool merged_before(GitRepo *git, Arena *a, const Discussion *d, Str message,
+                          char commit[GIT_HEX_SIZE])
+{
+    GitLog log;
+    char head[GIT_HEX_SIZE];
+    GitLogParams params = {.start = head, .hide = arena_cstr(a, d->base_sha), .limit = MAX_COMMITS};
+    if (!git_ref_read(git, arena_cstr(a, d->base), head, NULL) ||
+        !git_repo_log(git, &params, a, &log, NULL))
+        return false;
+    for (size_t i = 0; i < log.n; i++) {
+        const GitCommit *c = &log.items[i];
+        Str whole = str_of(arena_printf(a, "%.*s\n\n%.*s", STR(c->title), STR(c->body)));
+        if (!str_eq(str_trim(whole), str_trim(message)))
+            continue;
+        memcpy(commit, c->id, GIT_HEX_SIZE);
+        return true;
+    }
+    return false;
+}
+
+static bool merge_in_git(Arena *a, const Viewer *viewer, const Repo *repo, const Discussion *d,
+                         const GitLog *log, char commit[GIT_HEX_SIZE], Error *err)
+{
+    char head[GIT_HEX_SIZE];
+    Error seen = {0};
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    if (!git || !git_ref_read(git, pull_ref(a, d->num), head, err))
+        return false;
+    GitMergeParams params = {.ref = arena_cstr(a, d->base),
+                             .from = head,
+                             .message = merge_message(a, d, log),
+                             .author = person_of(a, viewer)};
+    if (git_repo_merge(git, &params, commit, &seen) ||
+        (seen.code == ERR_INVALID && log->n && merged_before(git, a, d, params.message, commit)))
+        return true;
+    *(err ? err : &seen) = seen;
+    return false;
+}
+
 bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, const Discussion *d,
                 Str comment, Str *sha, Error *err)
 {
     GitLog log;
-    char head[GIT_HEX_SIZE], commit[GIT_HEX_SIZE];
+    char commit[GIT_HEX_SIZE];
     if (!merge_check(d, err) || (comment.len && !comment_check(comment, err)) ||
-        !pull_commits(a, repo, d, &log, err))
+        !pull_commits(a, repo, d, &log, err) ||
+        !merge_in_git(a, viewer, repo, d, &log, commit, err))
         return false;
-    {
-        AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
-        if (!git || !git_ref_read(git, pull_ref(a, d->num), head, err))
-            return false;
-        GitMergeParams params = {.ref = arena_cstr(a, d->base),
-                                 .from = head,
-                                 .message = merge_message(a, d, &log),
-                                 .author = person_of(a, viewer)};
-        if (!git_repo_merge(git, &params, commit, err))
-            return false;
-    }
     Discussion changed = *d;
     changed.status = S("merged");
     changed.merge_commit = *sha = arena_str(a, str_of(commit));

@@ -86,7 +86,8 @@ bool discussion_pin(Hub *hub, const Repo *repo, const Discussion *d, bool pinned
 bool discussion_delete(Hub *hub, const Repo *repo, const Discussion *d, Error *err);
 
 /* One commit on the base branch. ERR_CONFLICT names a file in the way; ERR_INVALID for a draft, for
- * one that is not open, or where nothing is to be merged. */
+ * one that is not open, or where nothing is to be merged. A merge that was cut off after its commit
+ * is found again. */
 bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, const Discussion *d,
                 Str comment, Str *sha, Error *err);
 /* Forgets refs/pr/N of one that is closed or merged. */
