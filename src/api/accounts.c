@@ -9,20 +9,73 @@ static json_t *member_json(const Member *m)
                      json_from_str(m->role), "isEnterprise", 0);
 }
 
+static json_t *permissions_json(Permissions permissions)
+{
+    json_t *out = json_array();
+    for (int i = 0; i < PERMISSION_COUNT; i++)
+        if (permissions & 1u << i)
+            json_array_append_new(out, json_string(permission_info((Permission)i)->name));
+    return out;
+}
+
+static json_t *rights_json(const TokenRights *rights)
+{
+    json_t *scoped = json_array();
+    for (size_t i = 0; i < rights->n_scopes; i++) {
+        const TokenScope *scope = &rights->scopes[i];
+        json_array_append_new(scoped, json_pack("{s:{s:o, s:o, s:o}, s:o}", "entity", "_id",
+                                                json_from_str(scope->id), "type",
+                                                json_from_str(scope->kind), "name",
+                                                json_from_str(scope->name), "permissions",
+                                                permissions_json(scope->permissions)));
+    }
+    return json_pack("{s:b, s:o, s:o}", "canReadGatedRepos", rights->reads_gated, "global",
+                     permissions_json(rights->global), "scoped", scoped);
+}
+
 static json_t *auth_json(const Viewer *viewer)
 {
     if (viewer->by != BY_TOKEN)
         return json_pack("{s:s}", "type", "session");
-    return json_pack("{s:s, s:{s:o, s:o, s:o}}", "type", "access_token", "accessToken",
-                     "displayName", json_from_str(viewer->token_name), "role",
-                     json_from_str(viewer->token_role), "createdAt",
-                     api_date(viewer->token_created_ns));
+    json_t *token = json_pack("{s:o, s:o, s:o}", "displayName", json_from_str(viewer->token_name),
+                              "role", json_from_str(viewer->token_role), "createdAt",
+                              api_date(viewer->token_created_ns));
+    if (viewer->rights)
+        json_object_set_new(token, "fineGrained", rights_json(viewer->rights));
+    json_t *auth = json_pack("{s:s, s:o}", "type", "access_token", "accessToken", token);
+    if (viewer->token_expires_ns)
+        json_object_set_new(auth, "expiresAt", api_date(viewer->token_expires_ns));
+    return auth;
+}
+
+/* A fine-grained token tells of those organisations alone that it has to do with. */
+static bool knows_org(const Viewer *viewer, const Member *org)
+{
+    const TokenRights *rights = viewer->rights;
+    for (size_t i = 0; rights && i < rights->n_scopes; i++) {
+        Str name = rights->scopes[i].name;
+        if (str_eq_nocase(str_slice(name, 0, str_find_char(name, '/', 0)), org->name))
+            return true;
+    }
+    return !rights;
+}
+
+/* What a token of an organisation is told. */
+static void whoami_org(Request *r, const Viewer *viewer)
+{
+    const Account *account = &viewer->account;
+    api_reply(r, json_pack("{s:s, s:o, s:o, s:o, s:n, s:b, s:n, s:b, s:[], s:o}", "type", "org",
+                           "id", json_from_str(account->id), "name", json_from_str(account->name),
+                           "fullname", json_from_str(account->fullname), "email", "canPay", 0,
+                           "periodEnd", "isEnterprise", 0, "orgs", "auth", auth_json(viewer)));
 }
 
 static void whoami(Request *r)
 {
     const Viewer *viewer = api_viewer(r);
     const Account *account = &viewer->account;
+    if (account->is_org)
+        return whoami_org(r, viewer);
     json_t *out = json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:n, s:b, s:b}", "type", "user", "id",
                             json_from_str(account->id), "name", json_from_str(account->name),
                             "fullname", json_from_str(account->fullname), "emailVerified", 0,
@@ -31,7 +84,8 @@ static void whoami(Request *r)
         api_set_str(out, "email", account->email);
     json_t *orgs = json_array();
     for (size_t i = 0; i < account->n_others; i++)
-        json_array_append_new(orgs, member_json(&account->others[i]));
+        if (knows_org(viewer, &account->others[i]))
+            json_array_append_new(orgs, member_json(&account->others[i]));
     json_object_set_new(out, "orgs", orgs);
     json_object_set_new(out, "auth", auth_json(viewer));
     api_reply(r, out);
@@ -128,7 +182,7 @@ static void no_harnesses(Request *r)
 }
 
 const Route account_routes[] = {
-    {"GET", "/api/whoami-v2", whoami, .access = API_LOGGED_IN, .summary = "The caller's account"},
+    {"GET", "/api/whoami-v2", whoami, .access = API_ANY_TOKEN, .summary = "The caller's account"},
     {"GET", "/api/users/{name}/overview", overview, .summary = "A user"},
     {"GET", "/api/users/{name}/likes", likes, .summary = "What a user likes"},
     {"GET", "/api/organizations/{name}/overview", overview, .summary = "An organisation"},

@@ -53,9 +53,26 @@ static bool is_safe_method(const Request *r)
     return str_eq(request_method(r), S("GET")) || str_eq(request_method(r), S("HEAD"));
 }
 
+/* Does the credential go as far as this route? What a route does to one repository is asked of
+ * repo_find, and what anybody may do, every token may. */
+static bool credential_ok(Request *r, const Viewer *viewer, Error *err)
+{
+    const Route *route = request_route(r);
+    int kind = api_access(route), permission = route->access >> 4;
+    if (permission && (kind != API_ANYBODY || viewer->by == BY_TOKEN))
+        return viewer_need(viewer, (Permission)(permission - 1), err);
+    if (kind != API_LOGGED_IN || viewer->by != BY_TOKEN || viewer->can_write ||
+        strstr(route->pattern, "{owner}/{name}"))
+        return true;
+    if (viewer->rights)
+        return fail(err, ERR_DENIED, "No permission of a fine-grained token opens this");
+    return is_safe_method(r) ||
+           fail(err, ERR_DENIED, "This token may only read; this needs a write token");
+}
+
 bool api_admit(Request *r)
 {
-    if (request_route(r)->access == API_NO_VIEWER)
+    if (api_access(request_route(r)) == API_NO_VIEWER)
         return true;
     Arena *a = request_arena(r);
     Hub *hub = api_of(r)->hub;
@@ -73,8 +90,13 @@ bool api_admit(Request *r)
         reply_failure(r, 403, "This needs the page's " CSRF_HEADER " header");
         return false;
     }
-    if (request_route(r)->access == API_LOGGED_IN && viewer->by == BY_NOBODY) {
+    int kind = api_access(request_route(r));
+    if (viewer->by == BY_NOBODY && (kind == API_LOGGED_IN || kind == API_ANY_TOKEN)) {
         reply_failure(r, 401, "Invalid username or password.");
+        return false;
+    }
+    if (!credential_ok(r, viewer, &err)) {
+        reply_error(r, &err);
         return false;
     }
     return true;
@@ -114,7 +136,7 @@ void api_error(Request *r, int status, const char *text, const Error *err)
         text = "Internal error; the server's log has it under this request's id";
     }
     reply_header(r, "X-Error-Message", str_of(text));
-    int access = request_route(r) ? request_route(r)->access : API_ANYBODY;
+    int access = request_route(r) ? api_access(request_route(r)) : API_ANYBODY;
     if (status == 401 && (access == API_GIT || access == API_LFS))
         reply_header(r, "WWW-Authenticate", S("Basic realm=\"hug: your name and a token\""));
     if (access == API_GIT) {

@@ -21,7 +21,7 @@
  * Threads: handlers run on the server's workers. */
 #pragma once
 
-#include "hub/hub.h"
+#include "hub/tokens.h"
 #include "net/server.h"
 
 struct Pool; // serve/serve.h
@@ -39,7 +39,15 @@ enum ApiAccess {
     API_NO_VIEWER, // not even looked at: the handler knows its caller otherwise, or does not care
     API_GIT, // as API_ANYBODY, for git: 401 asks for a name and a token, errors are plain text
     API_LFS, // the same for git-lfs: errors are its JSON
+    /* As API_LOGGED_IN, for every token: what it names is found by a function of hub/ that looks at
+     * what the token may. */
+    API_ANY_TOKEN,
+    API_KIND = 15,
 };
+/* What is done in the caller's own name takes this permission; where API_ANYBODY is welcome, of
+ * tokens alone. A token that is not of role "write" is refused on API_LOGGED_IN routes that neither
+ * say so nor are about one repository: nothing new is open to it by oversight. */
+#define API_NEEDS(kind, permission) ((kind) | ((permission) + 1) << 4)
 
 /* All tables of the folder, ending with NULL, with this context. They live as long as the Api. */
 const RouteTable **api_tables(Api *api);
@@ -52,6 +60,10 @@ extern const char api_cors_expose[];
 static inline Api *api_of(const Request *r)
 {
     return request_context(r);
+}
+static inline int api_access(const Route *route)
+{
+    return route->access & API_KIND;
 }
 /* Never NULL; by == BY_NOBODY if nobody is logged in. */
 const Viewer *api_viewer(const Request *r);

@@ -215,14 +215,14 @@ static void item_gone(Request *r)
 
 const Route collection_routes[] = {
     {"GET", "/api/collections", list, .summary = "Collections"},
-    {"POST", "/api/collections", create, .access = API_LOGGED_IN, .summary = "Make one"},
+    {"POST", "/api/collections", create, .access = API_ANY_TOKEN, .summary = "Make one"},
     {"GET", ONE, get, .summary = "A collection"},
-    {"PATCH", ONE, change, .access = API_LOGGED_IN, .summary = "Change it"},
-    {"DELETE", ONE, gone, .access = API_LOGGED_IN, .summary = "Delete it"},
-    {"POST", ONE "/items", item_add, .access = API_LOGGED_IN, .summary = "Add to it"},
-    {"PATCH", ONE "/items/{item}", item_change, .access = API_LOGGED_IN,
+    {"PATCH", ONE, change, .access = API_ANY_TOKEN, .summary = "Change it"},
+    {"DELETE", ONE, gone, .access = API_ANY_TOKEN, .summary = "Delete it"},
+    {"POST", ONE "/items", item_add, .access = API_ANY_TOKEN, .summary = "Add to it"},
+    {"PATCH", ONE "/items/{item}", item_change, .access = API_ANY_TOKEN,
      .summary = "Note or move an item"},
-    {"DELETE", ONE "/items/{item}", item_gone, .access = API_LOGGED_IN,
+    {"DELETE", ONE "/items/{item}", item_gone, .access = API_ANY_TOKEN,
      .summary = "Take an item out"},
 };
 const size_t collection_routes_n = COUNT(collection_routes);

@@ -23,8 +23,10 @@ static void list(Request *r)
     Repo repo;
     AccessRequest *requests;
     size_t n;
-    if (!api_repo(r, ACCESS_WRITE, &repo))
+    if (!api_repo(r, ACCESS_READ, &repo))
         return;
+    if (!repo.sees_requests)
+        return reply_failure(r, 403, "Who asks for access is for those who may write here");
     if (!gate_list(api_of(r)->hub, request_arena(r), &repo, request_param(r, "status"), &requests,
                    &n, &err))
         return reply_error(r, &err);

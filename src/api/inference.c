@@ -332,11 +332,15 @@ static void show_status(Request *r)
 }
 
 #define BOTH_IDS(prefix, method, path_before, path_behind, handler, text)                          \
-    {method, prefix path_before "{name}" path_behind, handler, .max_body = MAX_INFERENCE_BODY,     \
+    {method,                                                                                       \
+     prefix path_before "{name}" path_behind,                                                      \
+     handler,                                                                                      \
+     .access = INFERENCE,                                                                          \
+     .max_body = MAX_INFERENCE_BODY,                                                               \
      .summary = text},                                                                             \
     {                                                                                              \
         method, prefix path_before "{owner}/{name}" path_behind, handler,                          \
-            .max_body = MAX_INFERENCE_BODY, .summary = text                                        \
+            .access = INFERENCE, .max_body = MAX_INFERENCE_BODY, .summary = text                   \
     }
 #define CALLS(prefix)                                                                              \
     BOTH_IDS(prefix, "POST", "/models/", "", call_model, "Run a model"),                           \
@@ -350,9 +354,9 @@ const Route inference_routes[] = {
     CALLS("/hf-inference"),
     BOTH_IDS("", "POST", "/models/", "/generate", generate_whole, "Continue a text"),
     BOTH_IDS("", "POST", "/models/", "/generate_stream", generate_stream, "Continue it, streamed"),
-    {"POST", "/generate", generate_whole, .max_body = MAX_INFERENCE_BODY,
+    {"POST", "/generate", generate_whole, .access = INFERENCE, .max_body = MAX_INFERENCE_BODY,
      .summary = "Continue a text with the model that was used last"},
-    {"POST", "/generate_stream", generate_stream, .max_body = MAX_INFERENCE_BODY,
-     .summary = "Continue it, streamed"},
+    {"POST", "/generate_stream", generate_stream, .access = INFERENCE,
+     .max_body = MAX_INFERENCE_BODY, .summary = "Continue it, streamed"},
 };
 const size_t inference_routes_n = COUNT(inference_routes);

@@ -6,6 +6,8 @@
 #include "serve/serve.h"
 
 enum { MAX_INFERENCE_BODY = 32 << 20 };
+/* Route.access of what runs a model: for anybody, but not for each token. */
+#define INFERENCE API_NEEDS(API_ANYBODY, MAY_INFER)
 
 /* The model of one request. */
 typedef struct Target {

@@ -308,7 +308,8 @@ static void verify_object(Request *r)
     int64_t stored = 0;
     if (!upload_of(r, &u))
         return;
-    if (!repo_has_blob(u.hub, &u.repo, &u.viewer, str_of(u.oid), &has, &stored, &err))
+    // Given to this repository, that is: what the user sent elsewhere does not count.
+    if (!repo_has_blob(u.hub, &u.repo, NULL, str_of(u.oid), &has, &stored, &err))
         return reply_error(r, &err);
     if (!has || stored != u.size)
         return reply_failure(r, 404, "this repository has no such object");

@@ -291,11 +291,11 @@ static void own_repos(Request *r)
 }
 
 const Route repo_routes[] = {
-    {"POST", "/api/repos/create", create, .access = API_LOGGED_IN, .max_body = CREATE_BODY,
+    {"POST", "/api/repos/create", create, .access = API_ANY_TOKEN, .max_body = CREATE_BODY,
      .summary = "Make a repository"},
-    {"DELETE", "/api/repos/delete", delete, .access = API_LOGGED_IN,
+    {"DELETE", "/api/repos/delete", delete, .access = API_ANY_TOKEN,
      .summary = "Delete a repository"},
-    {"POST", "/api/repos/move", move, .access = API_LOGGED_IN, .summary = "Rename a repository"},
+    {"POST", "/api/repos/move", move, .access = API_ANY_TOKEN, .summary = "Rename a repository"},
     {"PUT", "/api/{kind}/{owner}/{name}/settings", settings, .access = API_LOGGED_IN,
      .summary = "Visibility, gating, discussions"},
     {"GET", "/api/{kind}/{owner}/{name}/auth-check", auth_check, .summary = "May I read it?"},
@@ -309,9 +309,9 @@ const Route repo_routes[] = {
     {"POST", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
     {"PUT", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
     {"DELETE", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
-    {"GET", "/api/settings/repositories", own_repos, .access = API_LOGGED_IN,
+    {"GET", "/api/settings/repositories", own_repos, .access = API_ANY_TOKEN,
      .summary = "The caller's repositories"},
-    {"GET", "/api/organizations/{org}/settings/repositories", own_repos, .access = API_LOGGED_IN,
+    {"GET", "/api/organizations/{org}/settings/repositories", own_repos, .access = API_ANY_TOKEN,
      .summary = "An organisation's repositories"},
 };
 const size_t repo_routes_n = COUNT(repo_routes);

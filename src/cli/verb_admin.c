@@ -3,23 +3,33 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "hub/hub.h"
+#include "hub/tokens.h"
 
 #include <unistd.h>
 
 typedef struct AdminOptions {
     const char *data, *db;
     const char *user, *role, *name, *email, *fullname, *owner;
-    bool admin, password_stdin;
+    const char *global, *expires;
+    OptionList scopes;
+    bool admin, password_stdin, gated;
 } AdminOptions;
 
 static const Option options[] = {
     VALUE(AdminOptions, data, TEXT, "--data", "DIR",
           "the hub's folder (default: data, or HUG_DATA)"),
     VALUE(AdminOptions, db, TEXT, "--db", "URL", "its database, where that is not in the folder"),
-    VALUE(AdminOptions, user, TEXT, "--user", "NAME", "whose token"),
-    VALUE(AdminOptions, role, TEXT, "--role", "ROLE", "a token's: read or write (default: write)"),
+    VALUE(AdminOptions, user, TEXT, "--user", "NAME", "whose token: a user's or an organisation's"),
+    VALUE(AdminOptions, role, TEXT, "--role", "ROLE",
+          "a token's: read, write (default) or fineGrained; a member's: read to admin"),
     VALUE(AdminOptions, name, TEXT, "--name", "LABEL", "what a token is called"),
+    VALUE(AdminOptions, scopes, LIST, "--scope", "WHAT=PERMISSIONS",
+          "what a fine-grained token may: alice=repo.write, models/team/x=repo.content.read,..."),
+    VALUE(AdminOptions, global, TEXT, "--global", "PERMISSIONS",
+          "what it may everywhere: discussion.write,inference.serverless.write"),
+    FLAG(AdminOptions, gated, "--gated", "it reads gated repositories that let its owner in"),
+    VALUE(AdminOptions, expires, TEXT, "--expires", "DAYS|DATE",
+          "when a token ends: in 30 days, or on 2027-01-31"),
     VALUE(AdminOptions, email, TEXT, "--email", "ADDRESS", "a new user's address"),
     VALUE(AdminOptions, fullname, TEXT, "--fullname", "NAME", "a new account's full name"),
     VALUE(AdminOptions, owner, TEXT, "--owner", "NAME", "a new organisation's first admin"),
@@ -111,12 +121,50 @@ static bool user_given(Admin *admin, Error *err)
     return admin->o.user || fail(err, ERR_USAGE, "token: give --user NAME");
 }
 
+/* "WHAT=PERMISSION,PERMISSION" */
+static bool scope_parse(const char *text, TokenScope *out, Error *err)
+{
+    Str all = str_of(text);
+    size_t equals = str_find_char(all, '=', 0);
+    if (equals == SIZE_MAX)
+        return fail(err, ERR_USAGE, "--scope %s: WHAT=PERMISSIONS", text);
+    out->name = str_slice(all, 0, equals);
+    return permissions_parse(str_slice(all, equals + 1, all.len), ON_REPO | ON_USER | ON_ORG,
+                             &out->permissions, err);
+}
+
+/* "30" or "30d" from now on, or the day "2027-01-31". */
+static bool expiry_parse(Admin *admin, const char *text, int64_t *out, Error *err)
+{
+    int64_t days;
+    Str value = str_of(text);
+    if (str_ends(value, S("d")))
+        value.len--;
+    if (str_to_int(value, 1, 36500, &days))
+        *out = wall_ns() + days * 86400 * NS_PER_S;
+    else if (!iso8601_parse(str_of(arena_printf(admin->arena, "%sT00:00:00Z", text)), out))
+        return fail(err, ERR_USAGE, "--expires %s: days, or a date like 2027-01-31", text);
+    return true;
+}
+
 static bool token_add(Admin *admin, char **args, Error *err)
 {
+    const AdminOptions *o = &admin->o;
+    TokenScope scopes[OPTION_LIST_MAX] = {0};
+    Token token = {.name = str_of(o->name),
+                   .role = str_of(o->role),
+                   .rights = {.reads_gated = o->gated, .scopes = scopes}};
     Str secret;
     if (!user_given(admin, err) ||
-        !token_create(admin->hub, admin->arena, str_of(admin->o.user), str_of(admin->o.name),
-                      str_of(admin->o.role), &secret, err))
+        (o->expires && !expiry_parse(admin, o->expires, &token.expires_ns, err)) ||
+        !permissions_parse(str_of(o->global), GLOBALLY, &token.rights.global, err))
+        return false;
+    for (int i = 0; i < o->scopes.n; i++)
+        if (!scope_parse(o->scopes.items[i], &scopes[token.rights.n_scopes++], err))
+            return false;
+    if (!str_eq(token.role, S("fineGrained")) && (o->scopes.n || o->global || o->gated))
+        return fail(err, ERR_USAGE, "--scope, --global and --gated are for --role fineGrained");
+    if (!token_make(admin->hub, admin->arena, str_of(o->user), &token, &secret, err))
         return false;
     printf("%.*s\n", STR(secret));
     return true;
@@ -130,11 +178,20 @@ static bool tokens_print(Admin *admin, char **args, Error *err)
         !token_list(admin->hub, admin->arena, str_of(admin->o.user), &tokens, &n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
-        char used[ISO8601_SIZE] = "never used";
-        if (tokens[i].used_ns)
-            iso8601_format(tokens[i].used_ns, used);
-        printf("%.*s\thf_...%.*s\t%.*s\t%s\t%.*s\n", STR(tokens[i].id), STR(tokens[i].tail),
-               STR(tokens[i].role), used, STR(tokens[i].name));
+        const Token *t = &tokens[i];
+        char used[ISO8601_SIZE] = "never used", ends[ISO8601_SIZE] = "no end";
+        if (t->used_ns)
+            iso8601_format(t->used_ns, used);
+        if (t->expires_ns)
+            iso8601_format(t->expires_ns, ends);
+        printf("%.*s\thf_...%.*s\t%.*s\t%s\t%s\t%.*s\n", STR(t->id), STR(t->tail), STR(t->role),
+               used, ends, STR(t->name));
+        if (t->rights.global)
+            printf("\teverywhere\t%.*s\n", STR(permissions_format(admin->arena, t->rights.global)));
+        for (size_t k = 0; k < t->rights.n_scopes; k++)
+            printf("\t%.*s %.*s\t%.*s\n", STR(t->rights.scopes[k].kind),
+                   STR(t->rights.scopes[k].name),
+                   STR(permissions_format(admin->arena, t->rights.scopes[k].permissions)));
     }
     return true;
 }
@@ -156,7 +213,7 @@ static const struct {
     {"org", "add", "NAME --owner USER", 1, org_add},
     {"org", "member", "ORG USER --role admin|write|contributor|read", 2, org_member},
     {"org", "repos", "ORG public|private", 2, org_repos},
-    {"token", "add", "--user NAME [--role read|write] [--name LABEL]", 0, token_add},
+    {"token", "add", "--user NAME [--role read|write|fineGrained] [--scope ...]", 0, token_add},
     {"token", "list", "--user NAME", 0, tokens_print},
     {"token", "revoke", "ID --user NAME", 1, token_drop},
 };
@@ -196,7 +253,11 @@ const Verb verb_admin = {
         "  org add NAME --owner USER [--fullname NAME]\n"
         "  org member ORG USER --role admin|write|contributor|read\n"
         "  org repos ORG public|private      what its new repositories are where nobody says\n"
-        "  token add --user NAME [--role read|write] [--name LABEL]    prints the token\n"
+        "  token add --user NAME [--role read|write] [--name LABEL] [--expires DAYS|DATE]\n"
+        "                                    prints the token; NAME may be an organisation\n"
+        "  token add --user NAME --role fineGrained [--scope WHAT=PERMISSION,...]...\n"
+        "            [--global PERMISSION,...] [--gated]    one that may no more than it says;\n"
+        "                                    WHAT: an account, models/NAME/X, datasets/NAME/X\n"
         "  token list --user NAME\n"
         "  token revoke ID --user NAME\n\n"
         "It works while the hub serves. --data is the hub's folder (default: data, or HUG_DATA).",

@@ -54,7 +54,8 @@ static bool item_resolve(Hub *hub, Arena *a, const Viewer *viewer, CollectionIte
     if (str_eq(item->kind, S("collection"))) {
         AUTO(conn_end) Conn *c = db_read(hub->db, NULL);
         if (!c || !sql_collection_find(c, a, item->target, &nested, &owner, NULL) ||
-            (nested.is_private && access_in(viewer, owner) < ACCESS_READ))
+            (nested.is_private &&
+             access_with(viewer, owner, MAY_COLLECTION_READ, MAY_COLLECTION_WRITE) < ACCESS_READ))
             return false;
         item->target = slug_of(a, &nested);
         return true;
@@ -110,7 +111,7 @@ bool collection_find(Hub *hub, Arena *a, const Viewer *viewer, Str slug, Access 
         if (!conn || !sql_collection_find(conn, a, id_of(slug), &c, &owner, err))
             return false;
     }
-    c.access = access_in(viewer, owner);
+    c.access = access_with(viewer, owner, MAY_COLLECTION_READ, MAY_COLLECTION_WRITE);
     if (!c.is_private)
         c.access = MAX(c.access, ACCESS_READ);
     if (!need_met(viewer, &c, need, err) || !fill(hub, a, viewer, MAX_COLLECTION_ITEMS, &c, err))
@@ -170,7 +171,7 @@ bool collection_list(Hub *hub, Arena *a, const Viewer *viewer, const CollectionQ
     }
     *more = all > (size_t)query->limit;
     for (size_t i = 0; i < MIN(all, (size_t)query->limit); i++) {
-        found[i].access = access_in(viewer, owners[i]);
+        found[i].access = access_with(viewer, owners[i], MAY_COLLECTION_READ, MAY_COLLECTION_WRITE);
         if (found[i].is_private && found[i].access < ACCESS_READ)
             continue;
         if (!fill(hub, a, viewer, SHOWN_IN_LISTS, &found[i], err))
@@ -219,7 +220,8 @@ bool collection_create(Hub *hub, Arena *a, const Viewer *viewer, Str owner,
                     .owner = account.name,
                     .owner_fullname = account.fullname,
                     .theme = str_of(themes[0]),
-                    .access = access_in(viewer, account.id),
+                    .access =
+                        access_with(viewer, account.id, MAY_COLLECTION_READ, MAY_COLLECTION_WRITE),
                     .updated_ns = wall_ns()};
     if (c.access < ACCESS_WRITE)
         return fail(err, ERR_DENIED, "You may not make collections for %.*s", STR(account.name));

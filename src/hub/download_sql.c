@@ -184,12 +184,11 @@ bool sql_download_leaders(Conn *c, Arena *a, const Viewer *viewer, RepoKind kind
            " sum(CASE WHEN day > $1 THEN 0 ELSE n END) AS before"
            " FROM downloads WHERE day > $2 GROUP BY repo_id) AS top"
            " JOIN repos ON repos.id = top.repo_id WHERE repos.kind = $3 AND top.now > 0"
-           " AND " SQL_VISIBLE("$4", "$5") " ORDER BY top.now DESC, repos.id DESC LIMIT $6");
+           " AND " SQL_VISIBLE("$4", "$5", "$6") " ORDER BY top.now DESC, repos.id DESC LIMIT $7");
     bind_int(q, today - (int64_t)days);
     bind_int(q, today - 2 * (int64_t)days);
     bind_int(q, kind);
-    bind_int(q, viewer->account.is_admin);
-    bind_str(q, viewer->account.id);
+    bind_viewer(q, viewer);
     bind_int(q, (int64_t)limit);
     while (*n < limit && query_next(q)) {
         Leader *leader = &(*out)[(*n)++];

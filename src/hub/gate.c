@@ -43,8 +43,8 @@ static bool gate_store(Hub *hub, Str repo, Str user, const AccessRequest *reques
 bool gate_ask(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str fields,
               AccessRequest *out, Error *err)
 {
-    if (viewer->by == BY_NOBODY)
-        return fail(err, ERR_UNAUTHENTICATED, "Log in to ask for access");
+    if (!viewer_need(viewer, MAY_SOCIAL, err))
+        return false;
     if (!repo->gated.len)
         return fail(err, ERR_INVALID, "%.*s is open to all who may read it", STR(repo->full));
     if (fields.len > MAX_FIELDS)

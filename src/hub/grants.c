@@ -33,7 +33,9 @@ bool repo_has_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256,
         if (!c)
             return false;
         here = sql_blob_of_repo(c, repo->id, sha256, &bytes, &seen);
-        if (!here && seen.code == ERR_NOT_FOUND && viewer && viewer->by != BY_NOBODY)
+        // A fine-grained token must not reach through its owner into other repositories.
+        if (!here && seen.code == ERR_NOT_FOUND && viewer && viewer->by != BY_NOBODY &&
+            !viewer->rights)
             elsewhere = sql_blob_of_user(c, viewer->account.id, sha256, &bytes, &seen);
     }
     if (!here && !elsewhere && seen.code != ERR_NOT_FOUND) {

@@ -84,11 +84,12 @@ typedef enum ViewerBy { BY_NOBODY, BY_TOKEN, BY_COOKIE } ViewerBy;
 
 typedef struct Viewer {
     ViewerBy by;
-    bool can_write; // what the credential allows; a read token's owner may only read
-    Account account;
-    Str token_name, token_role; // BY_TOKEN
-    int64_t token_created_ns;
-    Str csrf; // BY_COOKIE: what its forms must send back
+    bool can_write;  // all that the account may; false for read tokens and fine-grained ones
+    Account account; // an organisation's, where the token is
+    Str token_id, token_name, token_role; // BY_TOKEN
+    int64_t token_created_ns, token_expires_ns;
+    const struct TokenRights *rights; // of a fine-grained token: tokens.h; else NULL
+    Str csrf;                         // BY_COOKIE: what its forms must send back
 } Viewer;
 
 /* From an Authorization header, "Bearer hf_...", "Basic user:token" or "Basic token:". An empty one
@@ -112,20 +113,9 @@ bool session_open(Hub *hub, Arena *a, Str name, Str password, Str *cookie, Error
 bool session_open_for(Hub *hub, Arena *a, const Account *user, Str *cookie, Error *err);
 bool session_close(Hub *hub, Str cookie, Error *err);
 
-typedef struct Token {
-    Str id;                      // for token_revoke
-    Str name;                    // the label
-    Str role;                    // "read" or "write"
-    Str tail;                    // its last four characters: all that is kept in clear
-    int64_t created_ns, used_ns; // used_ns is 0 if never
-} Token;
-
-/* The secret is returned this once: "hf_" and 34 letters and digits. */
-bool token_create(Hub *hub, Arena *a, Str user, Str name, Str role, Str *secret, Error *err);
-/* The newest first. */
-bool token_list(Hub *hub, Arena *a, Str user, Token **tokens, size_t *n, Error *err);
-/* ERR_NOT_FOUND unless it is one of this user's. */
-bool token_revoke(Hub *hub, Str user, Str id, Error *err);
+/* A token of role "read" or "write"; tokens.h has those that may do less, and what else there is to
+ * do with tokens. The secret is returned this once: "hf_" and 34 letters and digits. */
+bool token_create(Hub *hub, Arena *a, Str owner, Str name, Str role, Str *secret, Error *err);
 
 /* ---- Repositories ---- */
 
@@ -157,14 +147,16 @@ typedef struct Repo {
     Str id; // 24 hex digits
     RepoKind kind;
     Str owner, name;
-    Str full; // "owner/name", in its own letters
+    Str full;    // "owner/name", in its own letters
+    Str creator; // id of the account that made it; may be empty
     bool is_private, is_disabled, discussions_off;
     Str gated; // "", "auto" or "manual"
     int64_t created_ns, updated_ns;
     int64_t downloads, downloads_all, likes; // downloads: the last 30 days
     int64_t trending;                        // in thousandths; see downloads.h
     Access access;                           // the viewer's
-    bool gate;                               // who must first be let in to its files
+    bool gate;                               // the viewer must first be let in to its files
+    bool sees_requests;                      // the viewer may know who asks to be let in
     bool moved;                              // it was found under an old name: answer 307 to `full`
     const char *git_dir;
 } Repo;
@@ -390,8 +382,9 @@ bool repo_preupload(Hub *hub, Arena *a, const Repo *repo, Str rev, Str gitignore
  * and served. Call after the bytes are safe. */
 bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, int64_t size,
                      Error *err);
-/* True if the repository was given this blob, or if the viewer once uploaded it elsewhere: the
- * repository is then given it. This is what lets an LFS batch say "already stored". */
+/* True if the repository was given this blob, or if the viewer (NULL: nobody) once uploaded it
+ * elsewhere: the repository is then given it. This is what lets an LFS batch say "already stored".
+ */
 bool repo_has_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, bool *has,
                    int64_t *size, Error *err);
 

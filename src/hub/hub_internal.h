@@ -118,7 +118,10 @@ bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Disc
 
 /* ---- repo.c ---- */
 
-/* What somebody may do in a namespace, before anything's visibility: `owner` is an account's id. */
+/* What the viewer may do in a namespace, by role and credential and before anything's visibility:
+ * `owner` is an account's id, the permissions are those that a fine-grained token needs on it. */
+Access access_with(const Viewer *viewer, Str owner, Permission read, Permission write);
+/* The same for the account itself and its settings. */
 Access access_in(const Viewer *viewer, Str owner);
 
 /* ---- gate.c ---- */

@@ -1,5 +1,5 @@
-/* hub_sql.c: statements over accounts, members, tokens and sessions; see hub_sql.h. The tables are in
- * schema.c, repositories in repo_sql.c.
+/* hub_sql.c: statements over accounts, members and sessions; see hub_sql.h. The tables are in
+ * schema.c, tokens in token_sql.c, repositories in repo_sql.c.
  *
  * Ids are 24 hex digits that we make; `key` is a name in lower case, which is what makes lookups
  * ignore case; `full` keeps the letters. Counters that lists sort by are columns of `repos`, kept
@@ -190,84 +190,7 @@ bool sql_member_set(Conn *c, Str org, Str user, Str role, Error *err)
     return query_run(q, err);
 }
 
-/* ---- Tokens and sessions ---- */
-
-#define TOKEN_COLUMNS "id, name, role, tail, created_ns, used_ns, user_id "
-
-static void token_row(Query *q, Arena *a, Token *out, Str *user)
-{
-    *out = (Token){0};
-    out->id = row_str(q, a);
-    out->name = row_str(q, a);
-    out->role = row_str(q, a);
-    out->tail = row_str(q, a);
-    out->created_ns = row_int(q);
-    out->used_ns = row_int(q);
-    if (user)
-        *user = row_str(q, a);
-}
-
-bool sql_token_add(Conn *c, const Token *token, Str user, Str hash, Error *err)
-{
-    AUTO(query_end)
-    Query *q = query_open(c, "INSERT INTO tokens (" TOKEN_COLUMNS ", hash)"
-                             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
-    bind_str(q, token->id);
-    bind_str(q, token->name);
-    bind_str(q, token->role);
-    bind_str(q, token->tail);
-    bind_int(q, token->created_ns);
-    bind_int(q, token->used_ns);
-    bind_str(q, user);
-    bind_str(q, hash);
-    return query_run(q, err);
-}
-
-bool sql_token_find(Conn *c, Arena *a, Str hash, Token *out, Str *user, Error *err)
-{
-    AUTO(query_end)
-    Query *q = query_open(c, "SELECT " TOKEN_COLUMNS "FROM tokens WHERE hash = $1");
-    bind_str(q, hash);
-    if (!query_next(q))
-        return query_ok(q, err) && fail(err, ERR_NOT_FOUND, "there is no such token");
-    token_row(q, a, out, user);
-    return true;
-}
-
-bool sql_token_used(Conn *c, Str id, int64_t now, Error *err)
-{
-    AUTO(query_end) Query *q = query_open(c, "UPDATE tokens SET used_ns = $1 WHERE id = $2");
-    bind_int(q, now);
-    bind_str(q, id);
-    return query_run(q, err);
-}
-
-bool sql_token_list(Conn *c, Arena *a, Str user, Token **out, size_t *n, Error *err)
-{
-    enum { MOST = 1000 };
-    Token *tokens = NEW_ARRAY(a, Token, MOST);
-    AUTO(query_end)
-    Query *q = query_open(c, "SELECT " TOKEN_COLUMNS "FROM tokens WHERE user_id = $1"
-                             " ORDER BY created_ns DESC");
-    bind_str(q, user);
-    *n = 0;
-    while (*n < MOST && query_next(q))
-        token_row(q, a, &tokens[(*n)++], NULL);
-    *out = tokens;
-    return query_ok(q, err);
-}
-
-bool sql_token_remove(Conn *c, Str user, Str id, Error *err)
-{
-    AUTO(query_end) Query *q = query_open(c, "DELETE FROM tokens WHERE user_id = $1 AND id = $2");
-    bind_str(q, user);
-    bind_str(q, id);
-    if (!query_run(q, err))
-        return false;
-    if (query_changes(q) == 0)
-        return fail(err, ERR_NOT_FOUND, "there is no such token");
-    return true;
-}
+/* ---- Sessions ---- */
 
 bool sql_session_add(Conn *c, Str hash, Str user, int64_t now, int64_t expires, Error *err)
 {

@@ -8,6 +8,7 @@
 #include "hub/downloads.h"
 #include "hub/gates.h"
 #include "hub/search.h"
+#include "hub/tokens.h"
 
 bool sql_migrate(Db *db, Error *err);
 bool sql_secret(Db *db, uint8_t secret[32], Error *err);
@@ -25,11 +26,17 @@ bool sql_account_count(Conn *c, int64_t *n, Error *err);
 bool sql_member_set(Conn *c, Str org, Str user, Str role, Error *err);
 
 /* ---- Tokens and sessions ---- */
-bool sql_token_add(Conn *c, const Token *token, Str user, Str hash, Error *err);
-bool sql_token_find(Conn *c, Arena *a, Str hash, Token *out, Str *user, Error *err);
+/* With its scopes, whose ids count. ERR_EXISTS */
+bool sql_token_add(Conn *c, const Token *token, Str owner, Str hash, Error *err);
+/* By the secret's hash, or by an owner and an id. *owner may be NULL. ERR_NOT_FOUND */
+bool sql_token_by_hash(Conn *c, Arena *a, Str hash, Token *out, Str *owner, Error *err);
+bool sql_token_by_id(Conn *c, Arena *a, Str owner, Str id, Token *out, Error *err);
 bool sql_token_used(Conn *c, Str id, int64_t now, Error *err);
-bool sql_token_list(Conn *c, Arena *a, Str user, Token **out, size_t *n, Error *err);
-bool sql_token_remove(Conn *c, Str user, Str id, Error *err);
+bool sql_token_list(Conn *c, Arena *a, Str owner, Token **out, size_t *n, Error *err);
+/* Name, end and rights. */
+bool sql_token_set(Conn *c, const Token *token, Error *err);
+bool sql_token_set_secret(Conn *c, const Token *token, Str hash, Error *err);
+bool sql_token_remove(Conn *c, Str owner, Str id, Error *err);
 bool sql_session_add(Conn *c, Str hash, Str user, int64_t now, int64_t expires, Error *err);
 /* ERR_NOT_FOUND if unknown or expired. */
 bool sql_session_find(Conn *c, Arena *a, Str hash, int64_t now, Str *user, Error *err);
@@ -42,11 +49,17 @@ bool sql_sessions_expire(Conn *c, int64_t now, Error *err);
 #define REPO_COLUMNS                                                                               \
     "repos.id, repos.kind, repos.full_name, repos.name, repos.is_private, repos.is_disabled,"      \
     " repos.discussions_off, repos.gated, repos.created_ns, repos.updated_ns, repos.downloads,"    \
-    " repos.downloads_all, repos.likes, repos.trending, repos.owner_id "
-/* What of them somebody may see: `all` is 1 for an administrator, `user` an account's id or "". */
-#define SQL_VISIBLE(all, user)                                                                     \
-    "(repos.is_private = 0 OR " all " = 1 OR repos.owner_id = " user                               \
-    " OR repos.owner_id IN (SELECT org_id FROM members WHERE user_id = " user "))"
+    " repos.downloads_all, repos.likes, repos.trending, repos.creator_id,"                         \
+    " repos.owner_id "
+/* What of them somebody may see, for three placeholders that bind_viewer fills: public ones, those
+ * of the own account and of organisations, and all for an administrator of the hub. A fine-grained
+ * token, the third, cuts this down to what it may read. */
+#define SQL_VISIBLE(all, user, token)                                                              \
+    "(repos.is_private = 0 OR " all " = 1 OR ((repos.owner_id = " user                             \
+    " OR repos.owner_id IN (SELECT org_id FROM members WHERE user_id = " user ")) AND (" token     \
+    " = '' OR EXISTS (SELECT 1 FROM token_scopes WHERE token_id = " token                          \
+    " AND reads_repos = 1 AND entity_id IN (repos.id, repos.owner_id)))))"
+void bind_viewer(Query *q, const Viewer *viewer);
 /* *owner (may be NULL) is the owner's account id. */
 void sql_repo_row(Query *q, Arena *a, Repo *out, Str *owner);
 bool sql_repo_add(Conn *c, const Repo *repo, Str key, Str owner, Error *err);
@@ -163,9 +176,8 @@ bool sql_accounts_like(Conn *c, Arena *a, Str prefix, bool orgs, size_t limit, A
 /* A pattern for LIKE ... ESCAPE '\\': these words in lower case, and anything behind them, or
  * before them as well. */
 Str sql_like_pattern(Arena *a, Str words, bool anywhere);
-/* viewer_id empty: nobody; sees_all: an administrator of the hub. */
-bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQuery *query,
-                   RepoPage *out, Error *err);
+bool sql_repo_list(Conn *c, Arena *a, const Viewer *viewer, const RepoQuery *query, RepoPage *out,
+                   Error *err);
 /* How many repositories of a kind have a tag or link, of those the viewer may see. */
 bool sql_tag_users(Conn *c, const Viewer *viewer, RepoKind kind, Str tag, int64_t *n, Error *err);
 bool sql_tag_counts(Conn *c, Arena *a, RepoKind kind, int64_t limit, TagCount **out, size_t *n,

@@ -9,6 +9,7 @@
 #include "hub/downloads.h"
 #include "hub/gates.h"
 #include "hub/hub.h"
+#include "hub/tokens.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -175,17 +175,31 @@ static void where_tags(Where *w, const RepoQuery *query)
         where_int(w, " AND repos.parameters <= $%d", *query->max_params);
 }
 
-static void where_build(Where *w, const Conn *c, Str viewer_id, bool sees_all,
-                        const RepoQuery *query)
+/* As SQL_VISIBLE, with no more conditions than this viewer takes. */
+static void where_visible(Where *w, const Viewer *viewer)
+{
+    Str id = viewer->account.id;
+    if (viewer->account.is_admin)
+        return;
+    buf_add(&w->sql, S(" AND (repos.is_private = 0"));
+    if (viewer->by != BY_NOBODY) {
+        where_text(w, " OR ((repos.owner_id = $%d", id);
+        where_text(w, " OR repos.owner_id IN (SELECT org_id FROM members WHERE user_id = $%d))",
+                   id);
+        if (viewer->rights)
+            where_text(w,
+                       " AND EXISTS (SELECT 1 FROM token_scopes WHERE token_id = $%d"
+                       " AND reads_repos = 1 AND entity_id IN (repos.id, repos.owner_id))",
+                       viewer->token_id);
+        buf_add_char(&w->sql, ')');
+    }
+    buf_add_char(&w->sql, ')');
+}
+
+static void where_build(Where *w, const Conn *c, const Viewer *viewer, const RepoQuery *query)
 {
     where_int(w, " WHERE repos.kind = $%d", query->kind);
-    if (!sees_all && !viewer_id.len)
-        buf_add(&w->sql, S(" AND repos.is_private = 0"));
-    else if (!sees_all) {
-        where_text(w, " AND (repos.is_private = 0 OR repos.owner_id = $%d", viewer_id);
-        where_text(w, " OR repos.owner_id IN (SELECT org_id FROM members WHERE user_id = $%d))",
-                   viewer_id);
-    }
+    where_visible(w, viewer);
     if (query->author.len) {
         char *key = arena_cstr(w->arena, query->author);
         for (char *p = key; *p; p++)
@@ -274,8 +288,8 @@ static void where_behind(Where *w, const Place *at, const char *column)
     where_text(w, " AND repos.id < $%d))))", at->id);
 }
 
-bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQuery *query,
-                   RepoPage *out, Error *err)
+bool sql_repo_list(Conn *c, Arena *a, const Viewer *viewer, const RepoQuery *query, RepoPage *out,
+                   Error *err)
 {
     const char *column = sorts[query->sort].column;
     RepoPage page = {0};
@@ -284,7 +298,7 @@ bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQu
     buf_init(&count.sql, 0);
     buf_init(&w.sql, 0);
     buf_add(&count.sql, S("SELECT count(*) FROM repos"));
-    where_build(&count, c, viewer_id, sees_all, query);
+    where_build(&count, c, viewer, query);
     if (!list_total(c, &count, &page.total, err))
         return false;
 
@@ -294,7 +308,7 @@ bool sql_repo_list(Conn *c, Arena *a, Str viewer_id, bool sees_all, const RepoQu
     else
         buf_add(&w.sql, S("0 AS tier"));
     buf_add(&w.sql, S(" FROM repos"));
-    where_build(&w, c, viewer_id, sees_all, query);
+    where_build(&w, c, viewer, query);
     buf_add(&w.sql, S(") AS repos"));
     if (query->cursor.len) {
         if (!cursor_read(query->cursor, &at, err))
@@ -347,11 +361,10 @@ bool sql_tag_users(Conn *c, const Viewer *viewer, RepoKind kind, Str tag, int64_
     AUTO(query_end)
     Query *q = query_open(c, "SELECT count(*) FROM repo_tags JOIN repos"
                              " ON repos.id = repo_tags.repo_id WHERE repo_tags.tag = $1"
-                             " AND repos.kind = $2 AND " SQL_VISIBLE("$3", "$4"));
+                             " AND repos.kind = $2 AND " SQL_VISIBLE("$3", "$4", "$5"));
     bind_str(q, tag);
     bind_int(q, kind);
-    bind_int(q, viewer->account.is_admin);
-    bind_str(q, viewer->account.id);
+    bind_viewer(q, viewer);
     if (query_next(q))
         *n = row_int(q);
     return query_ok(q, err);

@@ -14,21 +14,78 @@ static bool split_id(Str id, Str *owner, Str *name)
     return owner->len && name->len && str_find_char(*name, '/', 0) == SIZE_MAX;
 }
 
+/* The viewer's role in an organisation by its id; empty if none. */
+static Str role_in(const Viewer *viewer, Str owner)
+{
+    const Account *account = &viewer->account;
+    for (size_t i = 0; i < account->n_others && !account->is_org; i++)
+        if (str_eq(account->others[i].id, owner))
+            return account->others[i].role;
+    return (Str){0};
+}
+
+/* What the account may do in a namespace, whatever the credential. */
+static Access access_of_role(const Viewer *viewer, Str owner)
+{
+    if (viewer->by == BY_NOBODY)
+        return ACCESS_NONE;
+    if (str_eq(viewer->account.id, owner) || viewer->account.is_admin)
+        return ACCESS_ADMIN;
+    Str role = role_in(viewer, owner);
+    return str_eq(role, S("admin"))   ? ACCESS_ADMIN
+           : str_eq(role, S("write")) ? ACCESS_WRITE
+           : role.len                 ? ACCESS_READ
+                                      : ACCESS_NONE;
+}
+
+Access access_with(const Viewer *viewer, Str owner, Permission read, Permission write)
+{
+    Access access = access_of_role(viewer, owner);
+    Permissions may = viewer_permissions(viewer, owner);
+    if (may & 1u << write)
+        return access;
+    return may & 1u << read ? MIN(access, ACCESS_READ) : ACCESS_NONE;
+}
+
 Access access_in(const Viewer *viewer, Str owner)
 {
-    Access access = ACCESS_NONE;
-    if (viewer->by == BY_NOBODY)
-        return access;
-    if (str_eq(viewer->account.id, owner) || viewer->account.is_admin)
-        access = ACCESS_ADMIN;
-    for (size_t i = 0; i < viewer->account.n_others && access == ACCESS_NONE; i++) {
-        const Member *org = &viewer->account.others[i];
-        if (str_eq(org->id, owner))
-            access = str_eq(org->role, S("admin"))   ? ACCESS_ADMIN
-                     : str_eq(org->role, S("write")) ? ACCESS_WRITE
-                                                     : ACCESS_READ;
-    }
-    return viewer->can_write ? access : MIN(access, ACCESS_READ);
+    return access_with(viewer, owner, MAY_ORG_READ, MAY_ORG_WRITE);
+}
+
+/* Those who may write in a namespace may also delete, rename and set what is there, as on
+ * huggingface.co; contributors may with what they made, and see the rest. */
+static Access access_to_repo(const Viewer *viewer, Repo *repo, Str owner)
+{
+    Access role = access_of_role(viewer, owner);
+    bool made = repo->creator.len && str_eq(repo->creator, viewer->account.id);
+    if (role >= ACCESS_WRITE || (made && str_eq(role_in(viewer, owner), S("contributor"))))
+        role = ACCESS_ADMIN;
+    Permissions may = viewer_permissions(viewer, owner) | viewer_permissions(viewer, repo->id);
+    Access allowed = may & 1u << MAY_REPO_WRITE  ? ACCESS_ADMIN
+                     : may & 1u << MAY_REPO_PUSH ? ACCESS_WRITE
+                     : may & 1u << MAY_REPO_READ ? ACCESS_READ
+                                                 : ACCESS_NONE;
+    Access access = MIN(role, allowed);
+    repo->sees_requests = access >= ACCESS_WRITE ||
+                          (role >= ACCESS_WRITE && may & 1u << MAY_REPO_ACCESS);
+    if (!repo->is_private)
+        access = MAX(access, ACCESS_READ);
+    bool discusses = may & (1u << MAY_DISCUSS | 1u << MAY_REPO_PUSH | 1u << MAY_REPO_WRITE);
+    if (access == ACCESS_READ && discusses && !repo->discussions_off)
+        access = ACCESS_PROPOSE;
+    return access;
+}
+
+/* Is a gate before the files of this repository open to the viewer? */
+static bool gate_opens(Hub *hub, const Viewer *viewer, const Repo *repo, Str owner, bool *open,
+                       Error *err)
+{
+    Permissions may = viewer_permissions(viewer, owner) | viewer_permissions(viewer, repo->id);
+    bool reads = may & (1u << MAY_REPO_READ | 1u << MAY_REPO_PUSH | 1u << MAY_REPO_WRITE);
+    *open = !repo->gated.len || (reads && access_of_role(viewer, owner) >= ACCESS_READ);
+    if (*open || !(reads || (viewer->rights && viewer->rights->reads_gated)))
+        return true;
+    return gate_is_open(hub, viewer, repo->id, open, err);
 }
 
 static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error *err)
@@ -45,6 +102,11 @@ static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error 
     if (viewer->by == BY_NOBODY)
         return fail(err, ERR_UNAUTHENTICATED, "Log in or send a token to change %.*s",
                     STR(repo->full));
+    if (viewer->rights)
+        return fail(err, ERR_DENIED,
+                    "This token or its owner may not do this with %.*s; it takes the permission %s",
+                    STR(repo->full),
+                    permission_info(need == ACCESS_PROPOSE ? MAY_DISCUSS : MAY_REPO_WRITE)->name);
     if (!viewer->can_write)
         return fail(err, ERR_DENIED, "This token may only read; changing %.*s needs a write token",
                     STR(repo->full));
@@ -95,17 +157,13 @@ bool repo_find(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str id, 
         return false;
     arena_defer(a, cached_unref, found);
     Repo repo = found->repo;
-    repo.access = access_in(viewer, found->owner);
-    bool open = !repo.gated.len || repo.access >= ACCESS_READ; // its owner's members are in
-    if (!open && !gate_is_open(hub, viewer, repo.id, &open, err))
-        return false;
-    repo.gate = !open;
-    if (!repo.is_private)
-        repo.access = MAX(repo.access, ACCESS_READ);
-    if (repo.access == ACCESS_READ && viewer->can_write && !repo.discussions_off)
-        repo.access = ACCESS_PROPOSE;
+    repo.access = access_to_repo(viewer, &repo, found->owner);
     if (repo.access == ACCESS_NONE)
         return fail(err, ERR_NO_REPO, "Repository not found");
+    bool open = false;
+    if (!gate_opens(hub, viewer, &repo, found->owner, &open, err))
+        return false;
+    repo.gate = !open;
     if (!need_met(viewer, &repo, need, err))
         return false;
     *out = repo;
@@ -203,32 +261,28 @@ static bool namespace_check(Hub *hub, Arena *a, const Viewer *viewer, Str name, 
 {
     if (viewer->by == BY_NOBODY)
         return fail(err, ERR_UNAUTHENTICATED, "Log in or send a token to make a repository");
-    if (!viewer->can_write)
+    if (!viewer->can_write && !viewer->rights)
         return fail(err, ERR_DENIED,
                     "This token may only read; making a repository needs a "
                     "write token");
     Error seen = {0};
-    Str role = {0};
-    if (!account_find(hub, a, name, owner, &seen)) {
-        if (seen.code == ERR_NOT_FOUND)
-            return fail(err, ERR_DENIED,
-                        "You don't have the rights to create a repository under "
-                        "the namespace \"%.*s\"",
-                        STR(name));
+    bool may = account_find(hub, a, name, owner, &seen);
+    if (!may && seen.code != ERR_NOT_FOUND) {
         *(err ? err : &seen) = seen;
         return false;
     }
-    if (str_eq(owner->id, viewer->account.id) || viewer->account.is_admin)
-        return true;
-    for (size_t i = 0; i < viewer->account.n_others; i++)
-        if (str_eq(viewer->account.others[i].id, owner->id))
-            role = viewer->account.others[i].role;
-    if (role.len && !str_eq(role, S("read")))
-        return true;
-    return fail(err, ERR_DENIED,
-                "You don't have the rights to create a repository under the "
-                "namespace \"%.*s\"",
-                STR(name));
+    if (may)
+        may = access_of_role(viewer, owner->id) >= ACCESS_WRITE ||
+              str_eq(role_in(viewer, owner->id), S("contributor"));
+    if (!may)
+        return fail(err, ERR_DENIED,
+                    "You don't have the rights to create a repository under "
+                    "the namespace \"%.*s\"",
+                    STR(name));
+    if (!(viewer_permissions(viewer, owner->id) & 1u << MAY_REPO_WRITE))
+        return fail(err, ERR_DENIED, "This token lacks the permission %s on %.*s",
+                    permission_info(MAY_REPO_WRITE)->name, STR(owner->name));
+    return true;
 }
 
 bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, Repo *out,
@@ -251,6 +305,7 @@ bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, R
                  .kind = new->kind,
                  .full = full,
                  .name = new->name,
+                 .creator = viewer->account.id,
                  .is_private = new->by_default ? owner.repos_private : new->is_private,
                  .created_ns = wall_ns()};
     repo.git_dir = repo_git_dir(hub, a, repo.id);
@@ -331,8 +386,8 @@ bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error
 
 bool repo_like(Hub *hub, const Viewer *viewer, const Repo *repo, bool like, Error *err)
 {
-    if (viewer->by == BY_NOBODY)
-        return fail(err, ERR_UNAUTHENTICATED, "Log in to like a repository");
+    if (!viewer_need(viewer, MAY_SOCIAL, err))
+        return false;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     return c && sql_like(c, repo->id, viewer->account.id, like, wall_ns(), err) &&
            conn_commit(c, err);
@@ -383,7 +438,7 @@ bool repo_list(Hub *hub, Arena *a, const Viewer *viewer, const RepoQuery *query,
     RepoQuery asked = *query;
     asked.text = str_trim(str_slice(query->text, 0, MAX_SEARCH_TEXT));
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
-    return c && sql_repo_list(c, a, viewer->account.id, viewer->account.is_admin, &asked, out, err);
+    return c && sql_repo_list(c, a, viewer, &asked, out, err);
 }
 
 bool repo_tag_counts(Hub *hub, Arena *a, RepoKind kind, int64_t limit, TagCount **out, size_t *n,

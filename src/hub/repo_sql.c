@@ -1,6 +1,13 @@
 /* repo_sql.c: the statements about repositories; see hub_sql.h. */
 #include "hub/hub_sql.h"
 
+void bind_viewer(Query *q, const Viewer *viewer)
+{
+    bind_int(q, viewer->account.is_admin);
+    bind_str(q, viewer->account.id);
+    bind_str(q, viewer->rights ? viewer->token_id : S(""));
+}
+
 void sql_repo_row(Query *q, Arena *a, Repo *out, Str *owner)
 {
     *out = (Repo){0};
@@ -19,6 +26,7 @@ void sql_repo_row(Query *q, Arena *a, Repo *out, Str *owner)
     out->downloads_all = row_int(q);
     out->likes = row_int(q);
     out->trending = row_int(q);
+    out->creator = row_str(q, a);
     Str owner_id = row_view(q);
     if (owner)
         *owner = arena_str(a, owner_id);
@@ -34,7 +42,8 @@ bool sql_repo_add(Conn *c, const Repo *repo, Str key, Str owner, Error *err)
     AUTO(query_end)
     Query *q = query_open(c, "INSERT INTO repos (id, kind, key, full_name, owner_id, name,"
                              " is_private, is_disabled, discussions_off, gated, created_ns,"
-                             " updated_ns) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', $8, $9)");
+                             " updated_ns, creator_id)"
+                             " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, $10, $11)");
     bind_str(q, repo->id);
     bind_int(q, repo->kind);
     bind_str(q, key);
@@ -42,8 +51,10 @@ bool sql_repo_add(Conn *c, const Repo *repo, Str key, Str owner, Error *err)
     bind_str(q, owner);
     bind_str(q, repo->name);
     bind_int(q, repo->is_private);
+    bind_str(q, repo->gated);
     bind_int(q, repo->created_ns);
     bind_int(q, repo->created_ns);
+    bind_str(q, repo->creator);
     return query_run(old, err) && query_run(q, err);
 }
 

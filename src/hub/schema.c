@@ -91,6 +91,21 @@ static const Migration migrations[] = {
      " PRIMARY KEY (day, visit));"
      "CREATE TABLE search_docs (repo_id TEXT PRIMARY KEY REFERENCES repos(id) ON DELETE CASCADE,"
      " num BIGINT NOT NULL UNIQUE);"},
+    {8, "fine-grained tokens",
+     "ALTER TABLE tokens ADD COLUMN expires_ns BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE tokens ADD COLUMN reads_gated INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE tokens ADD COLUMN permissions TEXT NOT NULL DEFAULT '';"
+     "CREATE TABLE token_scopes (token_id TEXT NOT NULL REFERENCES tokens(id) ON DELETE CASCADE,"
+     " entity_id TEXT NOT NULL, kind TEXT NOT NULL, permissions TEXT NOT NULL,"
+     " reads_repos INTEGER NOT NULL, PRIMARY KEY (token_id, entity_id));"
+     "ALTER TABLE repos ADD COLUMN creator_id TEXT NOT NULL DEFAULT '';"
+     "UPDATE repos SET creator_id = owner_id WHERE owner_id IN"
+     " (SELECT id FROM accounts WHERE is_org = 0);"},
+    {9, "invitations",
+     "CREATE TABLE invitations (org_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, role TEXT NOT NULL,"
+     " created_ns BIGINT NOT NULL, PRIMARY KEY (org_id, user_id));"
+     "CREATE INDEX invitations_user ON invitations(user_id);"},
 };
 
 bool sql_migrate(Db *db, Error *err)

@@ -1,4 +1,4 @@
-/* viewer.c: who asks: access tokens, sessions, and the Authorization header.
+/* viewer.c: who asks: by access token, by session, and the Authorization header.
  *
  * Tokens and session cookies are long random strings, so one round of sha256 is enough to keep them
  * at rest; only the hashes are stored. A form's CSRF token is an HMAC of the cookie: nothing to
@@ -9,68 +9,9 @@
 #include "base/log.h"
 #include "hub/hub_internal.h"
 
-enum { TOKEN_LETTERS = 34, COOKIE_BYTES = 32, MAX_LABEL = 100 };
+enum { COOKIE_BYTES = 32 };
 /* last-used times are written at most this often, so that reading costs no write */
 static const int64_t used_every_ns = 300 * NS_PER_S;
-
-static char random_letter(void)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    for (;;) {
-        uint8_t byte;
-        random_bytes(&byte, 1);
-        if (byte < 4 * 62) // a multiple of 62: each letter is as likely
-            return letters[byte % 62];
-    }
-}
-
-bool token_create(Hub *hub, Arena *a, Str user, Str name, Str role, Str *secret, Error *err)
-{
-    if (!str_eq(role, S("read")) && !str_eq(role, S("write")))
-        return fail(err, ERR_INVALID, "role '%.*s': read or write", STR(role));
-    if (name.len > MAX_LABEL || !str_is_utf8(name))
-        return fail(err, ERR_INVALID, "a token's name has at most %d bytes of UTF-8", MAX_LABEL);
-    Account account;
-    if (!account_find(hub, a, user, &account, err))
-        return false;
-    if (account.is_org)
-        return fail(err, ERR_INVALID, "'%.*s' is an organisation: tokens belong to users",
-                    STR(user));
-    char text[3 + TOKEN_LETTERS] = "hf_";
-    for (size_t i = 3; i < sizeof text; i++)
-        text[i] = random_letter();
-    Str token = arena_str(a, (Str){text, sizeof text});
-    Token row = {.id = id_new(a),
-                 .name = name.len ? name : S("token"),
-                 .role = role,
-                 .tail = str_slice(token, token.len - 4, token.len),
-                 .created_ns = wall_ns()};
-    AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    if (!c || !sql_token_add(c, &row, account.id, secret_hash(a, token), err) ||
-        !conn_commit(c, err))
-        return false;
-    *secret = token;
-    return true;
-}
-
-bool token_list(Hub *hub, Arena *a, Str user, Token **tokens, size_t *n, Error *err)
-{
-    Account account;
-    if (!account_find(hub, a, user, &account, err))
-        return false;
-    AUTO(conn_end) Conn *c = db_read(hub->db, err);
-    return c && sql_token_list(c, a, account.id, tokens, n, err);
-}
-
-bool token_revoke(Hub *hub, Str user, Str id, Error *err)
-{
-    AUTO(arena_free) Arena *a = arena_new(0);
-    Account account;
-    if (!account_find(hub, a, user, &account, err))
-        return false;
-    AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_token_remove(c, account.id, id, err) && conn_commit(c, err);
-}
 
 static bool token_touch(Hub *hub, Str id, Error *err)
 {
@@ -98,7 +39,7 @@ static bool token_look_up(Hub *hub, FoundViewer *found, Str hash, Token *token, 
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
     if (!c)
         return false;
-    if (!sql_token_find(c, found->arena, hash, token, &user, &seen) ||
+    if (!sql_token_by_hash(c, found->arena, hash, token, &user, &seen) ||
         !sql_account_by_id(c, found->arena, user, &viewer->account, &seen)) {
         if (seen.code == ERR_NOT_FOUND)
             return fail(err, ERR_UNAUTHENTICATED, "Invalid credentials in Authorization header");
@@ -106,26 +47,38 @@ static bool token_look_up(Hub *hub, FoundViewer *found, Str hash, Token *token, 
         return false;
     }
     viewer->by = BY_TOKEN;
+    viewer->token_id = token->id;
     viewer->token_name = token->name;
     viewer->token_role = token->role;
     viewer->token_created_ns = token->created_ns;
+    viewer->token_expires_ns = token->expires_ns;
     viewer->can_write = str_eq(token->role, S("write"));
+    if (str_eq(token->role, S("fineGrained"))) {
+        viewer->rights = &token->rights;
+        viewer->account.is_admin = false; // to administer a hub is nothing that such tokens name
+    }
     return true;
+}
+
+static bool token_has_ended(const Viewer *viewer)
+{
+    return viewer->token_expires_ns && viewer->token_expires_ns <= wall_ns();
 }
 
 static FoundViewer *token_owner(Hub *hub, Str hash, Str cache_key, Error *err)
 {
-    Token token;
     Arena *arena = arena_new(0);
     FoundViewer *found = NEW(arena, FoundViewer);
+    Token *token = NEW(arena, Token);
     found->arena = arena;
     found->cached = (Cached){.refs = 1, .key = arena_str(arena, cache_key), .free = found_free};
-    if (!token_look_up(hub, found, hash, &token, err)) {
+    if (!token_look_up(hub, found, hash, token, err)) {
         cached_unref(found);
         return NULL;
     }
     Error missed = {0};
-    if (wall_ns() - token.used_ns > used_every_ns && !token_touch(hub, token.id, &missed))
+    if (wall_ns() - token->used_ns > used_every_ns && !token_has_ended(&found->viewer) &&
+        !token_touch(hub, token->id, &missed))
         log_warn("token_touch", "error=\"%s\"", missed.text); // no reason to turn its owner away
     found->cached.bytes = arena_used(arena);
     cache_add(hub->lookups, &found->cached);
@@ -139,6 +92,9 @@ bool viewer_of_token(Hub *hub, Arena *a, Str token, Viewer *out, Error *err)
     if (!found && !(found = token_owner(hub, hash, key, err)))
         return false;
     arena_defer(a, cached_unref, found);
+    if (token_has_ended(&found->viewer))
+        return fail(err, ERR_UNAUTHENTICATED, "User Access Token \"%.*s\" is expired",
+                    STR(found->viewer.token_name));
     *out = found->viewer;
     return true;
 }

@@ -1,4 +1,5 @@
 /* page_account.c: signing up, logging in and out, tokens, one's own profile. */
+#include "hub/tokens.h"
 #include "web/web_internal.h"
 
 static void show_login(Request *r, int status, Str next, Str name, const char *problem)
