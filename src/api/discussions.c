@@ -16,6 +16,21 @@ static void set_author(json_t *object, Str name)
                             json_pack("{s:o, s:s}", "name", json_from_str(name), "type", "user"));
 }
 
+static json_t *reactions_json(const DiscussionEvent *event)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < event->n_reactions; i++) {
+        const Reaction *one = &event->reactions[i];
+        json_t *users = json_array();
+        for (size_t k = 0; k < one->n; k++)
+            json_array_append_new(users, json_from_str(one->users[k]));
+        json_array_append_new(out,
+                              json_pack("{s:o, s:I, s:o}", "reaction", json_from_str(one->emoji),
+                                        "count", (json_int_t)one->n, "users", users));
+    }
+    return out;
+}
+
 static json_t *comment_data(const DiscussionEvent *event)
 {
     AUTO_BUF html;
@@ -25,9 +40,9 @@ static json_t *comment_data(const DiscussionEvent *event)
     json_t *latest = json_pack("{s:o, s:o, s:o}", "raw", json_from_str(event->text), "html",
                                json_from_str(buf_str(&html)), "updatedAt", api_date(changed));
     set_author(latest, event->author);
-    return json_pack("{s:b, s:b, s:o, s:[], s:I, s:[]}", "edited", event->edits > 0, "hidden",
+    return json_pack("{s:b, s:b, s:o, s:[], s:I, s:o}", "edited", event->edits > 0, "hidden",
                      event->is_hidden, "latest", latest, "history", "numEdits",
-                     (json_int_t)event->edits, "reactions");
+                     (json_int_t)event->edits, "reactions", reactions_json(event));
 }
 
 static json_t *event_data(const DiscussionEvent *event)
@@ -247,6 +262,14 @@ static bool act_hide(Request *r, const Repo *repo, const Discussion *d, const js
                            request_param(r, "event"), event, err);
 }
 
+static bool act_react(Request *r, const Repo *repo, const Discussion *d, const json_t *body,
+                      DiscussionEvent *event, Error *err)
+{
+    bool on = str_eq(request_method(r), S("POST"));
+    return discussion_react(api_of(r)->hub, request_arena(r), api_viewer(r), repo, d,
+                            request_param(r, "event"), json_str(body, "reaction"), on, event, err);
+}
+
 static void comment(Request *r)
 {
     act(r, act_comment, "newMessage");
@@ -270,6 +293,11 @@ static void edit(Request *r)
 static void hide(Request *r)
 {
     act(r, act_hide, "updatedComment");
+}
+
+static void react(Request *r)
+{
+    act(r, act_react, "updatedComment");
 }
 
 static void merge(Request *r)
@@ -340,6 +368,9 @@ const Route discussion_routes[] = {
     {"POST", ONE "/pin", pin, LOGGED_IN, .summary = "Pin or unpin"},
     {"POST", ONE "/comment/{event}/edit", edit, LOGGED_IN, .summary = "Edit a comment"},
     {"POST", ONE "/comment/{event}/hide", hide, LOGGED_IN, .summary = "Hide a comment for good"},
+    {"POST", ONE "/comment/{event}/reaction", react, LOGGED_IN, .summary = "React to a comment"},
+    {"DELETE", ONE "/comment/{event}/reaction", react, LOGGED_IN,
+     .summary = "Take a reaction back"},
     {"DELETE", ONE, discussion_gone, LOGGED_IN, .summary = "Delete one"},
     {"DELETE", ONE "/ref", ref_gone, LOGGED_IN, .summary = "Forget a pull request's ref"},
 };

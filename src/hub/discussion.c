@@ -204,7 +204,8 @@ bool discussion_events(Hub *hub, Arena *a, const Repo *repo, const Discussion *d
     GitLog log;
     {
         AUTO(conn_end) Conn *c = db_read(hub->db, err);
-        if (!c || !sql_event_list(c, a, d->id, &events, &n_events, err))
+        if (!c || !sql_event_list(c, a, d->id, &events, &n_events, err) ||
+            !sql_reaction_list(c, a, d->id, events, n_events, err))
             return false;
     }
     if (!pull_commits(a, repo, d, &log, err))

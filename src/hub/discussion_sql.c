@@ -1,6 +1,9 @@
 /* discussion_sql.c: the statements about discussions and their events; see hub_sql.h. */
 #include "hub/hub_sql.h"
 
+#include "base/clock.h"
+#include "base/map.h"
+
 enum { MAX_EVENTS = 10000 };
 
 #define DISCUSSION_COLUMNS                                                                         \
@@ -215,4 +218,68 @@ bool sql_event_set(Conn *c, const DiscussionEvent *event, Error *err)
     bind_int(q, event->edited_ns);
     bind_str(q, event->id);
     return query_run(q, err);
+}
+
+/* ---- Reactions ---- */
+
+bool sql_reaction_set(Conn *c, Str event, Str user, Str emoji, bool on, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, on ? "INSERT INTO reactions (event_id, user_id, emoji, created_ns)"
+                                  " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+                                : "DELETE FROM reactions WHERE event_id = $1 AND user_id = $2"
+                                  " AND emoji = $3");
+    bind_str(q, event);
+    bind_str(q, user);
+    bind_str(q, emoji);
+    if (on)
+        bind_int(q, wall_ns());
+    return query_run(q, err);
+}
+
+/* Appends a name to the event's reaction of that emoji. Arrays are full at each power of two. */
+static void reaction_add(Arena *a, DiscussionEvent *event, Str emoji, Str user)
+{
+    size_t i = 0;
+    while (i < event->n_reactions && !str_eq(event->reactions[i].emoji, emoji))
+        i++;
+    if (i == event->n_reactions) {
+        if ((i & (i - 1)) == 0) {
+            Reaction *more = NEW_ARRAY(a, Reaction, i ? 2 * i : 1);
+            if (i)
+                memcpy(more, event->reactions, i * sizeof *more);
+            event->reactions = more;
+        }
+        event->reactions[event->n_reactions++] = (Reaction){.emoji = emoji};
+    }
+    Reaction *r = &event->reactions[i];
+    if ((r->n & (r->n - 1)) == 0) {
+        Str *more = NEW_ARRAY(a, Str, r->n ? 2 * r->n : 1);
+        if (r->n)
+            memcpy(more, r->users, r->n * sizeof *more);
+        r->users = more;
+    }
+    r->users[r->n++] = user;
+}
+
+bool sql_reaction_list(Conn *c, Arena *a, Str discussion, DiscussionEvent *events, size_t n,
+                       Error *err)
+{
+    __attribute__((cleanup(map_done))) Map by_id = {0};
+    for (size_t i = 0; i < n; i++)
+        map_put(&by_id, events[i].id, &events[i]);
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT r.event_id, r.emoji, accounts.name FROM reactions r"
+                             " JOIN accounts ON accounts.id = r.user_id"
+                             " JOIN discussion_events e ON e.id = r.event_id"
+                             " WHERE e.discussion_id = $1 ORDER BY r.created_ns, r.user_id"
+                             " LIMIT 100000");
+    bind_str(q, discussion);
+    while (query_next(q)) {
+        DiscussionEvent *event = map_find(&by_id, row_view(q));
+        Str emoji = row_str(q, a), user = row_str(q, a);
+        if (event)
+            reaction_add(a, event, emoji, user);
+    }
+    return query_ok(q, err);
 }

@@ -25,6 +25,13 @@ typedef struct Discussion {
     int64_t comments;
 } Discussion;
 
+/* An emoji under a comment, and who chose it, the first one first. */
+typedef struct Reaction {
+    Str emoji;
+    Str *users; // names
+    size_t n;
+} Reaction;
+
 typedef struct DiscussionEvent {
     Str id;
     Str kind; // "comment", "status-change", "title-change", "commit"
@@ -34,6 +41,8 @@ typedef struct DiscussionEvent {
     Str other; // the old title, the commit's id
     bool is_hidden;
     int64_t edits, edited_ns;
+    Reaction *reactions; // of comments
+    size_t n_reactions;
 } DiscussionEvent;
 
 typedef struct DiscussionQuery {
@@ -81,6 +90,12 @@ bool discussion_edit(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
 /* For good: the text is forgotten. One's own, or by who may write. */
 bool discussion_hide(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
                      const Discussion *d, Str event, DiscussionEvent *out, Error *err);
+/* What can be chosen, in the order in which it is shown; ends with NULL. */
+extern const char *const reaction_emoji[];
+/* Sets or takes back one's own; once each. ERR_INVALID for an emoji that is none of these. */
+bool discussion_react(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
+                      const Discussion *d, Str event, Str emoji, bool on, DiscussionEvent *out,
+                      Error *err);
 bool discussion_pin(Hub *hub, const Repo *repo, const Discussion *d, bool pinned, Error *err);
 /* With its ref. */
 bool discussion_delete(Hub *hub, const Repo *repo, const Discussion *d, Error *err);

@@ -124,6 +124,10 @@ bool sql_event_list(Conn *c, Arena *a, Str discussion, DiscussionEvent **out, si
 bool sql_event_find(Conn *c, Arena *a, Str discussion, Str id, DiscussionEvent *out, Error *err);
 /* Text, hidden and edits. */
 bool sql_event_set(Conn *c, const DiscussionEvent *event, Error *err);
+bool sql_reaction_set(Conn *c, Str event, Str user, Str emoji, bool on, Error *err);
+/* Fills the reactions of a discussion's events. */
+bool sql_reaction_list(Conn *c, Arena *a, Str discussion, DiscussionEvent *events, size_t n,
+                       Error *err);
 
 /* ---- Gated repositories ---- */
 /* Of a user, or without one by its id. ERR_NOT_FOUND */

@@ -879,6 +879,43 @@ static void test_a_pull_request_is_merged_as_one_commit(void **state)
     assert_int_equal(n, 4);
 }
 
+static void test_comments_get_reactions(void **state)
+{
+    Error err = {0};
+    Repo repo = make("reacted", REPO_MODEL, false);
+    Discussion d, other;
+    DiscussionEvent said, hidden, *events;
+    size_t n;
+    NewDiscussion new = {.title = S("One"), .description = S("Like it?")};
+    assert_ok(discussion_create(hub, a, &ada, &repo, &new, &d, &err));
+    assert_ok(discussion_create(hub, a, &ada, &repo, &new, &other, &err));
+    assert_ok(discussion_events(hub, a, &repo, &d, &events, &n, &err));
+    Str first = events[0].id;
+    assert_int_equal(events[0].n_reactions, 0);
+    for (int i = 0; i < 2; i++) // twice is once
+        assert_ok(discussion_react(hub, a, &ada, &repo, &d, first, S("👍"), true, &said, &err));
+    assert_ok(discussion_react(hub, a, &bob, &repo, &d, first, S("🚀"), true, &said, &err));
+    assert_ok(discussion_react(hub, a, &bob, &repo, &d, first, S("👍"), true, &said, &err));
+    assert_int_equal(said.n_reactions, 2);
+    assert_ok(discussion_events(hub, a, &repo, &d, &events, &n, &err));
+    assert_int_equal(events[0].n_reactions, 2);
+    assert_str(events[0].reactions[0].emoji, "👍");
+    assert_int_equal(events[0].reactions[0].n, 2);
+    assert_str(events[0].reactions[0].users[1], "bob");
+    assert_ok(discussion_react(hub, a, &bob, &repo, &d, first, S("🚀"), false, &said, &err));
+    assert_int_equal(said.n_reactions, 1);
+
+    assert_fails(discussion_react(hub, a, &bob, &repo, &d, first, S("<b>"), true, &said, &err),
+                 ERR_INVALID, "reaction");
+    assert_fails(discussion_react(hub, a, &bob, &repo, &other, first, S("👍"), true, &said, &err),
+                 ERR_NOT_FOUND, "comment"); // it is another discussion's
+    assert_ok(discussion_comment(hub, a, &bob, &repo, &d, S("Oh"), &hidden, &err));
+    assert_ok(discussion_hide(hub, a, &bob, &repo, &d, hidden.id, &hidden, &err));
+    assert_fails(discussion_react(hub, a, &ada, &repo, &d, hidden.id, S("👍"), true, &said, &err),
+                 ERR_NOT_FOUND, "comment");
+    assert_ok(discussion_delete(hub, &repo, &d, &err)); // its reactions go with it
+}
+
 static void test_a_draft_waits_and_closed_talk_is_closed(void **state)
 {
     Error err = {0};
@@ -1015,24 +1052,25 @@ static void test_a_collection_keeps_what_its_viewer_may_see(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {FOR_EACH(
-        T1, test_names_follow_the_rules_of_the_hub,
-        test_a_password_opens_a_session_and_a_wrong_one_does_not,
-        test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
-        test_a_new_repository_has_a_first_commit,
-        test_a_private_repository_is_nobody_elses_business,
-        test_members_of_an_organisation_share_its_repositories,
-        test_what_new_repositories_are_by_default,
-        test_a_moved_repository_is_found_under_its_old_name, test_a_commit_adds_copies_and_deletes,
-        test_a_stale_parent_is_refused, test_commits_that_race_all_land,
-        test_hostile_paths_are_refused,
-        test_content_is_served_only_to_repositories_that_were_given_it,
-        test_content_goes_with_the_last_repository_that_has_it,
-        test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
-        test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
-        test_pages_of_a_list_hold_each_repository_once, test_likes_and_downloads_are_counted,
-        test_branches_and_tags_come_and_go, test_a_discussion_is_a_list_of_events,
-        test_a_pull_request_is_merged_as_one_commit, test_a_draft_waits_and_closed_talk_is_closed,
-        test_a_gate_stands_before_files, test_a_collection_keeps_what_its_viewer_may_see)};
+    const struct CMUnitTest tests[] = {
+        FOR_EACH(T1, test_names_follow_the_rules_of_the_hub,
+                 test_a_password_opens_a_session_and_a_wrong_one_does_not,
+                 test_guessing_a_password_is_stopped, test_tokens_have_the_shape_that_clients_want,
+                 test_a_new_repository_has_a_first_commit,
+                 test_a_private_repository_is_nobody_elses_business,
+                 test_members_of_an_organisation_share_its_repositories,
+                 test_what_new_repositories_are_by_default,
+                 test_a_moved_repository_is_found_under_its_old_name,
+                 test_a_commit_adds_copies_and_deletes, test_a_stale_parent_is_refused,
+                 test_commits_that_race_all_land, test_hostile_paths_are_refused,
+                 test_content_is_served_only_to_repositories_that_were_given_it,
+                 test_content_goes_with_the_last_repository_that_has_it,
+                 test_a_start_mends_what_a_crash_left, test_an_upload_is_told_how_to_travel,
+                 test_cards_and_files_make_tags, test_a_card_is_told_what_is_wrong_with_it,
+                 test_pages_of_a_list_hold_each_repository_once,
+                 test_likes_and_downloads_are_counted, test_branches_and_tags_come_and_go,
+                 test_a_discussion_is_a_list_of_events, test_a_pull_request_is_merged_as_one_commit,
+                 test_comments_get_reactions, test_a_draft_waits_and_closed_talk_is_closed,
+                 test_a_gate_stands_before_files, test_a_collection_keeps_what_its_viewer_may_see)};
     return cmocka_run_group_tests_name("hub", tests, set_up, tear_down);
 }

@@ -106,6 +106,10 @@ static const Migration migrations[] = {
      " user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, role TEXT NOT NULL,"
      " created_ns BIGINT NOT NULL, PRIMARY KEY (org_id, user_id));"
      "CREATE INDEX invitations_user ON invitations(user_id);"},
+    {10, "reactions to comments",
+     "CREATE TABLE reactions (event_id TEXT NOT NULL REFERENCES discussion_events(id)"
+     " ON DELETE CASCADE, emoji TEXT NOT NULL, user_id TEXT NOT NULL REFERENCES accounts(id)"
+     " ON DELETE CASCADE, created_ns BIGINT NOT NULL, PRIMARY KEY (event_id, emoji, user_id));"},
 };
 
 bool sql_migrate(Db *db, Error *err)

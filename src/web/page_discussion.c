@@ -147,6 +147,29 @@ static void create(Request *r)
 
 /* ---- One of them ---- */
 
+static json_t *reactions_json(Request *r, const DiscussionEvent *event)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < event->n_reactions; i++) {
+        const Reaction *one = &event->reactions[i];
+        AUTO_BUF names;
+        buf_init(&names, 0);
+        bool mine = false;
+        for (size_t k = 0; k < one->n; k++) {
+            if (k < 20)
+                buf_printf(&names, "%s%.*s", k ? ", " : "", STR(one->users[k]));
+            mine |= web_is_known(r) && str_eq(one->users[k], web_viewer(r)->account.name);
+        }
+        if (one->n > 20)
+            buf_printf(&names, " and %zu others", one->n - 20);
+        json_array_append_new(out,
+                              json_pack("{s:o, s:I, s:o, s:b}", "emoji", json_from_str(one->emoji),
+                                        "n", (json_int_t)one->n, "names",
+                                        json_from_str(buf_str(&names)), "mine", mine));
+    }
+    return out;
+}
+
 static json_t *event_json(Request *r, const Repo *repo, const DiscussionEvent *event)
 {
     const Viewer *viewer = web_viewer(r);
@@ -163,6 +186,10 @@ static json_t *event_json(Request *r, const Repo *repo, const DiscussionEvent *e
     set(o, "edited", json_boolean(event->edits > 0));
     set(o, "can_edit", json_boolean(comment && own));
     set(o, "can_hide", json_boolean(comment && (own || repo->access >= ACCESS_WRITE)));
+    set(o, "can_react",
+        json_boolean(comment && repo->access >= ACCESS_PROPOSE && !repo->discussions_off &&
+                     web_is_known(r)));
+    set(o, "reactions", comment ? reactions_json(r, event) : json_array());
     set(o, "icon",
         json_string(str_eq(event->kind, S("commit"))         ? "clock"
                     : str_eq(event->kind, S("title-change")) ? "card"
@@ -234,6 +261,10 @@ static void show(Request *r, const Repo *repo, const Discussion *d, const Shown 
         page_new(r, arena_printf(request_arena(r), "%.*s #%lld", STR(d->title), (long long)d->num));
     page_set_repo(r, page, repo, "community", S("main"));
     set_discussion(r, page, repo, d);
+    json_t *emoji = json_array();
+    for (size_t i = 0; reaction_emoji[i]; i++)
+        json_array_append_new(emoji, json_string(reaction_emoji[i]));
+    set(page, "emoji", emoji);
     set(page, "show_files", json_boolean(shown->files));
     set(page, "problem", json_string(shown->problem ? shown->problem : ""));
     set_str(page, "comment", shown->comment);
@@ -337,6 +368,25 @@ static void edit(Request *r)
     finish(r, &repo, &d, ok, (Str){0}, &err);
 }
 
+static void react(Request *r)
+{
+    Params form;
+    Error err = {0};
+    Repo repo;
+    Discussion d;
+    DiscussionEvent event;
+    Arena *a = request_arena(r);
+    if (!web_form(r, &form) || !find(r, ACCESS_PROPOSE, &repo, &d))
+        return;
+    Str id = params_get(&form, "event");
+    if (!discussion_react(hub_of(r), a, web_viewer(r), &repo, &d, id, params_get(&form, "emoji"),
+                          !str_eq(request_query_get(r, "on"), S("no")), &event, &err))
+        return finish(r, &repo, &d, false, (Str){0}, &err);
+    reply_redirect(
+        r, 303,
+        str_of(arena_printf(a, "%.*s#%.*s", STR(discussion_path(a, &repo, d.num)), STR(id))));
+}
+
 static void hide(Request *r)
 {
     Params form;
@@ -383,6 +433,7 @@ const Route web_discussion_routes[] = {
     EACH_KIND("POST", "/{num}/comment", comment, WEB_LOGGED_IN, "Comment, close, open"),
     EACH_KIND("POST", "/{num}/title", retitle, WEB_LOGGED_IN, "Change the title"),
     EACH_KIND("POST", "/{num}/edit", edit, WEB_LOGGED_IN, "Edit a comment"),
+    EACH_KIND("POST", "/{num}/react", react, WEB_LOGGED_IN, "React to a comment"),
     EACH_KIND("POST", "/{num}/hide", hide, WEB_LOGGED_IN, "Hide a comment for good"),
     EACH_KIND("POST", "/{num}/merge", merge, WEB_LOGGED_IN, "Merge a pull request"),
 };

@@ -275,6 +275,11 @@ const stories = {
     await page.getByLabel('Comment', { exact: true }).last().fill('Yes, it is.');
     await main.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('paragraph').filter({ hasText: 'Yes, it is.' }).waitFor();
+    await page.getByText('React', { exact: true }).last().click();
+    await inspect(page, 'choosing a reaction');
+    await main.getByRole('button', { name: 'React with 🚀' }).last().click();
+    await main.getByRole('button', { name: '🚀 1' }).click();
+    await main.getByRole('button', { name: '🚀 1' }).waitFor({ state: 'detached' });
     await main.getByRole('button', { name: 'Close' }).click();
     await main.getByRole('button', { name: 'Open again' }).waitFor();
     await inspect(page, 'a closed discussion');
