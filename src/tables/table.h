@@ -1,0 +1,105 @@
+/* tables: rows out of Parquet, CSV, JSON, JSON lines and plain text, behind one reader.
+ *
+ *     AUTO(table_free) Table *t = table_open(&file, TABLE_PARQUET, err);
+ *     if (!t || !table_read(t, 100, 20, arena, &rows, err)) ...       // rows 100 to 119
+ *     for (size_t i = 0; i < rows.n; i++) json = cell_json(table_type(t), &rows.items[i]);
+ *
+ * Bytes come through TableFile.read, so a file may lie anywhere; only those that are needed are
+ * read: of Parquet the footer and the pages that hold the rows, of the others the part up to the
+ * last row. Types are named as the `datasets` library names them ("int64", "timestamp[us]"); where
+ * a format has none they are inferred from the first rows as pandas (CSV) and pyarrow (JSON) do.
+ *
+ * Files are outside bytes: everything has a limit, and an error names the file and the offset.
+ * Threads: a Table belongs to one thread at a time. */
+#pragma once
+
+#include "base/json.h"
+
+typedef enum TableFormat {
+    TABLE_CSV,
+    TABLE_TSV,
+    TABLE_JSON, // one document that is a list, or a value a line: its first byte says which
+    TABLE_PARQUET,
+    TABLE_TEXT, // a column "text", a row a line
+    TABLE_FORMATS
+} TableFormat;
+
+typedef struct TableFile {
+    const char *name; // for messages; borrowed as long as the table
+    int64_t size;
+    /* Exactly n bytes at offset; called with ranges inside the file only. */
+    bool (*read)(void *context, void *out, size_t n, int64_t offset, Error *err);
+    void *context;
+} TableFile;
+
+/* ---- Types and values ---- */
+
+typedef enum TypeKind {
+    TYPE_VALUE,  // `dtype` says which
+    TYPE_LIST,   // of items[0]
+    TYPE_STRUCT, // its fields are items
+    TYPE_JSON,   // anything, row by row: no one type fits
+} TypeKind;
+
+typedef struct TableType {
+    Str name;
+    TypeKind kind;
+    Str dtype; // "string", "int64", "float64", "bool", "null", "binary", "date32", ...
+    struct TableType *items;
+    size_t n;
+} TableType;
+
+typedef enum CellKind {
+    CELL_NULL,
+    CELL_BOOL,
+    CELL_INT,
+    CELL_FLOAT,
+    CELL_TEXT, // also times, dates and decimals, as people write them
+    CELL_BYTES,
+    CELL_LIST,
+    CELL_STRUCT, // a value for each item of its type
+    CELL_JSON,   // text holds JSON
+} CellKind;
+
+typedef struct Cell {
+    CellKind kind;
+    union {
+        bool flag;
+        int64_t integer;
+        double number;
+        Str text;
+        struct {
+            struct Cell *items;
+            size_t n;
+        };
+    };
+} Cell;
+
+typedef struct TableRows {
+    Cell *items; // structs, as table_type says
+    size_t n;
+} TableRows;
+
+/* The caller's. Bytes become base64; NaN and the infinities, which JSON lacks, null. */
+json_t *cell_json(const TableType *type, const Cell *value);
+/* The dataset library's description of a type: {"dtype": "int64", "_type": "Value"} and so on. */
+json_t *type_feature_json(const TableType *type);
+
+/* ---- Tables ---- */
+
+typedef struct Table Table;
+
+Table *table_open(const TableFile *file, TableFormat format, Error *err);
+void table_free(Table *t);
+AUTO_FREE(Table, table_free)
+/* A struct: its items are the columns. Borrowed. */
+const TableType *table_type(const Table *t);
+/* How many rows there are, -1 before a format that does not say was passed over to its end. */
+int64_t table_rows(const Table *t);
+/* Finds it out, reading the whole file if need be; ERR_LIMIT past `max` bytes. */
+bool table_count(Table *t, int64_t max, int64_t *n, Error *err);
+/* Rows from to from + n - 1, fewer at the end; into an arena without a limit of its own. ERR_LIMIT
+ * where they come to more than 192 MiB. */
+bool table_read(Table *t, int64_t from, int64_t n, Arena *a, TableRows *out, Error *err);
+/* What the file says of itself under a key: Parquet's key-value metadata. Empty if absent. */
+Str table_metadata(const Table *t, Str key);
