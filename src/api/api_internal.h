@@ -8,6 +8,7 @@
     X(account)                                                                                     \
     X(repo)                                                                                        \
     X(info)                                                                                        \
+    X(discover)                                                                                    \
     X(tree)                                                                                        \
     X(ref)                                                                                         \
     X(collection)                                                                                  \
@@ -43,7 +44,7 @@ bool api_flag(Request *r, const char *name);
 bool api_limit(Request *r, int64_t most, int64_t otherwise, int64_t *out);
 /* Link: <this URL with key=value>; rel="next" */
 void api_link_next(Request *r, const char *key, Str value);
-/* A repository as the info and list calls show it; see info.c. */
+/* A file as the tree calls show it; see tree.c. */
 json_t *entry_json(const RepoEntry *entry);
 
 /* ---- signed.c: what needs no log-in because we signed it ---- */

@@ -134,6 +134,11 @@ void change_add(Change *c, Str path, Str bytes)
     if (live(c) && bytes.len > MAX_REGULAR)
         (void)!fail(&c->error, ERR_LIMIT, "%.*s: %zu bytes; files over %d MiB go by LFS or Xet",
                     STR(path), bytes.len, MAX_REGULAR >> 20);
+    if (live(c) && str_eq(path, S("README.md"))) {
+        CardReport report;
+        card_check(c->arena, bytes, c->repo.kind, &report);
+        (void)!card_refuse(&report, &c->error);
+    }
     GitOp *op = op_add(c, GITOP_PUT, path);
     if (op && !git_blob_write(c->git, bytes, op->oid, &c->error))
         (void)!fail_while(&c->error, "%.*s", STR(path));

@@ -547,6 +547,11 @@ static void links_of(Facts *f, const char *prefix, const char *key)
     }
 }
 
+static void link_eval(void *user, Str dataset)
+{
+    link_add(user, "eval:", dataset);
+}
+
 static void space_tags(Facts *f)
 {
     links_of(f, "model:", "models");
@@ -575,6 +580,7 @@ void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s)
         s->info.library = find_library(&f);
         s->info.pipeline_tag = find_task(&f);
         model_tags(&f);
+        evals_collect(git, s, link_eval, &f);
         break;
     case REPO_DATASET:
         dataset_tags(&f);

@@ -342,6 +342,7 @@ typedef struct RepoInfo {
     const json_t *config;           // excerpt of config.json and tokenizer_config.json
     const json_t *safetensors;      // {"parameters": {"F32": n}, "total": n}
     const json_t *gguf;             // {"total", "architecture", "context_length", ...}
+    const json_t *eval_results;     // [{"filename", "data" or "error"}] of .eval_results/; or NULL
     int64_t bytes;                  // of all files
 } RepoInfo;
 /* Borrowed until the arena goes; do not change it. An empty rev is the default branch. */
@@ -364,6 +365,8 @@ typedef struct CardReport {
 } CardReport;
 /* What is wrong with a card's front matter, in sentences. */
 void card_check(Arena *a, Str readme, RepoKind kind, CardReport *out);
+/* ERR_INVALID with the report's errors, if there are any. */
+bool card_refuse(const CardReport *report, Error *err);
 
 /* ---- Changes ---- */
 

@@ -99,6 +99,11 @@ void search_doc(Hub *hub, Arena *a, const Repo *repo, const RepoInfo *info, Sear
 /* Fills info from the snapshot's tree. Unreadable cards and configurations are left out. */
 void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s);
 
+/* ---- evals.c: what a model's .eval_results/ say ---- */
+
+/* Fills info.eval_results and gives each dataset that they name to `each`. */
+void evals_collect(GitRepo *git, Snapshot *s, void (*each)(void *user, Str dataset), void *user);
+
 /* ---- files.c ---- */
 
 GitRepo *repo_git_open(const Repo *repo, Error *err);

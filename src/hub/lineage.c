@@ -130,8 +130,46 @@ bool lineage_users(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, R
             return false;
     }
     for (size_t i = 0; i < n; i++)
-        known[i] = str_of(arena_printf(a, "%s:%.*s", repo_kind_info(repo->kind)->name,
-                                       STR(known[i])));
+        known[i] =
+            str_of(arena_printf(a, "%s:%.*s", repo_kind_info(repo->kind)->name, STR(known[i])));
     RepoQuery query = {.kind = kind, .any_tags = known, .n_any_tags = n, .limit = limit};
     return repo_list(hub, a, viewer, &query, out, err);
+}
+
+/* A list of names, for a second at most: see lookup_key. */
+typedef struct Names {
+    Cached cached;
+    Arena *arena;
+    Str *items;
+    size_t n;
+} Names;
+
+static void names_free(Cached *cached)
+{
+    arena_free(((Names *)cached)->arena); // holds the thing itself
+}
+
+bool lineage_spaces(Hub *hub, Arena *a, const Repo *repo, const Str **out, size_t *n, Error *err)
+{
+    static const Viewer nobody;
+    Str key = lookup_key(hub, a, "spaces of", repo->id);
+    Names *found = (Names *)cache_find(hub->lookups, key);
+    if (!found) {
+        RepoPage page = {0};
+        if (!lineage_users(hub, a, &nobody, repo, REPO_SPACE, 100, &page, err))
+            return false;
+        Arena *arena = arena_new(0);
+        found = NEW(arena, Names);
+        found->arena = arena;
+        found->cached = (Cached){.refs = 1, .key = arena_str(arena, key), .free = names_free};
+        found->items = NEW_ARRAY(arena, Str, page.n);
+        for (size_t i = 0; i < page.n; i++)
+            found->items[found->n++] = arena_str(arena, page.items[i].repo.full);
+        found->cached.bytes = arena_used(arena);
+        cache_add(hub->lookups, &found->cached);
+    }
+    arena_defer(a, cached_unref, found);
+    *out = found->items;
+    *n = found->n;
+    return true;
 }

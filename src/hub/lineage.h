@@ -17,8 +17,8 @@ typedef enum Relation {
 const char *relation_name(Relation relation);
 
 typedef struct Relative {
-    Str id;      // of the repository; empty if it is not on this hub, or not for these eyes
-    Str full;    // its present name, or as the card has it
+    Str id;       // of the repository; empty if it is not on this hub, or not for these eyes
+    Str full;     // its present name, or as the card has it
     Str relation; // to it: "finetune"; may be empty
 } Relative;
 
@@ -35,3 +35,5 @@ bool lineage_children(Hub *hub, const Viewer *viewer, const Repo *repo, int64_t 
  * liveliest first; *total: of all. */
 bool lineage_users(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, RepoKind kind,
                    int64_t limit, RepoPage *out, Error *err);
+/* The names of public Spaces that use this one, at most 100: cheap to ask for again and again. */
+bool lineage_spaces(Hub *hub, Arena *a, const Repo *repo, const Str **out, size_t *n, Error *err);

@@ -437,8 +437,14 @@ bool repo_list(Hub *hub, Arena *a, const Viewer *viewer, const RepoQuery *query,
         return fail(err, ERR_INVALID, "limit: 1 to 1000");
     RepoQuery asked = *query;
     asked.text = str_trim(str_slice(query->text, 0, MAX_SEARCH_TEXT));
-    AUTO(conn_end) Conn *c = db_read(hub->db, err);
-    return c && sql_repo_list(c, a, viewer, &asked, out, err);
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        if (!c || !sql_repo_list(c, a, viewer, &asked, out, err))
+            return false;
+    }
+    for (size_t i = 0; i < out->n; i++)
+        out->items[i].repo.git_dir = repo_git_dir(hub, a, out->items[i].repo.id);
+    return true;
 }
 
 bool repo_tag_counts(Hub *hub, Arena *a, RepoKind kind, int64_t limit, TagCount **out, size_t *n,

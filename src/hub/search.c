@@ -3,7 +3,7 @@
 
 #include "hub/hub_internal.h"
 
-enum { MAX_README = 1 << 20, EXCERPT = 240 };
+enum { MAX_README = 1 << 20, EXCERPT = 240, SUMMARY = 300, MAX_CITATION = 4000 };
 
 /* ---- Words ---- */
 
@@ -192,22 +192,60 @@ static Str plain_text(Arena *a, Str text)
     return arena_str(a, buf_str(&out));
 }
 
+/* The default branch's card. */
+static Str card_now(Hub *hub, Arena *a, const Repo *repo, Error *err)
+{
+    Str sha;
+    return repo_revision(hub, a, repo, S(""), &sha, err) ? card_text(hub, a, repo, sha) : (Str){0};
+}
+
+Str card_summary(Hub *hub, Arena *a, const Repo *repo)
+{
+    Str text = plain_text(a, str_slice(card_now(hub, a, repo, NULL), 0, 4 * SUMMARY));
+    if (text.len <= SUMMARY)
+        return str_trim(text);
+    size_t end = SUMMARY;
+    while (end > 0 && text.ptr[end] != ' ')
+        end--;
+    return str_trim(str_slice(text, 0, end));
+}
+
+Str card_citation(Hub *hub, Arena *a, const Repo *repo)
+{
+    static const char *const kinds[] = {"@article", "@inproceedings", "@misc",
+                                        "@book",    "@techreport",    "@software"};
+    Str text = card_now(hub, a, repo, NULL);
+    size_t at = SIZE_MAX;
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        at = MIN(at, str_find(text, str_of(kinds[i]), 0));
+    if (at == SIZE_MAX)
+        return (Str){0};
+    int depth = 0;
+    for (size_t i = at; i < text.len && i - at < MAX_CITATION; i++) {
+        depth += text.ptr[i] == '{' ? 1 : text.ptr[i] == '}' ? -1 : 0;
+        if (text.ptr[i] == '}' && depth <= 0)
+            return str_slice(text, at, i + 1);
+    }
+    return (Str){0};
+}
+
 bool search_excerpt(Hub *hub, Arena *a, const Repo *repo, Str words, SearchPart **out, size_t *n,
                     Error *err)
 {
     *out = NULL;
     *n = 0;
     Words wanted = {0};
-    Str word, sha;
+    Str word;
     words = str_slice(words, 0, MAX_SEARCH_TEXT);
     while (wanted.n < MAX_SEARCH_WORDS && str_split(&words, ' ', &word))
         if (word.len)
             wanted.items[wanted.n++] = word;
-    Repo opened = *repo;
-    opened.git_dir = repo_git_dir(hub, a, repo->id);
-    if (!repo_revision(hub, a, &opened, S(""), &sha, err))
+    Error seen = {0};
+    Str text = plain_text(a, card_now(hub, a, repo, &seen));
+    if (seen.code && seen.code != ERR_NO_REVISION) {
+        *(err ? err : &seen) = seen;
         return false;
-    Str text = plain_text(a, card_text(hub, a, &opened, sha));
+    }
     for (size_t pos = 0; pos < text.len; pos++)
         if (match_at(&wanted, text, pos)) {
             cut_into_parts(a, &wanted, text, pos, out, n);

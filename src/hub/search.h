@@ -28,6 +28,11 @@ typedef struct SearchPart {
 bool search_excerpt(Hub *hub, Arena *a, const Repo *repo, Str words, SearchPart **out, size_t *n,
                     Error *err);
 
+/* The first few hundred bytes of the card as running text, and the first BibTeX entry in it; empty
+ * if there is none. Of the default branch. */
+Str card_summary(Hub *hub, Arena *a, const Repo *repo);
+Str card_citation(Hub *hub, Arena *a, const Repo *repo);
+
 /* Accounts whose name or full name begins with these words, users or organisations. */
 bool search_accounts(Hub *hub, Arena *a, Str words, bool orgs, size_t limit, Account **out,
                      size_t *n, int64_t *total, Error *err);
