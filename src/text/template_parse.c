@@ -2,26 +2,11 @@
  *
  * The first error is remembered; after it every function returns quickly with a harmless node. In a
  * page the parser also follows the HTML that the template writes, see template_html.c. */
-#include "text/template_internal.h"
+#include "text/template_parse_internal.h"
 
-typedef struct Parser {
-    Template *t;
-    Arena *arena;
-    const Token *token; // the current one; the list ends with TOKEN_END, which is never passed
-    HtmlState html;
-    int nesting, loops;
-    int uses; // USES_ flags of the macro being parsed
-    bool failed;
-    Error *err;
-} Parser;
-
-static Node *parse_expression(Parser *p);
-static Node *parse_unary(Parser *p, bool with_filters);
 static void parse_body(Parser *p, Nodes *body, const char *const *ends);
 
-static void parse_fail(Parser *p, ErrorCode code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void parse_fail(Parser *p, ErrorCode code, const char *format, ...)
+void parse_fail(Parser *p, ErrorCode code, const char *format, ...)
 {
     if (p->failed)
         return;
@@ -34,7 +19,7 @@ static void parse_fail(Parser *p, ErrorCode code, const char *format, ...)
     (void)!fail(p->err, code, "line %d: %s", p->token->line, text);
 }
 
-static Node *node_new(Parser *p, NodeKind kind)
+Node *node_new(Parser *p, NodeKind kind)
 {
     Node *n = NEW(p->arena, Node);
     n->kind = kind;
@@ -44,7 +29,7 @@ static Node *node_new(Parser *p, NodeKind kind)
 }
 
 /* Evaluating a tree recurses as deep as it is, whether it leans left or right. */
-static void node_above(Parser *p, Node *n, const Node *child)
+void node_above(Parser *p, Node *n, const Node *child)
 {
     if (!child)
         return;
@@ -66,13 +51,13 @@ static void nodes_add(Parser *p, Nodes *list, Node *n)
     list->nodes[list->n++] = n;
 }
 
-static void add_item(Parser *p, Node *n, Node *item)
+void node_add_item(Parser *p, Node *n, Node *item)
 {
     nodes_add(p, &n->items, item);
     node_above(p, n, item);
 }
 
-static Node *unary_node(Parser *p, NodeKind kind, Node *left)
+Node *unary_node(Parser *p, NodeKind kind, Node *left)
 {
     Node *n = node_new(p, kind);
     n->left = left;
@@ -80,61 +65,53 @@ static Node *unary_node(Parser *p, NodeKind kind, Node *left)
     return n;
 }
 
-static Node *binary_node(Parser *p, NodeKind kind, Node *left, Node *right)
-{
-    Node *n = unary_node(p, kind, left);
-    n->right = right;
-    node_above(p, n, right);
-    return n;
-}
-
-static bool enter(Parser *p)
+bool parse_enter(Parser *p)
 {
     if (++p->nesting > MAX_NESTING)
         parse_fail(p, ERR_LIMIT, "the template nests too deep");
     return !p->failed;
 }
 
-static void leave(Parser *p)
+void parse_leave(Parser *p)
 {
     p->nesting--;
 }
 
 /* Tokens */
 
-static void next(Parser *p)
+void parse_next(Parser *p)
 {
     if (p->token->kind != TOKEN_END)
         p->token++;
 }
 
-static bool is_op(const Parser *p, const char *op)
+bool parse_is_op(const Parser *p, const char *op)
 {
     return p->token->kind == TOKEN_OPERATOR && str_eq(p->token->text, str_of(op));
 }
 
-static bool is_word(const Parser *p, const char *word)
+bool parse_is_word(const Parser *p, const char *word)
 {
     return p->token->kind == TOKEN_NAME && str_eq(p->token->text, str_of(word));
 }
 
-static bool skip_op(Parser *p, const char *op)
+bool parse_skip_op(Parser *p, const char *op)
 {
-    bool found = !p->failed && is_op(p, op);
+    bool found = !p->failed && parse_is_op(p, op);
     if (found)
-        next(p);
+        parse_next(p);
     return found;
 }
 
-static bool skip_word(Parser *p, const char *word)
+bool parse_skip_word(Parser *p, const char *word)
 {
-    bool found = !p->failed && is_word(p, word);
+    bool found = !p->failed && parse_is_word(p, word);
     if (found)
-        next(p);
+        parse_next(p);
     return found;
 }
 
-static void unexpected(Parser *p, const char *wanted)
+void parse_unexpected(Parser *p, const char *wanted)
 {
     Str text = p->token->text;
     if (p->token->kind == TOKEN_BLOCK_END || p->token->kind == TOKEN_PRINT_END)
@@ -146,541 +123,38 @@ static void unexpected(Parser *p, const char *wanted)
                    wanted);
 }
 
-static void expect_op(Parser *p, const char *op)
+void parse_expect_op(Parser *p, const char *op)
 {
-    if (!skip_op(p, op))
-        unexpected(p, op);
+    if (!parse_skip_op(p, op))
+        parse_unexpected(p, op);
 }
 
-static void expect_kind(Parser *p, TokenKind kind, const char *wanted)
+static void parse_expect_kind(Parser *p, TokenKind kind, const char *wanted)
 {
     if (p->token->kind != kind)
-        unexpected(p, wanted);
+        parse_unexpected(p, wanted);
     else
-        next(p);
+        parse_next(p);
 }
 
-static Str expect_name(Parser *p)
+Str parse_expect_name(Parser *p)
 {
     Str name = p->token->text;
-    expect_kind(p, TOKEN_NAME, "a name");
+    parse_expect_kind(p, TOKEN_NAME, "a name");
     return name;
-}
-
-/* Primary expressions */
-
-static Node *const_node(Parser *p, Value v)
-{
-    Node *n = node_new(p, NODE_CONST);
-    n->value = v;
-    return n;
-}
-
-static Node *name_node(Parser *p, Str name)
-{
-    p->uses |= str_eq(name, S("varargs"))  ? USES_VARARGS
-               : str_eq(name, S("kwargs")) ? USES_KWARGS
-               : str_eq(name, S("caller")) ? USES_CALLER
-                                           : 0;
-    Node *n = node_new(p, NODE_NAME);
-    n->name = name;
-    return n;
-}
-
-static Node *parse_name(Parser *p)
-{
-    static const struct {
-        const char *word;
-        Value value;
-    } constants[] = {
-        {"true", {.kind = VALUE_BOOL, .i = 1}},  {"True", {.kind = VALUE_BOOL, .i = 1}},
-        {"false", {.kind = VALUE_BOOL, .i = 0}}, {"False", {.kind = VALUE_BOOL, .i = 0}},
-        {"none", {.kind = VALUE_NONE}},          {"None", {.kind = VALUE_NONE}},
-    };
-    Node *n = NULL;
-    for (size_t i = 0; i < COUNT(constants) && !n; i++)
-        if (is_word(p, constants[i].word))
-            n = const_node(p, constants[i].value);
-    if (!n)
-        n = name_node(p, p->token->text);
-    next(p);
-    return n;
-}
-
-static Node *parse_strings(Parser *p)
-{
-    AUTO_BUF text;
-    buf_init(&text, 0);
-    Str first = p->token->text;
-    Node *n = const_node(p, value_str(first));
-    for (; p->token->kind == TOKEN_STRING; next(p))
-        buf_add(&text, p->token->text);
-    if (text.len != first.len)
-        n->value.s = arena_str(p->arena, buf_str(&text));
-    return n;
-}
-
-static Node *parse_int(Parser *p)
-{
-    Str digits = p->token->text;
-    char *end;
-    char base = (char)(digits.len > 2 ? digits.ptr[1] | 0x20 : 0);
-    const char *text = arena_cstr(p->arena, digits);
-    int64_t value = 0;
-    if (base == 'x' || base == 'o' || base == 'b') {
-        unsigned long long big = strtoull(text + 2, &end, base == 'x' ? 16 : base == 'o' ? 8 : 2);
-        value = (int64_t)big;
-        if (big > INT64_MAX)
-            parse_fail(p, ERR_LIMIT, "the number is too large");
-    } else if (!str_to_int(digits, 0, INT64_MAX, &value)) {
-        parse_fail(p, ERR_LIMIT, "the number is too large");
-    }
-    Node *n = const_node(p, value_int(value));
-    next(p);
-    return n;
-}
-
-static Node *parse_float(Parser *p)
-{
-    Node *n = const_node(p, value_float(strtod(arena_cstr(p->arena, p->token->text), NULL)));
-    next(p);
-    return n;
-}
-
-static Node *parse_list(Parser *p)
-{
-    Node *n = node_new(p, NODE_LIST);
-    next(p);
-    while (!p->failed && !is_op(p, "]")) {
-        if (n->items.n)
-            expect_op(p, ",");
-        if (is_op(p, "]"))
-            break;
-        add_item(p, n, parse_expression(p));
-    }
-    expect_op(p, "]");
-    return n;
-}
-
-static Node *parse_dict(Parser *p)
-{
-    Node *n = node_new(p, NODE_DICT);
-    next(p);
-    while (!p->failed && !is_op(p, "}")) {
-        if (n->items.n)
-            expect_op(p, ",");
-        if (is_op(p, "}"))
-            break;
-        add_item(p, n, parse_expression(p));
-        expect_op(p, ":");
-        add_item(p, n, parse_expression(p));
-    }
-    expect_op(p, "}");
-    return n;
-}
-
-typedef enum TupleOf { OF_EXPRESSIONS, OF_PRIMARIES, OF_UNCONDITIONED } TupleOf;
-
-static Node *parse_primary(Parser *p);
-static Node *parse_or(Parser *p);
-
-static Node *parse_tuple_item(Parser *p, TupleOf of)
-{
-    return of == OF_EXPRESSIONS ? parse_expression(p)
-           : of == OF_PRIMARIES ? parse_primary(p)
-                                : parse_or(p);
-}
-
-/* One expression, or several with commas as a tuple. `stop` is a word that may follow the last
- * comma ("in"). Empty only inside parentheses. */
-static Node *parse_tuple(Parser *p, TupleOf of, bool parentheses, const char *stop)
-{
-    Node *tuple = node_new(p, NODE_TUPLE);
-    bool comma = false;
-    while (!p->failed) {
-        TokenKind kind = p->token->kind;
-        if (kind == TOKEN_BLOCK_END || kind == TOKEN_PRINT_END || is_op(p, ")") ||
-            (stop && is_word(p, stop)))
-            break;
-        add_item(p, tuple, parse_tuple_item(p, of));
-        if (!skip_op(p, ","))
-            break;
-        comma = true;
-    }
-    if (p->failed || comma)
-        return tuple;
-    if (tuple->items.n == 1)
-        return tuple->items.nodes[0];
-    if (!parentheses)
-        unexpected(p, "an expression");
-    return tuple;
-}
-
-static Node *parse_primary(Parser *p)
-{
-    Node *n = NULL;
-    if (enter(p)) {
-        if (p->token->kind == TOKEN_NAME) {
-            n = parse_name(p);
-        } else if (p->token->kind == TOKEN_STRING) {
-            n = parse_strings(p);
-        } else if (p->token->kind == TOKEN_INT) {
-            n = parse_int(p);
-        } else if (p->token->kind == TOKEN_FLOAT) {
-            n = parse_float(p);
-        } else if (skip_op(p, "(")) {
-            n = parse_tuple(p, OF_EXPRESSIONS, true, NULL);
-            expect_op(p, ")");
-        } else if (is_op(p, "[")) {
-            n = parse_list(p);
-        } else if (is_op(p, "{")) {
-            n = parse_dict(p);
-        } else {
-            unexpected(p, "an expression");
-        }
-    }
-    leave(p);
-    return n ? n : const_node(p, undefined());
-}
-
-/* Postfix: attributes, subscripts, calls, filters, tests */
-
-static Node *parse_subscript(Parser *p)
-{
-    Node *start = NULL, *slice;
-    if (!is_op(p, ":")) {
-        start = parse_expression(p);
-        if (!is_op(p, ":"))
-            return start;
-    }
-    slice = unary_node(p, NODE_SLICE, start);
-    next(p);
-    if (!is_op(p, "]") && !is_op(p, ":") && !is_op(p, ","))
-        node_above(p, slice, slice->right = parse_expression(p));
-    if (skip_op(p, ":") && !is_op(p, "]") && !is_op(p, ","))
-        node_above(p, slice, slice->third = parse_expression(p));
-    return slice;
-}
-
-static Node *parse_subscripts(Parser *p, Node *object)
-{
-    next(p);
-    Node *key = parse_subscript(p);
-    if (is_op(p, ",")) {
-        Node *tuple = node_new(p, NODE_TUPLE);
-        add_item(p, tuple, key);
-        while (skip_op(p, ",") && !is_op(p, "]"))
-            add_item(p, tuple, parse_subscript(p));
-        key = tuple;
-    }
-    expect_op(p, "]");
-    return binary_node(p, NODE_ITEM, object, key);
-}
-
-static Node *parse_dot(Parser *p, Node *object)
-{
-    next(p);
-    if (p->token->kind == TOKEN_INT)
-        return binary_node(p, NODE_ITEM, object, parse_int(p));
-    Node *n = unary_node(p, NODE_ATTR, object);
-    n->name = expect_name(p);
-    return n;
-}
-
-/* The arguments of a call, filter or test, "(" to ")", into n->items. */
-static void parse_args(Parser *p, Node *n)
-{
-    expect_op(p, "(");
-    bool first = true;
-    while (!p->failed && !is_op(p, ")")) {
-        if (!first)
-            expect_op(p, ",");
-        if (is_op(p, ")"))
-            break;
-        first = false;
-        Node *arg;
-        if (skip_op(p, "*")) {
-            arg = unary_node(p, NODE_STAR, parse_expression(p));
-        } else if (skip_op(p, "**")) {
-            arg = unary_node(p, NODE_STARS, parse_expression(p));
-        } else if (p->token->kind == TOKEN_NAME && p->token[1].kind == TOKEN_OPERATOR &&
-                   str_eq(p->token[1].text, S("="))) {
-            Str name = expect_name(p);
-            next(p);
-            arg = unary_node(p, NODE_KEYWORD, parse_expression(p));
-            arg->name = name;
-        } else {
-            arg = parse_expression(p);
-        }
-        add_item(p, n, arg);
-    }
-    expect_op(p, ")");
-}
-
-static Node *parse_call(Parser *p, Node *callee)
-{
-    Node *n = unary_node(p, NODE_CALL, callee);
-    parse_args(p, n);
-    return n;
-}
-
-static Node *parse_postfix(Parser *p, Node *n)
-{
-    while (!p->failed) {
-        if (is_op(p, "."))
-            n = parse_dot(p, n);
-        else if (is_op(p, "["))
-            n = parse_subscripts(p, n);
-        else if (is_op(p, "("))
-            n = parse_call(p, n);
-        else
-            break;
-    }
-    return n;
-}
-
-/* Unknown filters and tests are an error when they run, since honest chat templates guard them with
- * `if`; in pages already here. */
-static Node *parse_named(Parser *p, NodeKind kind, Node *left)
-{
-    Node *n = unary_node(p, kind, left);
-    n->name = expect_name(p);
-    while (skip_op(p, "."))
-        expect_name(p);
-    n->builtin = kind == NODE_FILTER ? filter_find(n->name) : test_find(n->name);
-    if (!n->builtin && p->t->options.html)
-        parse_fail(p, ERR_INVALID, "there is no %s '%.*s'", kind == NODE_FILTER ? "filter" : "test",
-                   STR(n->name));
-    return n;
-}
-
-static Node *parse_filter(Parser *p, Node *left)
-{
-    Node *n = parse_named(p, NODE_FILTER, left);
-    if (is_op(p, "("))
-        parse_args(p, n);
-    return n;
-}
-
-static bool at_test_argument(const Parser *p)
-{
-    TokenKind kind = p->token->kind;
-    if (kind == TOKEN_NAME)
-        return !is_word(p, "else") && !is_word(p, "or") && !is_word(p, "and") && !is_word(p, "if");
-    return kind == TOKEN_STRING || kind == TOKEN_INT || kind == TOKEN_FLOAT || is_op(p, "[") ||
-           is_op(p, "{");
-}
-
-static Node *parse_test(Parser *p, Node *left)
-{
-    next(p);
-    bool negated = skip_word(p, "not");
-    Node *n = parse_named(p, NODE_TEST, left);
-    if (is_op(p, "(")) {
-        parse_args(p, n);
-    } else if (at_test_argument(p)) {
-        if (is_word(p, "is"))
-            parse_fail(p, ERR_INVALID, "tests cannot be chained with 'is'");
-        add_item(p, n, parse_postfix(p, parse_primary(p)));
-    }
-    return negated ? unary_node(p, NODE_NOT, n) : n;
-}
-
-static Node *parse_filters(Parser *p, Node *n)
-{
-    while (!p->failed) {
-        if (skip_op(p, "|"))
-            n = parse_filter(p, n);
-        else if (is_word(p, "is"))
-            n = parse_test(p, n);
-        else if (is_op(p, "("))
-            n = parse_call(p, n);
-        else
-            break;
-    }
-    return n;
-}
-
-/* Operators, loosest last */
-
-static Node *parse_unary(Parser *p, bool with_filters)
-{
-    Node *n = NULL;
-    if (enter(p)) {
-        if (skip_op(p, "-"))
-            n = unary_node(p, NODE_MINUS, parse_unary(p, false));
-        else if (skip_op(p, "+"))
-            n = unary_node(p, NODE_PLUS, parse_unary(p, false));
-        else
-            n = parse_primary(p);
-        n = parse_postfix(p, n);
-        if (with_filters)
-            n = parse_filters(p, n);
-    }
-    leave(p);
-    return n ? n : const_node(p, undefined());
-}
-
-/* One level of left-associative operators. */
-typedef struct Level {
-    const char *const *texts;
-    const Operator *ops;
-    size_t n;
-} Level;
-
-static bool take_operator(Parser *p, const Level *level, Operator *op)
-{
-    for (size_t i = 0; i < level->n && !p->failed; i++)
-        if (skip_op(p, level->texts[i])) {
-            *op = level->ops[i];
-            return true;
-        }
-    return false;
-}
-
-static Node *parse_power(Parser *p)
-{
-    Node *left = parse_unary(p, true);
-    while (skip_op(p, "**")) {
-        left = binary_node(p, NODE_BINARY, left, parse_unary(p, true));
-        left->op = OP_POW;
-    }
-    return left;
-}
-
-static Node *parse_product(Parser *p)
-{
-    static const char *const texts[] = {"*", "/", "//", "%"};
-    static const Operator ops[] = {OP_MUL, OP_DIV, OP_FLOOR_DIV, OP_MOD};
-    static const Level level = {texts, ops, COUNT(texts)};
-    Node *left = parse_power(p);
-    for (Operator op; take_operator(p, &level, &op);) {
-        left = binary_node(p, NODE_BINARY, left, parse_power(p));
-        left->op = op;
-    }
-    return left;
-}
-
-static Node *parse_concat(Parser *p)
-{
-    Node *first = parse_product(p);
-    if (!is_op(p, "~"))
-        return first;
-    Node *n = node_new(p, NODE_CONCAT);
-    add_item(p, n, first);
-    while (skip_op(p, "~"))
-        add_item(p, n, parse_product(p));
-    return n;
-}
-
-static Node *parse_sum(Parser *p)
-{
-    static const char *const texts[] = {"+", "-"};
-    static const Operator ops[] = {OP_ADD, OP_SUB};
-    static const Level level = {texts, ops, COUNT(texts)};
-    Node *left = parse_concat(p);
-    for (Operator op; take_operator(p, &level, &op);) {
-        left = binary_node(p, NODE_BINARY, left, parse_concat(p));
-        left->op = op;
-    }
-    return left;
-}
-
-static bool take_comparison(Parser *p, Operator *op)
-{
-    static const char *const texts[] = {"==", "!=", "<=", ">=", "<", ">"};
-    static const Operator ops[] = {OP_EQ, OP_NE, OP_LE, OP_GE, OP_LT, OP_GT};
-    static const Level level = {texts, ops, COUNT(texts)};
-    if (take_operator(p, &level, op))
-        return true;
-    if (skip_word(p, "in")) {
-        *op = OP_IN;
-        return true;
-    }
-    if (is_word(p, "not") && p->token[1].kind == TOKEN_NAME && str_eq(p->token[1].text, S("in"))) {
-        next(p);
-        next(p);
-        *op = OP_NOT_IN;
-        return true;
-    }
-    return false;
-}
-
-static Node *parse_comparison(Parser *p)
-{
-    Node *first = parse_sum(p), *n = NULL;
-    for (Operator op; take_comparison(p, &op);) {
-        if (!n)
-            n = unary_node(p, NODE_COMPARE, first);
-        Node *operand = unary_node(p, NODE_OPERAND, parse_sum(p));
-        operand->op = op;
-        add_item(p, n, operand);
-    }
-    return n ? n : first;
-}
-
-static Node *parse_not(Parser *p)
-{
-    if (!is_word(p, "not"))
-        return parse_comparison(p);
-    Node *n = NULL;
-    if (enter(p)) {
-        next(p);
-        n = unary_node(p, NODE_NOT, parse_not(p));
-    }
-    leave(p);
-    return n ? n : const_node(p, undefined());
-}
-
-static Node *parse_and(Parser *p)
-{
-    Node *left = parse_not(p);
-    while (skip_word(p, "and"))
-        left = binary_node(p, NODE_AND, left, parse_not(p));
-    return left;
-}
-
-static Node *parse_or(Parser *p)
-{
-    Node *left = parse_and(p);
-    while (skip_word(p, "or"))
-        left = binary_node(p, NODE_OR, left, parse_and(p));
-    return left;
-}
-
-/* With the inline if: a if b else c. */
-static Node *parse_expression(Parser *p)
-{
-    Node *n = NULL;
-    if (enter(p)) {
-        n = parse_or(p);
-        while (skip_word(p, "if")) {
-            Node *choice = binary_node(p, NODE_CHOICE, parse_or(p), n);
-            if (skip_word(p, "else"))
-                node_above(p, choice, choice->third = parse_expression(p));
-            n = choice;
-        }
-    }
-    leave(p);
-    return n ? n : const_node(p, undefined());
-}
-
-static Node *parse_whole(Parser *p)
-{
-    return parse_tuple(p, OF_EXPRESSIONS, false, NULL);
 }
 
 /* Statements */
 
 static void end_tag(Parser *p)
 {
-    expect_kind(p, TOKEN_BLOCK_END, "the end of the tag");
+    parse_expect_kind(p, TOKEN_BLOCK_END, "the end of the tag");
 }
 
 /* Skips the name of an end tag, which parse_body has left current, and its end. */
 static void end_statement(Parser *p)
 {
-    next(p);
+    parse_next(p);
     end_tag(p);
 }
 
@@ -723,8 +197,8 @@ static Node *parse_if(Parser *p)
     bool has_else = false;
     for (bool more = true, first = true; more && !p->failed; first = false) {
         Node *branch = node_new(p, NODE_BRANCH);
-        has_else = !first && is_word(p, "else");
-        next(p); // if, elif, else
+        has_else = !first && parse_is_word(p, "else");
+        parse_next(p); // if, elif, else
         if (!has_else)
             branch->left = parse_tuple(p, OF_EXPRESSIONS, false, NULL);
         end_tag(p);
@@ -736,7 +210,7 @@ static Node *parse_if(Parser *p)
             after = p->html;
         want_same_html(p, &after, "a branch");
         nodes_add(p, &n->items, branch);
-        more = !is_word(p, "endif");
+        more = !parse_is_word(p, "endif");
     }
     end_statement(p);
     if (!has_else)
@@ -748,9 +222,9 @@ static Node *parse_assign_target(Parser *p, bool with_namespace)
 {
     if (with_namespace && p->token->kind == TOKEN_NAME && p->token[1].kind == TOKEN_OPERATOR &&
         str_eq(p->token[1].text, S("."))) {
-        Node *n = unary_node(p, NODE_ATTR, name_node(p, expect_name(p)));
-        next(p);
-        n->name = expect_name(p);
+        Node *n = unary_node(p, NODE_ATTR, name_node(p, parse_expect_name(p)));
+        parse_next(p);
+        n->name = parse_expect_name(p);
         return n;
     }
     Node *n = parse_tuple(p, OF_PRIMARIES, false, "in");
@@ -763,15 +237,15 @@ static Node *parse_assign_target(Parser *p, bool with_namespace)
 
 static Node *parse_for(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_FOR);
     n->left = parse_assign_target(p, false);
-    if (!skip_word(p, "in"))
-        unexpected(p, "in");
+    if (!parse_skip_word(p, "in"))
+        parse_unexpected(p, "in");
     n->right = parse_tuple(p, OF_UNCONDITIONED, false, "recursive");
-    if (skip_word(p, "if"))
+    if (parse_skip_word(p, "if"))
         n->third = parse_expression(p);
-    if (is_word(p, "recursive"))
+    if (parse_is_word(p, "recursive"))
         parse_fail(p, ERR_UNSUPPORTED, "recursive loops are not supported");
     end_tag(p);
     HtmlState before = p->html;
@@ -779,7 +253,7 @@ static Node *parse_for(Parser *p)
     parse_body(p, &n->body, (const char *const[]){"endfor", "else", NULL});
     p->loops--;
     want_same_html(p, &before, "the loop");
-    if (skip_word(p, "else")) {
+    if (parse_skip_word(p, "else")) {
         end_tag(p);
         parse_body(p, &n->otherwise, (const char *const[]){"endfor", NULL});
         want_same_html(p, &before, "the else");
@@ -790,16 +264,16 @@ static Node *parse_for(Parser *p)
 
 static Node *parse_set(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_SET);
     n->left = parse_assign_target(p, true);
-    if (skip_op(p, "=")) {
+    if (parse_skip_op(p, "=")) {
         n->right = parse_whole(p);
         end_tag(p);
         return n;
     }
     n->kind = NODE_SET_BLOCK;
-    while (skip_op(p, "|"))
+    while (parse_skip_op(p, "|"))
         n->right = parse_filter(p, n->right);
     end_tag(p);
     parse_apart(p, &n->body, "endset");
@@ -808,21 +282,21 @@ static Node *parse_set(Parser *p)
 
 static void parse_params(Parser *p, Node *macro)
 {
-    expect_op(p, "(");
-    while (!p->failed && !is_op(p, ")")) {
+    parse_expect_op(p, "(");
+    while (!p->failed && !parse_is_op(p, ")")) {
         if (macro->items.n)
-            expect_op(p, ",");
-        if (is_op(p, ")"))
+            parse_expect_op(p, ",");
+        if (parse_is_op(p, ")"))
             break;
         Node *param = node_new(p, NODE_PARAM);
-        param->name = expect_name(p);
-        if (skip_op(p, "="))
+        param->name = parse_expect_name(p);
+        if (parse_skip_op(p, "="))
             param->left = parse_expression(p);
         else if (macro->items.n && macro->items.nodes[macro->items.n - 1]->left)
             parse_fail(p, ERR_INVALID, "a parameter without a default follows one with it");
         nodes_add(p, &macro->items, param);
     }
-    expect_op(p, ")");
+    parse_expect_op(p, ")");
 }
 
 static void parse_macro_body(Parser *p, Node *macro, const char *end)
@@ -836,9 +310,9 @@ static void parse_macro_body(Parser *p, Node *macro, const char *end)
 
 static Node *parse_macro(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_MACRO);
-    n->name = expect_name(p);
+    n->name = parse_expect_name(p);
     parse_params(p, n);
     end_tag(p);
     parse_macro_body(p, n, "endmacro");
@@ -847,11 +321,11 @@ static Node *parse_macro(Parser *p)
 
 static Node *parse_call_block(Parser *p)
 {
-    next(p);
+    parse_next(p);
     want_html_text(p, "a call");
     Node *n = node_new(p, NODE_CALL_BLOCK), *body = node_new(p, NODE_MACRO);
     body->name = S("caller");
-    if (is_op(p, "("))
+    if (parse_is_op(p, "("))
         parse_params(p, body);
     n->left = body;
     n->right = parse_expression(p);
@@ -866,12 +340,12 @@ static Node *parse_call_block(Parser *p)
 
 static Node *parse_filter_block(Parser *p)
 {
-    next(p);
+    parse_next(p);
     want_html_text(p, "a filter block");
     Node *n = node_new(p, NODE_FILTER_BLOCK);
     do
         n->left = parse_filter(p, n->left);
-    while (skip_op(p, "|"));
+    while (parse_skip_op(p, "|"));
     end_tag(p);
     parse_apart(p, &n->body, "endfilter");
     return n;
@@ -879,13 +353,13 @@ static Node *parse_filter_block(Parser *p)
 
 static Node *parse_with(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_WITH);
     while (!p->failed && p->token->kind != TOKEN_BLOCK_END) {
         if (n->items.n)
-            expect_op(p, ",");
+            parse_expect_op(p, ",");
         nodes_add(p, &n->items, parse_assign_target(p, false));
-        expect_op(p, "=");
+        parse_expect_op(p, "=");
         nodes_add(p, &n->items, parse_expression(p));
     }
     end_tag(p);
@@ -895,17 +369,17 @@ static Node *parse_with(Parser *p)
 
 static Node *parse_jump(Parser *p)
 {
-    Node *n = node_new(p, is_word(p, "break") ? NODE_BREAK : NODE_CONTINUE);
+    Node *n = node_new(p, parse_is_word(p, "break") ? NODE_BREAK : NODE_CONTINUE);
     if (!p->loops)
         parse_fail(p, ERR_INVALID, "'%.*s' outside a loop", STR(p->token->text));
-    next(p);
+    parse_next(p);
     end_tag(p);
     return n;
 }
 
 static Node *parse_generation(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_GENERATION);
     end_tag(p);
     parse_to_end(p, &n->body, "endgeneration");
@@ -914,11 +388,11 @@ static Node *parse_generation(Parser *p)
 
 static Node *parse_block(Parser *p)
 {
-    next(p);
+    parse_next(p);
     want_html_text(p, "a block");
     Node *n = node_new(p, NODE_BLOCK);
-    n->name = expect_name(p);
-    skip_word(p, "scoped");
+    n->name = parse_expect_name(p);
+    parse_skip_word(p, "scoped");
     for (size_t i = 0; i < p->t->blocks.n; i++)
         if (str_eq(p->t->blocks.nodes[i]->name, n->name))
             parse_fail(p, ERR_INVALID, "block '%.*s' is defined twice", STR(n->name));
@@ -930,16 +404,16 @@ static Node *parse_block(Parser *p)
     parse_body(p, &n->body, (const char *const[]){"endblock", NULL});
     want_same_html(p, &before, "the block");
     p->loops = loops;
-    next(p);
+    parse_next(p);
     if (p->token->kind == TOKEN_NAME && str_eq(p->token->text, n->name))
-        next(p);
+        parse_next(p);
     end_tag(p);
     return n;
 }
 
 static Node *parse_extends(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_EXTENDS);
     n->left = parse_expression(p);
     end_tag(p);
@@ -950,16 +424,16 @@ static Node *parse_extends(Parser *p)
 static int parse_context_flags(Parser *p)
 {
     int flags = 0;
-    if (skip_word(p, "ignore")) {
-        if (!skip_word(p, "missing"))
-            unexpected(p, "missing");
+    if (parse_skip_word(p, "ignore")) {
+        if (!parse_skip_word(p, "missing"))
+            parse_unexpected(p, "missing");
         flags |= IGNORE_MISSING;
     }
-    bool with = is_word(p, "with"), without = is_word(p, "without");
+    bool with = parse_is_word(p, "with"), without = parse_is_word(p, "without");
     if ((with || without) && p->token[1].kind == TOKEN_NAME &&
         str_eq(p->token[1].text, S("context"))) {
-        next(p);
-        next(p);
+        parse_next(p);
+        parse_next(p);
         flags |= with ? WITH_CONTEXT : WITHOUT_CONTEXT;
     }
     return flags;
@@ -967,7 +441,7 @@ static int parse_context_flags(Parser *p)
 
 static Node *parse_include(Parser *p)
 {
-    next(p);
+    parse_next(p);
     want_html_text(p, "an include");
     Node *n = node_new(p, NODE_INCLUDE);
     n->left = parse_expression(p);
@@ -978,12 +452,12 @@ static Node *parse_include(Parser *p)
 
 static Node *parse_import(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_IMPORT);
     n->left = parse_expression(p);
-    if (!skip_word(p, "as"))
-        unexpected(p, "as");
-    n->name = expect_name(p);
+    if (!parse_skip_word(p, "as"))
+        parse_unexpected(p, "as");
+    n->name = parse_expect_name(p);
     n->op = parse_context_flags(p);
     end_tag(p);
     return n;
@@ -991,19 +465,19 @@ static Node *parse_import(Parser *p)
 
 static Node *parse_from(Parser *p)
 {
-    next(p);
+    parse_next(p);
     Node *n = node_new(p, NODE_FROM);
     n->left = parse_expression(p);
-    if (!skip_word(p, "import"))
-        unexpected(p, "import");
+    if (!parse_skip_word(p, "import"))
+        parse_unexpected(p, "import");
     do {
         Node *alias = node_new(p, NODE_KEYWORD);
-        alias->name = expect_name(p);
+        alias->name = parse_expect_name(p);
         alias->left = name_node(p, alias->name);
-        if (skip_word(p, "as"))
-            alias->name = expect_name(p);
+        if (parse_skip_word(p, "as"))
+            alias->name = parse_expect_name(p);
         nodes_add(p, &n->items, alias);
-    } while (skip_op(p, ",") && p->token->kind == TOKEN_NAME);
+    } while (parse_skip_op(p, ",") && p->token->kind == TOKEN_NAME);
     n->op = parse_context_flags(p);
     end_tag(p);
     return n;
@@ -1026,11 +500,11 @@ static const struct {
 static void parse_statement(Parser *p, Nodes *body)
 {
     if (p->token->kind != TOKEN_NAME) {
-        unexpected(p, "a statement");
+        parse_unexpected(p, "a statement");
         return;
     }
     for (size_t i = 0; i < COUNT(statements); i++)
-        if (is_word(p, statements[i].word)) {
+        if (parse_is_word(p, statements[i].word)) {
             Node *n = statements[i].parse(p);
             nodes_add(p, body, n);
             return;
@@ -1041,21 +515,21 @@ static void parse_statement(Parser *p, Nodes *body)
 static void parse_print(Parser *p, Nodes *body)
 {
     Node *n = node_new(p, NODE_PRINT);
-    next(p);
+    parse_next(p);
     n->left = parse_whole(p);
     Escape escape = ESCAPE_NONE;
     Error why = {0};
     if (p->t->options.html && !p->failed && !html_print(&p->html, &escape, &why))
         parse_fail(p, ERR_INVALID, "%s", why.text);
     n->op = (int)escape;
-    expect_kind(p, TOKEN_PRINT_END, "the end of the print");
+    parse_expect_kind(p, TOKEN_PRINT_END, "the end of the print");
     nodes_add(p, body, n);
 }
 
 static bool at_end_word(const Parser *p, const char *const *ends)
 {
     for (; ends && *ends; ends++)
-        if (is_word(p, *ends))
+        if (parse_is_word(p, *ends))
             return true;
     return false;
 }
@@ -1063,7 +537,7 @@ static bool at_end_word(const Parser *p, const char *const *ends)
 /* Statements up to one of the end words, which is left current. */
 static void parse_body(Parser *p, Nodes *body, const char *const *ends)
 {
-    if (!enter(p))
+    if (!parse_enter(p))
         return;
     while (!p->failed && p->token->kind != TOKEN_END) {
         if (p->token->kind == TOKEN_DATA) {
@@ -1072,11 +546,11 @@ static void parse_body(Parser *p, Nodes *body, const char *const *ends)
             if (p->t->options.html)
                 html_follow(&p->html, p->token->text);
             nodes_add(p, body, n);
-            next(p);
+            parse_next(p);
         } else if (p->token->kind == TOKEN_PRINT_BEGIN) {
             parse_print(p, body);
         } else {
-            next(p);
+            parse_next(p);
             if (at_end_word(p, ends))
                 break;
             parse_statement(p, body);
@@ -1088,7 +562,7 @@ static void parse_body(Parser *p, Nodes *body, const char *const *ends)
             last++;
         parse_fail(p, ERR_INVALID, "the template ends without '%s'", ends[last]);
     }
-    leave(p);
+    parse_leave(p);
 }
 
 Template *template_parse(Str source, const TemplateOptions *options, Error *err)
