@@ -7,25 +7,7 @@
 
 enum { MAX_EXPRS = 1 << 19, MAX_CODE = 1 << 19, MAX_SETS = 1 << 10, WRITTEN_OUT = 48 };
 enum { MAX_EMPTY_COUNT = 1000, MAX_CHAIN = 5000, MAX_PASSES = 1 << 27 };
-
-typedef enum ExprKind {
-    EXPR_TEXT,
-    EXPR_CHARS,
-    EXPR_SEQUENCE,
-    EXPR_CHOICE,
-    EXPR_REPEAT,
-    EXPR_RULE
-} ExprKind;
-
-typedef struct ExprNode {
-    ExprKind kind;
-    Expr first, last, next; // children and sibling
-    Str text;
-    const CharRange *ranges;
-    size_t n_ranges;
-    int64_t min, max;
-    int rule;
-} ExprNode;
+enum { MAX_MEMORY = 96 << 20, MAX_STEPS = 1 << 28 };
 
 typedef struct Rule {
     Str name;
@@ -41,7 +23,8 @@ struct Builder {
     Rule *rules;
     size_t n_rules, cap_rules;
     Error error;
-    Grammar *grammar; // while it is being made
+    size_t memory, steps; // that automata took
+    Grammar *grammar;     // while it is being made
     size_t cap_code;
 };
 
@@ -85,6 +68,15 @@ bool builder_ok(const Builder *b)
 Arena *builder_arena(Builder *b)
 {
     return b->arena;
+}
+
+bool builder_spend(Builder *b, size_t memory, size_t steps)
+{
+    b->memory += MIN(memory, (size_t)MAX_MEMORY);
+    b->steps += MIN(steps, (size_t)MAX_STEPS);
+    if (b->memory > MAX_MEMORY || b->steps > MAX_STEPS)
+        builder_fail(b, ERR_LIMIT, "patterns that must hold together are too large");
+    return builder_ok(b);
 }
 
 static Expr expr_new(Builder *b, ExprKind kind)
@@ -142,6 +134,11 @@ void expr_add(Builder *b, Expr list, Expr item)
     l->last = item;
 }
 
+const ExprNode *expr_node(const Builder *b, Expr e)
+{
+    return &b->exprs[e];
+}
+
 bool expr_is_empty(const Builder *b, Expr list)
 {
     return b->exprs[list].first < 0;
@@ -185,6 +182,11 @@ int rule_new(Builder *b, Str name)
 void rule_set(Builder *b, int rule, Expr e)
 {
     b->rules[rule].body = e;
+}
+
+Expr rule_body(const Builder *b, int rule)
+{
+    return b->rules[rule].body;
 }
 
 bool rule_is_set(const Builder *b, int rule)

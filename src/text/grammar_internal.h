@@ -26,13 +26,15 @@ void builder_fail(Builder *b, ErrorCode code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool builder_ok(const Builder *b);
 Arena *builder_arena(Builder *b); // lives as long as the builder
+/* Counts memory and steps of automata; ERR_LIMIT and false once they are too many. */
+bool builder_spend(Builder *b, size_t memory, size_t steps);
 
 Expr expr_text(Builder *b, Str bytes);                          // exactly these
 Expr expr_chars(Builder *b, const CharRange *ranges, size_t n); // one of these, as UTF-8
 Expr expr_sequence(Builder *b);                                 // empty at first
 Expr expr_choice(Builder *b);                                   // of nothing at first
 void expr_add(Builder *b, Expr list, Expr item);                // to one of these two
-bool expr_is_empty(const Builder *b, Expr list);                 // nothing was added
+bool expr_is_empty(const Builder *b, Expr list);                // nothing was added
 Expr expr_repeat(Builder *b, Expr e, int64_t min, int64_t max); // max -1: for ever
 Expr expr_rule(Builder *b, int rule);
 
@@ -40,10 +42,33 @@ Expr expr_rule(Builder *b, int rule);
 int rule_new(Builder *b, Str name);
 void rule_set(Builder *b, int rule, Expr e);
 bool rule_is_set(const Builder *b, int rule);
+Expr rule_body(const Builder *b, int rule); // -1: none yet
 
 /* The program that begins at `root`; the builder is done with. ERR_INVALID for a rule without a
  * meaning, one that begins with itself, or one that can never end. */
 Grammar *builder_finish(Builder *b, int root, Error *err);
+
+typedef enum ExprKind {
+    EXPR_TEXT,
+    EXPR_CHARS,
+    EXPR_SEQUENCE,
+    EXPR_CHOICE,
+    EXPR_REPEAT,
+    EXPR_RULE
+} ExprKind;
+
+typedef struct ExprNode {
+    ExprKind kind;
+    Expr first, last, next; // children and sibling
+    Str text;
+    const CharRange *ranges;
+    size_t n_ranges;
+    int64_t min, max;
+    int rule;
+} ExprNode;
+
+/* Borrowed until the next expression is made. */
+const ExprNode *expr_node(const Builder *b, Expr e);
 
 /* Sorts and joins ranges in place; how many are left. */
 size_t ranges_join(CharRange *ranges, size_t n);

@@ -2,10 +2,12 @@
  * allows, with its members in the schema's order.
  *
  * A subset of draft 2020-12 (json-schema.org): type, enum, const, anyOf, oneOf (as anyOf), allOf
- * (of what can be merged), $ref within the document, properties, required, additionalProperties,
- * items, prefixItems, minItems, maxItems, minLength, maxLength, pattern, format, minimum, maximum
- * and their exclusive forms. Notes, and formats that we do not know, are passed over; any other
- * word that would forbid something is refused, because the answer could not be held to it.
+ * (of what can be merged), not (of types, values, a pattern, a required member), $ref within the
+ * document, properties, required, additionalProperties, patternProperties, items, prefixItems,
+ * minItems, maxItems, uniqueItems (of items with few values), minLength, maxLength, pattern,
+ * format, minimum, maximum and their exclusive forms, multipleOf. Notes, and formats that we do not
+ * know, are passed over; any other word that would forbid something is refused, because the answer
+ * could not be held to it.
  *
  * Narrower than the schema where generation wants it: no members beside the named ones unless
  * additionalProperties says so, white space as a pretty printer would write it, numbers of at most
@@ -23,55 +25,83 @@ void schema_refuse(Schema *s, const char *where, const char *what)
     builder_fail(s->b, ERR_UNSUPPORTED, "%s: %s", where, what);
 }
 
-/* Words that forbid nothing, and those that are understood. */
+/* Words that are understood, and the type that shows in them. */
+static const struct Word {
+    const char *key, *type;
+} words[] = {
+    {"properties", "object"},
+    {"required", "object"},
+    {"additionalProperties", "object"},
+    {"patternProperties", "object"},
+    {"items", "array"},
+    {"prefixItems", "array"},
+    {"minItems", "array"},
+    {"maxItems", "array"},
+    {"uniqueItems", "array"},
+    {"pattern", "string"},
+    {"format", "string"},
+    {"minLength", "string"},
+    {"maxLength", "string"},
+    {"minimum", "number"},
+    {"maximum", "number"},
+    {"exclusiveMinimum", "number"},
+    {"exclusiveMaximum", "number"},
+    {"multipleOf", "number"},
+    {"type", NULL},
+    {"enum", NULL},
+    {"const", NULL},
+    {"anyOf", NULL},
+    {"oneOf", NULL},
+    {"allOf", NULL},
+    {"$ref", NULL},
+    {"not", NULL},
+};
+
+static bool is_one_of(const char *key, const char *const *list)
+{
+    while (*list && strcmp(*list, key) != 0)
+        list++;
+    return *list != NULL;
+}
+
+/* Words that are understood, and those that forbid nothing. */
 static bool is_known_word(const char *key)
 {
-    static const char *const words[] = {
-        "type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "required",
-        "additionalProperties", "items", "prefixItems", "minItems", "maxItems", "minLength",
-        "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum",
-        "exclusiveMaximum",
-        // notes
-        "title", "description", "default", "examples", "example", "deprecated", "readOnly",
-        "writeOnly", "$schema", "$id", "$comment", "$defs", "definitions", "$anchor", "nullable",
-        "strict", "discriminator", "contentEncoding", "contentMediaType", "name"};
+    static const char *const notes[] = {
+        "title",      "description",   "default",         "examples",         "example",
+        "deprecated", "readOnly",      "writeOnly",       "$schema",          "$id",
+        "$comment",   "$defs",         "definitions",     "$anchor",          "nullable",
+        "strict",     "discriminator", "contentEncoding", "contentMediaType", "name",
+        NULL};
     for (size_t i = 0; i < COUNT(words); i++)
-        if (strcmp(words[i], key) == 0)
+        if (strcmp(words[i].key, key) == 0)
             return true;
-    return str_starts(str_of(key), S("x-"));
+    return is_one_of(key, notes) || str_starts(str_of(key), S("x-"));
 }
 
 /* Words that forbid something, as JSON Schema has them; others are notes of somebody's own. */
 static bool is_other_word(const char *key, const json_t *value)
 {
-    static const char *const words[] = {"not",
-                                        "if",
-                                        "then",
-                                        "else",
-                                        "multipleOf",
-                                        "patternProperties",
-                                        "propertyNames",
-                                        "contains",
-                                        "minContains",
-                                        "maxContains",
-                                        "uniqueItems",
-                                        "minProperties",
-                                        "maxProperties",
-                                        "dependentRequired",
-                                        "dependentSchemas",
-                                        "dependencies",
-                                        "unevaluatedProperties",
-                                        "unevaluatedItems",
-                                        "additionalItems",
-                                        "$dynamicRef",
-                                        "$recursiveRef"};
-    if (json_is_false(value) &&
-        (strcmp(key, "uniqueItems") == 0 || strncmp(key, "unevaluated", 11) == 0))
-        return false;
-    for (size_t i = 0; i < COUNT(words); i++)
-        if (strcmp(words[i], key) == 0)
-            return true;
-    return false;
+    static const char *const others[] = {"if",
+                                         "then",
+                                         "else",
+                                         "propertyNames",
+                                         "contains",
+                                         "minContains",
+                                         "maxContains",
+                                         "minProperties",
+                                         "maxProperties",
+                                         "dependentRequired",
+                                         "dependentSchemas",
+                                         "dependencies",
+                                         "unevaluatedProperties",
+                                         "unevaluatedItems",
+                                         "additionalItems",
+                                         "$dynamicRef",
+                                         "$recursiveRef",
+                                         NULL};
+    bool is_off = json_is_false(value) && strncmp(key, "unevaluated", 11) == 0;
+    return !is_off && is_one_of(key, others);
 }
 
 static void check_words(Schema *s, const json_t *schema, const char *where)
@@ -112,30 +142,8 @@ static json_t *without(const json_t *schema, const char *key)
 /* True if a schema says nothing but notes. */
 static bool says_nothing(const json_t *schema)
 {
-    static const char *const words[] = {"type",
-                                        "enum",
-                                        "const",
-                                        "anyOf",
-                                        "oneOf",
-                                        "allOf",
-                                        "$ref",
-                                        "properties",
-                                        "required",
-                                        "additionalProperties",
-                                        "items",
-                                        "prefixItems",
-                                        "minItems",
-                                        "maxItems",
-                                        "minLength",
-                                        "maxLength",
-                                        "pattern",
-                                        "format",
-                                        "minimum",
-                                        "maximum",
-                                        "exclusiveMinimum",
-                                        "exclusiveMaximum"};
     for (size_t i = 0; i < COUNT(words); i++)
-        if (json_object_get(schema, words[i]))
+        if (json_object_get(schema, words[i].key))
             return false;
     return true;
 }
@@ -269,39 +277,80 @@ static Expr visit_any_of(Schema *s, const json_t *schema, const char *key, const
     return list;
 }
 
-static Expr visit_values(Schema *s, const json_t *values, const char *where)
+// ---- Values and types ----
+
+json_t *schema_values(const json_t *schema)
 {
+    json_t *list = json_object_get(schema, "enum"), *one = json_object_get(schema, "const");
+    return one ? json_pack("[O]", one) : json_is_array(list) ? json_incref(list) : NULL;
+}
+
+bool schema_has_value(const json_t *list, const json_t *value)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        if (json_is_number(one) && json_is_number(value)
+                ? json_number_value(one) == json_number_value(value)
+                : json_equal(one, value))
+            return true;
+    }
+    return false;
+}
+
+static const char *type_of(const json_t *value)
+{
+    return json_is_object(value)    ? "object"
+           : json_is_array(value)   ? "array"
+           : json_is_string(value)  ? "string"
+           : json_is_integer(value) ? "integer"
+           : json_is_number(value)  ? "number"
+           : json_is_boolean(value) ? "boolean"
+                                    : "null";
+}
+
+/* Whether `type`, a name or a list of them, names this one; a number may be an integer. */
+static bool has_type(const json_t *type, const char *name)
+{
+    size_t i;
+    const json_t *one;
+    if (json_is_string(type))
+        return strcmp(json_string_value(type), name) == 0 ||
+               (strcmp(json_string_value(type), "number") == 0 && strcmp(name, "integer") == 0);
+    json_array_foreach(type, i, one)
+    {
+        if (has_type(one, name))
+            return true;
+    }
+    return false;
+}
+
+/* The values, without those that `not` takes out. */
+static Expr visit_values(Schema *s, const json_t *schema, const char *where)
+{
+    const json_t *not = json_object_get(schema, "not"), *value;
+    AUTO(json_decref) json_t *values = schema_values(schema), *barred = schema_values(not );
     Expr list = expr_choice(s->b);
     size_t i;
-    const json_t *value;
-    if (!json_array_size(values))
+    if (not &&!barred && !json_object_get(not, "type"))
+        schema_refuse(s, where, "'not' beside values may name values or types");
+    json_array_foreach(values, i, value)
+    {
+        if (!schema_has_value(barred, value) &&
+            !has_type(json_object_get(not, "type"), type_of(value)))
+            expr_add(s->b, list, schema_exactly(s, value));
+    }
+    if (expr_is_empty(s->b, list))
         builder_fail(s->b, ERR_INVALID, "%s: 'enum' must be a list that is not empty", where);
-    json_array_foreach(values, i, value) expr_add(s->b, list, schema_exactly(s, value));
     return list;
 }
 
 /* A type that is not said shows in the words that only it has. */
 static const char *implied_type(const json_t *schema)
 {
-    static const struct {
-        const char *word, *type;
-    } words[] = {{"properties", "object"},
-                 {"required", "object"},
-                 {"additionalProperties", "object"},
-                 {"items", "array"},
-                 {"prefixItems", "array"},
-                 {"minItems", "array"},
-                 {"maxItems", "array"},
-                 {"pattern", "string"},
-                 {"format", "string"},
-                 {"minLength", "string"},
-                 {"maxLength", "string"},
-                 {"minimum", "number"},
-                 {"maximum", "number"},
-                 {"exclusiveMinimum", "number"},
-                 {"exclusiveMaximum", "number"}};
     for (size_t i = 0; i < COUNT(words); i++)
-        if (json_object_get(schema, words[i].word))
+        if (words[i].type && json_object_get(schema, words[i].key))
             return words[i].type;
     return "any";
 }
@@ -344,6 +393,94 @@ static Expr visit_types(Schema *s, const json_t *schema, const char *where)
     return list;
 }
 
+// ---- Not ----
+
+/* The one word of a `not` beside notes and `type`: "" if there is none, NULL if there are more, or
+ * one that is not supported. */
+static const char *word_of_not(const json_t * not )
+{
+    static const char *const supported[] = {"enum", "const", "pattern", "required", NULL};
+    const char *found = "", *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t) not, key, value)
+    {
+        bool is_word = is_other_word(key, value);
+        for (size_t i = 0; i < COUNT(words); i++)
+            is_word |= strcmp(words[i].key, key) == 0;
+        if (!is_word || strcmp(key, "type") == 0)
+            continue;
+        if (*found || !is_one_of(key, supported) ||
+            (strcmp(key, "required") == 0 && json_array_size(value) != 1))
+            return NULL;
+        found = key;
+    }
+    return found;
+}
+
+/* A type of the schema that `not` leaves something of: what, its visitor sees to. -1: nothing. */
+static Expr visit_left(Schema *s, const json_t *schema, const char *type, const char *word,
+                       const char *where)
+{
+    const json_t *not = json_object_get(schema, "not"), *types = json_object_get(not, "type");
+    AUTO(json_decref) json_t *values = schema_values(not ), *left = json_array();
+    size_t i;
+    json_t *value;
+    const char *own = strcmp(word, "pattern") == 0    ? "string"
+                      : strcmp(word, "required") == 0 ? "object"
+                                                      : NULL;
+    if (own && !types && strcmp(type, own) != 0)
+        return -1; // the word says nothing of other types, so that `not` takes all of them
+    if (!*word && has_type(types, type))
+        return -1;
+    if (!*word && strcmp(type, "number") == 0 && has_type(types, "integer"))
+        schema_refuse(s, where, "'not' of integers among numbers is not supported");
+    if (strcmp(type, "boolean") == 0 || strcmp(type, "null") == 0) {
+        AUTO(json_decref)
+        json_t *all = *type == 'n' ? json_pack("[n]") : json_pack("[b,b]", 0, 1);
+        json_array_foreach(all, i, value)
+        {
+            if (!schema_has_value(values, value))
+                json_array_append(left, value);
+        }
+        AUTO(json_decref) json_t *rest = json_pack("{s:O}", "enum", left);
+        return json_array_size(left) ? visit_values(s, rest, where) : -1;
+    }
+    json_array_foreach(values, i, value)
+    {
+        if (strcmp(type_of(value), type) == 0 && !json_is_string(value) && !json_is_number(value))
+            schema_refuse(s, where, "'not' of an object or a list is not supported");
+    }
+    return visit_type(s, schema, type, where);
+}
+
+static Expr visit_not(Schema *s, const json_t *schema, const char *where)
+{
+    const json_t *type = json_object_get(schema, "type");
+    const char *word = word_of_not(json_object_get(schema, "not")), *implied = implied_type(schema);
+    Expr list = expr_choice(s->b);
+    if (!word || says_nothing(json_object_get(schema, "not"))) {
+        schema_refuse(s, where,
+                      "'not' is supported of types, values, one pattern or one required member");
+        return list;
+    }
+    AUTO(json_decref)
+    json_t *types =
+        json_is_array(type)    ? json_incref((json_t *)(uintptr_t)type)
+        : json_is_string(type) ? json_pack("[O]", type)
+        : strcmp(implied, "any") != 0
+            ? json_pack("[s]", implied)
+            : json_pack("[s,s,s,s,s,s]", "object", "array", "string", "number", "boolean", "null");
+    for (size_t i = 0; i < json_array_size(types) && builder_ok(s->b); i++) {
+        const char *one = json_string_value(json_array_get(types, i));
+        Expr left = visit_left(s, schema, one ? one : "?", word, where);
+        if (left >= 0)
+            expr_add(s->b, list, left);
+    }
+    if (expr_is_empty(s->b, list))
+        builder_fail(s->b, ERR_INVALID, "%s: 'not' leaves nothing", where);
+    return list;
+}
+
 static Expr visit_object_schema(Schema *s, const json_t *schema, const char *where)
 {
     check_words(s, schema, where);
@@ -353,15 +490,14 @@ static Expr visit_object_schema(Schema *s, const json_t *schema, const char *whe
         return visit_ref(s, schema, where);
     if (json_object_get(schema, "allOf"))
         return visit_all_of(s, schema, where);
-    if (json_object_get(schema, "const"))
-        return schema_exactly(s, json_object_get(schema, "const"));
-    if (json_object_get(schema, "enum"))
-        return visit_values(s, json_object_get(schema, "enum"), where);
+    if (json_object_get(schema, "const") || json_object_get(schema, "enum"))
+        return visit_values(s, schema, where);
     if (json_object_get(schema, "anyOf"))
         return visit_any_of(s, schema, "anyOf", where);
     if (json_object_get(schema, "oneOf"))
         return visit_any_of(s, schema, "oneOf", where);
-    return visit_types(s, schema, where);
+    return json_object_get(schema, "not") ? visit_not(s, schema, where)
+                                          : visit_types(s, schema, where);
 }
 
 Expr schema_visit(Schema *s, const json_t *schema, const char *where)

@@ -195,6 +195,74 @@ static void refused(Grammar *g, const Error *err, ErrorCode code, const char *wo
         fail_msg("expected '%s', not %s '%s'", words, error_code_name(err->code), err->text);
 }
 
+static void test_multiples_bounds_and_what_is_not(void **state)
+{
+    schema("{\"type\":\"integer\",\"multipleOf\":7,\"minimum\":0,\"maximum\":100}",
+           LIST("0", "7", "98", "70"), LIST("8", "105", "-7", "07", "7.0"));
+    schema("{\"type\":\"integer\",\"multipleOf\":250}", LIST("-250", "0", "1000000"),
+           LIST("25", "125", "--250", "0250"));
+    schema("{\"multipleOf\":0.05}", LIST("0.05", "1", "-3.15", "2.5", "2.500"),
+           LIST("0.01", "3.14", "1.001", ".05", "1."));
+    schema("{\"type\":\"integer\",\"multipleOf\":0.5}", LIST("3", "-1"), LIST("0.5"));
+    schema("{\"type\":\"number\",\"minimum\":0.25,\"maximum\":1.5}",
+           LIST("0.25", "0.3", "1", "1.4999", "1.5", "1.500", "0.2500001"),
+           LIST("0.2", "0.2499", "1.51", "1.5001", "2", "0", "-1"));
+    schema("{\"type\":\"number\",\"exclusiveMinimum\":-0.5,\"exclusiveMaximum\":0.5}",
+           LIST("-0.4", "-0.49", "0", "0.0", "0.49999"),
+           LIST("-0.5", "0.5", "-0.500", "0.51", "1"));
+    schema("{\"type\":\"number\",\"minimum\":1.25}", LIST("1.25", "2", "100.5"),
+           LIST("1.2", "1", "0.5"));
+    schema("{\"type\":\"number\",\"maximum\":-0.001}", LIST("-0.001", "-1", "-0.5"),
+           LIST("0", "-0.0009", "-0"));
+    schema("{\"type\":\"number\",\"minimum\":0.5,\"maximum\":2,\"multipleOf\":0.5}",
+           LIST("0.5", "1", "1.50", "2.0"), LIST("0", "0.75", "2.5"));
+    schema("{\"type\":\"integer\",\"minimum\":1,\"maximum\":5,\"not\":{\"enum\":[2,4.0]}}",
+           LIST("1", "3", "5"), LIST("2", "4", "6"));
+    schema("{\"type\":\"number\",\"not\":{\"const\":0}}", LIST("1", "0.1", "-5"),
+           LIST("0", "-0", "0.00", "1e3"));
+    schema("{\"type\":\"string\",\"not\":{\"enum\":[\"ab\",\"\",1]}}",
+           LIST("\"a\"", "\"abc\"", "\"é\\n\""), LIST("\"ab\"", "\"\""));
+    schema("{\"type\":\"string\",\"not\":{\"pattern\":\"x\"},\"maxLength\":3}",
+           LIST("\"abc\"", "\"\""), LIST("\"axb\"", "\"abcd\""));
+    schema("{\"not\":{\"type\":[\"null\",\"string\"]}}", LIST("1", "[]", "{\"a\":null}", "true"),
+           LIST("null", "\"a\""));
+    schema("{\"type\":[\"boolean\",\"null\"],\"not\":{\"const\":false}}", LIST("true", "null"),
+           LIST("false"));
+    schema("{\"enum\":[1,2,\"a\",null],\"not\":{\"type\":\"string\"}}", LIST("1", "null"),
+           LIST("\"a\""));
+    schema("{\"properties\":{\"a\":{},\"b\":{}},\"not\":{\"required\":[\"a\"]}}",
+           LIST("{\"b\":1}", "{}"), LIST("{\"a\":1}"));
+}
+
+static void test_patterns_with_other_words(void **state)
+{
+    schema("{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"minLength\":2,\"maxLength\":4}",
+           LIST("\"ab\"", "\"abcd\""), LIST("\"a\"", "\"abcde\"", "\"aB\""));
+    schema("{\"type\":\"string\",\"pattern\":\"b\",\"minLength\":3}",
+           LIST("\"abc\"", "\"bbb\"", "\"\\nb\\\"\""), LIST("\"ab\"", "\"acd\""));
+    schema("{\"type\":\"string\",\"format\":\"date\",\"pattern\":\"^2024\"}",
+           LIST("\"2024-01-31\""), LIST("\"2023-01-31\"", "\"2024\""));
+    schema(
+        "{\"type\":\"object\",\"patternProperties\":{\"^n_\":{\"type\":\"integer\"},\"_s$\":"
+        "false},\"properties\":{\"id\":{\"type\":\"string\"}},\"additionalProperties\":{\"type\":"
+        "\"null\"},\"not\":{\"required\":[\"bad\"]}}",
+        LIST("{\"id\":\"x\",\"n_a\":1,\"z\":null}", "{\"n_\":2}", "{}"),
+        LIST("{\"n_a\":null}", "{\"z\":1}", "{\"bad\":null}", "{\"a_s\":null}", "{\"id\":null}"));
+    schema("{\"patternProperties\":{\"^a\":{\"type\":\"integer\"}},\"properties\":{\"ab\":{"
+           "\"minimum\":"
+           "5}},\"additionalProperties\":false}",
+           LIST("{\"ab\":7,\"a\":1}"), LIST("{\"ab\":1}", "{\"ab\":5.5}", "{\"b\":1}"));
+    schema("{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"enum\":[\"a\",\"b\",1]},"
+           "\"minItems\":"
+           "2}",
+           LIST("[\"a\",1]", "[1, \"b\",\"a\"]"),
+           LIST("[1,1]", "[\"a\"]", "[\"a\",1,\"a\"]", "[]"));
+    schema("{\"type\":\"array\",\"uniqueItems\":true,\"maxItems\":1}", LIST("[]", "[{}]"),
+           LIST("[1,2]"));
+    schema("{\"items\":{\"type\":\"boolean\"},\"uniqueItems\":true,\"maxItems\":5}",
+           LIST("[true,false]", "[]"), LIST("[true,true]", "[true,false,true]"));
+}
+
 static void refused_schema(const char *text, ErrorCode code, const char *words)
 {
     Error err = {0};
@@ -217,8 +285,21 @@ static void refused_gbnf(const char *text, const char *words)
 
 static void test_what_cannot_be_is_named(void **state)
 {
-    refused_schema("{\"properties\":{\"a\":{\"multipleOf\":3}}}", ERR_UNSUPPORTED,
-                   "JSON schema: #/properties/a: 'multipleOf' is not supported");
+    refused_schema("{\"properties\":{\"a\":{\"propertyNames\":{}}}}", ERR_UNSUPPORTED,
+                   "JSON schema: #/properties/a: 'propertyNames' is not supported");
+    refused_schema("{\"multipleOf\":123457}", ERR_UNSUPPORTED, "at most four digits");
+    refused_schema("{\"multipleOf\":0}", ERR_INVALID, "above 0");
+    refused_schema("{\"uniqueItems\":true,\"items\":{\"type\":\"string\"}}", ERR_UNSUPPORTED,
+                   "at most 10 values");
+    refused_schema("{\"not\":{\"minimum\":3}}", ERR_UNSUPPORTED, "'not' is supported of");
+    refused_schema("{\"enum\":[1],\"not\":{\"const\":1}}", ERR_INVALID, "'enum' must be");
+    refused_schema("{\"type\":\"string\",\"pattern\":\"^a$\",\"minLength\":2}", ERR_INVALID,
+                   "no text matches");
+    refused_schema("{\"patternProperties\":{\"a\":{},\"b\":{}}}", ERR_UNSUPPORTED,
+                   "the same names");
+    refused_schema("{\"type\":\"string\",\"pattern\":\"(a|b){5000}c\",\"not\":{\"pattern\":"
+                   "\"(a|b){9000}\"}}",
+                   ERR_LIMIT, "too l");
     refused_schema("{\"$ref\":\"#/x\"}", ERR_INVALID, "'$ref' leads nowhere");
     refused_schema("{\"$ref\":\"#\"}", ERR_INVALID, "can never end");
     refused_schema("{\"type\":\"objekt\"}", ERR_INVALID, "no type 'objekt'");
@@ -297,6 +378,7 @@ static void test_masks_are_what_trying_says(void **state)
 int main(void)
 {
     return RUN(test_regular_expressions, test_rules, test_schemas,
-               test_strings_and_numbers_of_schemas, test_what_cannot_be_is_named,
+               test_strings_and_numbers_of_schemas, test_multiples_bounds_and_what_is_not,
+               test_patterns_with_other_words, test_what_cannot_be_is_named,
                test_masks_are_what_trying_says);
 }

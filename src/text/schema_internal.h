@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/map.h"
-#include "text/grammar_internal.h"
+#include "text/automaton.h"
 
 enum { SCHEMA_DIGITS = 18 }; // of a number, before and behind the point each
 
@@ -22,6 +22,11 @@ Expr schema_visit(Schema *s, const json_t *schema, const char *where);
 void schema_refuse(Schema *s, const char *where, const char *what);
 /* A count that the schema says; -1 if it says none. */
 int64_t schema_count(Schema *s, const json_t *schema, const char *key, const char *where);
+
+/* The values of `enum` or `const`, a new list; NULL if there is neither. */
+json_t *schema_values(const json_t *schema);
+/* Whether the list has a value equal to this one: 1 and 1.0 are. */
+bool schema_has_value(const json_t *list, const json_t *value);
 
 /* A schema of that type, as far as its words are the type's own. */
 Expr schema_string(Schema *s, const json_t *schema, const char *where);

@@ -29,14 +29,51 @@ static const char *format_pattern(const json_t *schema)
     return NULL;
 }
 
+/* Texts that `not` takes out: values, or what matches a pattern; NULL if it is neither. */
+static Automaton *barred_texts(Schema *s, const json_t *schema)
+{
+    const json_t *not = json_object_get(schema, "not"), *value;
+    const char *pattern = json_text(not, "pattern", NULL);
+    size_t i;
+    if (pattern)
+        return automaton_of(s->b, regex_expr(s->b, str_of(pattern), false, true));
+    AUTO(json_decref) json_t *values = schema_values(not );
+    Expr list = expr_choice(s->b);
+    json_array_foreach(values, i, value)
+    {
+        if (json_is_string(value))
+            expr_add(s->b, list, schema_text(s, json_string_value(value)));
+    }
+    return expr_is_empty(s->b, list) ? NULL : automaton_of(s->b, list);
+}
+
+/* What several words say of one text. */
+static Expr all_of(Schema *s, const json_t *schema, const char *pattern, const char *format,
+                   int64_t min, int64_t max)
+{
+    Builder *b = s->b;
+    Automaton *all = automaton_of_length(b, MAX(min, 0), max), *barred = barred_texts(s, schema);
+    if (pattern)
+        all = automaton_both(b, all, automaton_of(b, regex_expr(b, str_of(pattern), false, true)));
+    if (format)
+        all = automaton_both(b, all, automaton_of(b, regex_expr(b, str_of(format), false, false)));
+    if (barred)
+        all = automaton_without(b, all, barred);
+    return schema_quoted(s, automaton_expr(b, all, true));
+}
+
 Expr schema_string(Schema *s, const json_t *schema, const char *where)
 {
     int64_t min = schema_count(s, schema, "minLength", where),
             max = schema_count(s, schema, "maxLength", where);
     const char *pattern = json_text(schema, "pattern", NULL), *format = format_pattern(schema);
-    bool has_length = min > 0 || max >= 0;
-    if ((pattern != NULL) + (format != NULL) + has_length > 1)
-        schema_refuse(s, where, "only one of 'pattern', 'format' and a length is supported");
+    bool has_length = min > 0 || max >= 0, has_not = json_object_get(schema, "not");
+    if (max >= 0 && max < min) {
+        builder_fail(s->b, ERR_INVALID, "%s: no text is as long as it must be", where);
+        return schema_nothing(s);
+    }
+    if ((pattern != NULL) + (format != NULL) + has_length > 1 || has_not)
+        return all_of(s, schema, pattern, format, min, max);
     if (pattern)
         return schema_quoted(s, regex_expr(s->b, str_of(pattern), true, true));
     if (format)
