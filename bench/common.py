@@ -47,7 +47,7 @@ class Hub:
 
     def start(self):
         self.process = subprocess.Popen([self.hug, 'serve', '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
-                                         '--log', 'error', '--no-request-log'], stdout=subprocess.DEVNULL)
+                                         '--log', 'error', '--no-request-log', '--rate-window', '0'], stdout=subprocess.DEVNULL)
         wait_for(self.port, self.process)
 
     def stop(self):

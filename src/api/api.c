@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/log.h"
+#include "net/limits.h"
 
 #include <errno.h>
 
@@ -70,6 +71,16 @@ static bool credential_ok(Request *r, const Viewer *viewer, Error *err)
            fail(err, ERR_DENIED, "This token may only read; this needs a write token");
 }
 
+/* As on huggingface.co: what has /resolve/ in its path, and here what else moves files. */
+static LimitBucket bucket_of(const Request *r)
+{
+    const Route *route = request_route(r);
+    int kind = api_access(route);
+    bool moves = kind == API_GIT || kind == API_LFS || strstr(route->pattern, "/resolve/") ||
+                 strstr(route->pattern, "/raw/");
+    return moves ? LIMIT_RESOLVERS : LIMIT_API;
+}
+
 bool api_admit(Request *r)
 {
     if (api_access(request_route(r)) == API_NO_VIEWER)
@@ -81,6 +92,10 @@ bool api_admit(Request *r)
     Str header = request_header(r, "Authorization"), cookie = request_cookie(r, SESSION_COOKIE);
     bool known = header.len ? viewer_of_authorization(hub, a, header, viewer, &err)
                             : viewer_of_session(hub, a, cookie, viewer, &err);
+    // A bad token is counted as its address, so that nobody tries many.
+    bool asked = known || err.code == ERR_UNAUTHENTICATED;
+    if (asked && !limits_admit(api_of(r)->limits, r, bucket_of(r), viewer->account.id))
+        return false;
     if (!known) {
         reply_error(r, &err);
         return false;

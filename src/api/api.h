@@ -28,8 +28,9 @@ struct Pool; // serve/serve.h
 
 typedef struct Api {
     Hub *hub;
-    struct Pool *pool; // loaded models; NULL in a hub that runs none
-    const char *url;   // "https://hub.example": prefix of links; NULL: as the client sees us
+    struct Pool *pool;     // loaded models; NULL in a hub that runs none
+    const char *url;       // "https://hub.example": prefix of links; NULL: as the client sees us
+    struct Limits *limits; // net/limits.h; NULL: none
 } Api;
 
 /* For Route.access. Where a repository is asked for, api_repo says what is needed. */

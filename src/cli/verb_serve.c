@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "net/limits.h"
 #include "serve/serve.h"
 #include "tensor/tensor.h"
 #include "web/web.h"
@@ -18,9 +19,10 @@
 #define ADMIN "hug" // whom the first start makes; "admin" is a path of the pages
 
 typedef struct Options {
-    const char *data, *listen, *db, *blobs, *url, *log;
+    const char *data, *listen, *db, *blobs, *url, *log, *trusted_proxies;
     bool no_signup, quiet;
     const char *cache_dtype;
+    int64_t rate_window, rate_api, rate_resolvers, rate_pages, rate_account_times;
     int64_t workers, model_memory, cache_memory, max_batch_size, max_connections, stop_seconds;
 } Options;
 
@@ -35,6 +37,27 @@ static const Setting settings[] = {
             "how the world sees the hub, for links behind a proxy"),
     SETTING(Options, no_signup, FLAG, "no-signup", NULL, NULL,
             "accounts are made by `hug admin user add` only"),
+    SETTING(Options, trusted_proxies, TEXT, "trusted-proxies", NULL, "ADDRESSES",
+            "proxies that may say whom they speak for: 127.0.0.1, 10.0.0.0/8"),
+    {.name = "rate-window",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, rate_window),
+     .otherwise = "300",
+     .value = "SECONDS",
+     .help = "over which requests are counted; 0 is no limits",
+     .max = 86400},
+    SETTING(Options, rate_api, INT, "rate-api", "3000", "N",
+            "calls of the API by one address in a window; 0 is no limit"),
+    SETTING(Options, rate_resolvers, INT, "rate-resolvers", "15000", "N", "the same for files"),
+    SETTING(Options, rate_pages, INT, "rate-pages", "1500", "N", "the same for pages"),
+    {.name = "rate-account-times",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, rate_account_times),
+     .otherwise = "10",
+     .value = "N",
+     .help = "an account may so many times as many as an address",
+     .min = 1,
+     .max = 1000000},
     SETTING(Options, model_memory, BYTES, "model-memory", "0", "SIZE",
             "for loaded models; half of the machine's if absent"),
     SETTING(Options, cache_memory, BYTES, "cache-memory", "0", "SIZE",
@@ -152,6 +175,16 @@ static void on_error(Request *r, int status, const char *text, const Error *err)
     (web_wants(r) ? web_error : api_error)(r, status, text, err);
 }
 
+static Limits *limits_of(const Options *o)
+{
+    LimitsOptions options = {.window_s = o->rate_window,
+                             .most = {[LIMIT_API] = o->rate_api,
+                                      [LIMIT_RESOLVERS] = o->rate_resolvers,
+                                      [LIMIT_PAGES] = o->rate_pages},
+                             .account_times = o->rate_account_times};
+    return o->rate_window ? limits_new(&options) : NULL;
+}
+
 static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t began, Error *err)
 {
     int64_t accounts;
@@ -162,10 +195,13 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
                                          .batch = o->max_batch_size,
                                          .cache_dtype = o->cache_dtype,
                                          .cache_memory = o->cache_memory});
-    Api api = {.hub = hub, .pool = pool, .url = o->url};
+    AUTO(limits_free) Limits *limits = limits_of(o);
+    Api api = {.hub = hub, .pool = pool, .url = o->url, .limits = limits};
     AUTO(web_free)
     Web *web = web_new(
-        &(WebOptions){.hub = hub, .pool = pool, .url = o->url, .no_signup = o->no_signup}, err);
+        &(WebOptions){
+            .hub = hub, .pool = pool, .url = o->url, .limits = limits, .no_signup = o->no_signup},
+        err);
     if (!web)
         return false;
     ServerOptions options = {.listen = o->listen,
@@ -173,6 +209,7 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
                              .workers = (int)o->workers,
                              .max_connections = (int)o->max_connections,
                              .on_error = on_error,
+                             .trusted_proxies = o->trusted_proxies,
                              .log_requests = !o->quiet};
     Server *server = server_start(&options, err);
     if (!server)

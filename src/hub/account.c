@@ -220,10 +220,38 @@ bool account_count(Hub *hub, int64_t *n, Error *err)
     return c && sql_account_count(c, n, err);
 }
 
-bool password_check(Hub *hub, Arena *a, Str name, Str password, Account *out, Error *err)
+/* Wrong passwords in ten minutes before nobody may try on: for one account, so that it is not
+ * guessed, and from one address, so that one password is not tried on all accounts. */
+enum { WRONG_FOR_ACCOUNT = 10, WRONG_FROM_ADDRESS = 100, SIGNUPS_FROM_ADDRESS = 20 };
+
+static bool tries_left(Hub *hub, Str key, int64_t most, Error *err)
+{
+    Rate rate = rate_count(hub->failures, key, 0);
+    if (rate.count >= most)
+        return fail(err, ERR_RATE, "too many wrong passwords; try again in %lld minutes",
+                    (long long)(rate.left_s / 60 + 1));
+    return true;
+}
+
+bool signup_admit(Hub *hub, Str address, Error *err)
+{
+    if (!address.len)
+        return true;
+    Rate rate = rate_count(hub->signups, address, 1);
+    if (rate.count > SIGNUPS_FROM_ADDRESS)
+        return fail(err, ERR_RATE, "too many accounts from one address; try again in %lld minutes",
+                    (long long)(rate.left_s / 60 + 1));
+    return true;
+}
+
+bool password_check(Hub *hub, Arena *a, Str address, Str name, Str password, Account *out,
+                    Error *err)
 {
     Str key = name_key(a, name), encoded = {0};
-    if (!throttle_ok(hub->throttle, key, err))
+    Str of_account = str_of(arena_printf(a, "account %.*s", STR(key)));
+    Str of_address = str_of(arena_printf(a, "address %.*s", STR(address)));
+    if (!tries_left(hub, of_account, WRONG_FOR_ACCOUNT, err) ||
+        (address.len && !tries_left(hub, of_address, WRONG_FROM_ADDRESS, err)))
         return false;
     {
         AUTO(conn_end) Conn *c = db_read(hub->db, err);
@@ -242,7 +270,9 @@ bool password_check(Hub *hub, Arena *a, Str name, Str password, Account *out, Er
         argon2id_verify(encoded.len ? encoded.ptr : nobody, password.ptr ? password.ptr : "",
                         MIN(password.len, (size_t)MAX_PASSWORD + 1));
     if (!encoded.len || result != ARGON2_OK) {
-        throttle_failed(hub->throttle, key);
+        rate_count(hub->failures, of_account, 1);
+        if (address.len)
+            rate_count(hub->failures, of_address, 1);
         return fail(err, ERR_UNAUTHENTICATED, "Invalid username or password.");
     }
     return true;

@@ -110,7 +110,8 @@ Hub *hub_open(const HubOptions *options, Error *err)
     hub->infos = cache_new((size_t)256 << 20);
     hub->texts = cache_new((size_t)64 << 20);
     hub->lookups = cache_new((size_t)8 << 20);
-    hub->throttle = throttle_new();
+    hub->failures = rate_new(RATE_KEYS, FAILURES_WINDOW_S);
+    hub->signups = rate_new(RATE_KEYS, SIGNUPS_WINDOW_S);
     hub->db = db_open(url, err);
     if (!hub->db || !sql_migrate(hub->db, err) || !sql_search_open(hub->db, err) ||
         !sql_secret(hub->db, hub->secret, err) ||
@@ -141,7 +142,8 @@ void hub_close(Hub *hub)
     cache_free(hub->infos);
     cache_free(hub->texts);
     cache_free(hub->lookups);
-    throttle_free(hub->throttle);
+    rate_free(hub->failures);
+    rate_free(hub->signups);
     xet_free(hub->xet);
     blobs_free(hub->blobs);
     db_close(hub->db);

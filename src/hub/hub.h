@@ -107,8 +107,11 @@ bool csrf_ok(const Viewer *viewer, Str sent);
 #define CSRF_HEADER "X-CSRF-Token" // what scripts send; forms have a field csrf
 enum { SESSION_DAYS = 30 };
 /* Checks the password and opens a session: the cookie's value, to be set HttpOnly and SameSite=Lax.
- * ERR_UNAUTHENTICATED when name or password is wrong; ERR_RATE after too many tries. */
-bool session_open(Hub *hub, Arena *a, Str name, Str password, Str *cookie, Error *err);
+ * ERR_UNAUTHENTICATED when name or password is wrong; ERR_RATE after too many wrong ones for this
+ * account, or from this address (empty: not counted). */
+bool session_open(Hub *hub, Arena *a, Str address, Str name, Str password, Str *cookie, Error *err);
+/* Before somebody signs up: ERR_RATE when this address has made many accounts lately. */
+bool signup_admit(Hub *hub, Str address, Error *err);
 /* For a user who has just signed up. */
 bool session_open_for(Hub *hub, Arena *a, const Account *user, Str *cookie, Error *err);
 bool session_close(Hub *hub, Str cookie, Error *err);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "base/rate.h"
 #include "blobs/blobs.h"
 #include "blobs/xet.h"
 #include "git/git.h"
@@ -10,7 +11,6 @@
 
 #include <pthread.h>
 
-typedef struct Throttle Throttle;
 typedef struct DownloadCounter DownloadCounter;
 typedef struct Sweep Sweep;
 
@@ -20,10 +20,10 @@ struct Hub {
     Xet *xet;
     char *data;
     uint8_t secret[32];
-    Cache *infos;   // Snapshots of commits
-    Cache *texts;   // small blobs of git
-    Cache *lookups; // rows, by lookup_key
-    Throttle *throttle;
+    Cache *infos;                  // Snapshots of commits
+    Cache *texts;                  // small blobs of git
+    Cache *lookups;                // rows, by lookup_key
+    RateTable *failures, *signups; // of log-ins; of new accounts by address
     DownloadCounter *downloads;
     Sweep *sweep;
 };
@@ -44,15 +44,9 @@ const char *repo_git_dir(const Hub *hub, Arena *a, Str id);
 /* ---- account.c ---- */
 
 /* ERR_UNAUTHENTICATED, the same for an unknown name and a wrong password; ERR_RATE. */
-bool password_check(Hub *hub, Arena *a, Str name, Str password, Account *out, Error *err);
-
-/* ---- throttle.c: how often a wrong password may be tried ---- */
-
-Throttle *throttle_new(void);
-void throttle_free(Throttle *t);
-/* ERR_RATE when this key has failed too often lately. */
-bool throttle_ok(Throttle *t, Str key, Error *err);
-void throttle_failed(Throttle *t, Str key);
+bool password_check(Hub *hub, Arena *a, Str address, Str name, Str password, Account *out,
+                    Error *err);
+enum { FAILURES_WINDOW_S = 600, SIGNUPS_WINDOW_S = 3600, RATE_KEYS = 16384 };
 
 /* ---- downloads.c ---- */
 

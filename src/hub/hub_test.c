@@ -124,11 +124,11 @@ static void test_a_password_opens_a_session_and_a_wrong_one_does_not(void **stat
     Error err = {0};
     Str cookie = {0};
     Viewer viewer = {0};
-    assert_fails(session_open(hub, a, S("Ada"), S("wrong horse"), &cookie, &err),
+    assert_fails(session_open(hub, a, S(""), S("Ada"), S("wrong horse"), &cookie, &err),
                  ERR_UNAUTHENTICATED, "Invalid");
-    assert_fails(session_open(hub, a, S("nobody-here"), S("correct horse"), &cookie, &err),
+    assert_fails(session_open(hub, a, S(""), S("nobody-here"), S("correct horse"), &cookie, &err),
                  ERR_UNAUTHENTICATED, "Invalid");
-    assert_ok(session_open(hub, a, S("ada"), S("correct horse"), &cookie, &err));
+    assert_ok(session_open(hub, a, S(""), S("ada"), S("correct horse"), &cookie, &err));
     assert_ok(viewer_of_session(hub, a, cookie, &viewer, &err));
     assert_int_equal(viewer.by, BY_COOKIE);
     assert_str(viewer.account.name, "Ada");
@@ -144,8 +144,8 @@ static void test_guessing_a_password_is_stopped(void **state)
     Error err = {0};
     Str cookie;
     for (int i = 0; i < 10; i++)
-        assert_false(session_open(hub, a, S("bob"), S("guess"), &cookie, NULL));
-    assert_fails(session_open(hub, a, S("BOB"), S("correct horse"), &cookie, &err), ERR_RATE,
+        assert_false(session_open(hub, a, S(""), S("bob"), S("guess"), &cookie, NULL));
+    assert_fails(session_open(hub, a, S(""), S("BOB"), S("correct horse"), &cookie, &err), ERR_RATE,
                  "too many");
 }
 

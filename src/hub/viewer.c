@@ -153,10 +153,10 @@ bool session_open_for(Hub *hub, Arena *a, const Account *user, Str *cookie, Erro
     return true;
 }
 
-bool session_open(Hub *hub, Arena *a, Str name, Str password, Str *cookie, Error *err)
+bool session_open(Hub *hub, Arena *a, Str address, Str name, Str password, Str *cookie, Error *err)
 {
     Account account;
-    return password_check(hub, a, name, password, &account, err) &&
+    return password_check(hub, a, address, name, password, &account, err) &&
            session_open_for(hub, a, &account, cookie, err);
 }
 

@@ -137,6 +137,13 @@ Str request_remote(const Request *r)
     return r->remote;
 }
 
+bool request_once(Request *r)
+{
+    bool first = !r->counted;
+    r->counted = true;
+    return first;
+}
+
 Str request_id(const Request *r)
 {
     return r->id;
@@ -156,12 +163,12 @@ static bool is_host(Str host)
 
 Str request_origin(Request *r)
 {
-    Str host = request_header(r, "X-Forwarded-Host");
+    Str host = r->proxied ? request_header(r, "X-Forwarded-Host") : (Str){0};
     if (!is_host(host))
         host = request_header(r, "Host");
     if (!is_host(host))
         host = str_of(r->server->address);
-    bool https = str_eq_nocase(request_header(r, "X-Forwarded-Proto"), S("https"));
+    bool https = r->proxied && str_eq_nocase(request_header(r, "X-Forwarded-Proto"), S("https"));
     return str_of(arena_printf(r->arena, "%s://%.*s", https ? "https" : "http", STR(host)));
 }
 

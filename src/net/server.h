@@ -85,6 +85,9 @@ typedef struct ServerOptions {
     /* What the server itself answers (404, 405, 413, 503, ...) and reply_error; NULL: JSON
      * {"error": text}. It calls reply_*. err may be NULL. */
     void (*on_error)(Request *r, int status, const char *text, const Error *err);
+    /* "127.0.0.1, 10.0.0.0/8": proxies whose X-Forwarded-For, -Proto and -Host are believed. NULL:
+     * no addresses are, but the other two from anybody, as they only make links. */
+    const char *trusted_proxies;
     bool log_requests; // one info line each
 } ServerOptions;
 
@@ -135,7 +138,10 @@ Str request_query_get(const Request *r, const char *name);
 /* Any letter case; {NULL, 0} if absent. */
 Str request_header(const Request *r, const char *name);
 Str request_cookie(const Request *r, const char *name);
-Str request_remote(const Request *r); // "127.0.0.1"
+Str request_remote(const Request *r); // "127.0.0.1": the client, where trusted proxies name it
+/* True the first time that it is asked in this request: what is counted in it is counted once,
+ * though a handler of ROUTE_TRY may begin anew. */
+bool request_once(Request *r);
 /* What the client sent as X-Request-Id or X-Amzn-Trace-Id, else ours; the answer has it too. */
 Str request_id(const Request *r);
 /* "http://host:port" as the client sees us: Host, X-Forwarded-Proto and -Host. */

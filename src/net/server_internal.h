@@ -36,6 +36,18 @@ size_t pipe_add(Pipe *p, const void *bytes, size_t n, size_t limit);
 size_t pipe_take(Pipe *p, void *out, size_t max);
 void pipe_done(Pipe *p);
 
+/* ---- trusted.c ---- */
+
+typedef struct Trusted Trusted;
+/* From a list of addresses and ranges, separated by commas; ERR_INVALID. */
+Trusted *trusted_new(const char *list, Error *err);
+void trusted_free(Trusted *t);
+AUTO_FREE(Trusted, trusted_free)
+bool trusted_has(const Trusted *t, Str address);
+/* Who asks, where the connection is from `peer` and says so in X-Forwarded-For; borrowed from
+ * these. */
+Str trusted_client(const Trusted *t, Str peer, Str forwarded);
+
 /* One client's connection; its loop's, but for the fields that the watch thread reads. */
 typedef struct Conn {
     struct Conn *next, *prev; // guarded by the server's lock
@@ -68,6 +80,8 @@ struct Request {
     int64_t length, max_body; // length -1: chunked
     int64_t started_ns;
     bool begun, has_body, expects_continue, inflate;
+    bool counted;    // by request_once
+    bool proxied;    // its connection is from a proxy that is believed, or nobody was named
     bool head_again; // the loop's: its next call is the one for the head once more
 
     // The handler's thread's alone.
@@ -108,6 +122,7 @@ struct Server {
     Router *router;
     Workers *workers;
     ServerOptions options;
+    Trusted *trusted; // NULL: none are named
     char address[80];
     int watch_fd, wake_fd; // epoll and eventfd of the watch thread
     pthread_t watch_thread;

@@ -1,5 +1,6 @@
 /* page_account.c: signing up, logging in and out, tokens, one's own profile. */
 #include "hub/tokens.h"
+#include "net/limits.h"
 #include "web/web_internal.h"
 
 static void show_login(Request *r, int status, Str next, Str name, const char *problem)
@@ -26,8 +27,8 @@ static void do_login(Request *r)
     if (!web_form(r, &form))
         return;
     Str name = str_trim(params_get(&form, "name")), next = web_next(params_get(&form, "next"));
-    if (!session_open(hub_of(r), request_arena(r), name, params_get(&form, "password"), &cookie,
-                      &err))
+    if (!session_open(hub_of(r), request_arena(r), client_key(r), name,
+                      params_get(&form, "password"), &cookie, &err))
         return err.code == ERR_UNAUTHENTICATED || err.code == ERR_RATE || err.code == ERR_INVALID
                    ? show_login(r, error_http_status(err.code), next, name, err.text)
                    : reply_error(r, &err);
@@ -82,8 +83,9 @@ static void do_join(Request *r)
                     .password = params_get(&form, "password")};
     if (!user.password.len)
         return show_join(r, 400, &user, "Choose a password of at least 8 characters");
-    if (!user_create(hub_of(r), request_arena(r), &user, &account, &err))
-        return err.code == ERR_INVALID || err.code == ERR_EXISTS
+    if (!signup_admit(hub_of(r), client_key(r), &err) ||
+        !user_create(hub_of(r), request_arena(r), &user, &account, &err))
+        return err.code == ERR_INVALID || err.code == ERR_EXISTS || err.code == ERR_RATE
                    ? show_join(r, error_http_status(err.code), &user, err.text)
                    : reply_error(r, &err);
     if (!session_open_for(hub_of(r), request_arena(r), &account, &cookie, &err))

@@ -58,8 +58,8 @@ static void theme(Request *r)
 }
 
 const Route web_static_routes[] = {
-    {"GET", "/static/{file}", static_file, .summary = "Style sheets, scripts, icons"},
-    {"GET", "/favicon.ico", favicon, .summary = "The icon"},
+    {"GET", "/static/{file}", static_file, .access = WEB_STATIC, .summary = "Style sheets, scripts, icons"},
+    {"GET", "/favicon.ico", favicon, .access = WEB_STATIC, .summary = "The icon"},
     {"POST", "/theme", theme, .summary = "Light, dark, or as the system"},
 };
 const size_t web_static_routes_n = COUNT(web_static_routes);

@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/log.h"
+#include "net/limits.h"
 
 /* Each file's routes: add a row to add a file. */
 static const struct {
@@ -115,6 +116,10 @@ bool web_admit(Request *r)
 {
     Visit *visit = find_visit(r);
     request_set_data(r, visit);
+    bool counts = request_route(r)->access != WEB_STATIC;
+    if (counts &&
+        !limits_admit(web_current()->options.limits, r, LIMIT_PAGES, visit->viewer.account.id))
+        return false;
     if (request_route(r)->access != WEB_LOGGED_IN || visit->viewer.by != BY_NOBODY)
         return true;
     AUTO_BUF location;

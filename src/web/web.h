@@ -28,7 +28,8 @@ typedef struct WebOptions {
     Hub *hub;
     struct Pool *pool; // for the try-it panels without scripts; NULL in a hub that runs no models
     const char *url;   // "https://hub.example": shown in commands; NULL: as the client sees us
-    bool no_signup;    // accounts are made by `hug admin user add` only
+    struct Limits *limits; // net/limits.h; NULL: none
+    bool no_signup;        // accounts are made by `hug admin user add` only
 } WebOptions;
 
 /* ERR_INVALID when a template does not parse: a mistake of ours. */

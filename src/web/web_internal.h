@@ -23,7 +23,11 @@ extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, 
 /* ---- Who asks ---- */
 
 /* For Route.access. */
-enum WebAccess { WEB_ANYBODY, WEB_LOGGED_IN }; // others are sent to /login
+enum WebAccess {
+    WEB_ANYBODY,
+    WEB_LOGGED_IN, // others are sent to /login
+    WEB_STATIC,    // for anybody, as often as they like
+};
 
 typedef struct Visit {
     Viewer viewer;
