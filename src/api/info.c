@@ -77,54 +77,9 @@ static size_t query_tags(Request *r, RepoKind kind, Str *tags)
     return n;
 }
 
-/* "6B", "350M", "1.5b", "7000" */
-static bool count_parse(Str text, int64_t *out)
+static bool list_query(Request *r, RepoKind kind, RepoQuery *query, bool *gated)
 {
-    static const struct {
-        char letter;
-        double scale;
-    } units[] = {{'K', 1e3}, {'M', 1e6}, {'B', 1e9}, {'T', 1e12}};
-    double number, scale = 1;
-    for (size_t i = 0; text.len && i < COUNT(units); i++)
-        if (toupper((unsigned char)text.ptr[text.len - 1]) == units[i].letter) {
-            scale = units[i].scale;
-            text.len--;
-            break;
-        }
-    if (!str_to_double(text, &number) || !(number >= 0 && number * scale < 9e18))
-        return false;
-    *out = (int64_t)(number * scale);
-    return true;
-}
-
-/* What of a query lies behind pointers. */
-typedef struct QueryValues {
-    bool gated;
-    int64_t min_params, max_params;
-} QueryValues;
-
-/* num_parameters=min:6B,max:128B */
-static bool query_parameters(Request *r, RepoQuery *query, QueryValues *values)
-{
-    Str text = request_query_get(r, "num_parameters"), part;
-    while (str_split(&text, ',', &part)) {
-        bool is_min = str_starts(part, S("min:")), is_max = str_starts(part, S("max:"));
-        Str number = str_slice(part, 4, part.len);
-        if (!(is_min || is_max) ||
-            !count_parse(number, is_min ? &values->min_params : &values->max_params)) {
-            reply_failure(r, 400, "num_parameters: \"min:6B,max:128B\", or one of the two");
-            return false;
-        }
-        if (is_min)
-            query->min_params = &values->min_params;
-        else
-            query->max_params = &values->max_params;
-    }
-    return true;
-}
-
-static bool list_query(Request *r, RepoKind kind, RepoQuery *query, QueryValues *values)
-{
+    Error err = {0};
     Arena *a = request_arena(r);
     Str *tags = NEW_ARRAY(a, Str, MAX_FILTERS), *search = NEW_ARRAY(a, Str, 8);
     *query = (RepoQuery){.kind = kind,
@@ -140,9 +95,13 @@ static bool list_query(Request *r, RepoKind kind, RepoQuery *query, QueryValues 
         reply_failure(r, 400, "sort: trendingScore, lastModified, createdAt, downloads or likes");
         return false;
     }
-    values->gated = str_eq_nocase(gate, S("true"));
-    query->gated = gate.len ? &values->gated : NULL;
-    return query_parameters(r, query, values) && query_runnable(r, query, tags, MAX_FILTERS) &&
+    *gated = str_eq_nocase(gate, S("true"));
+    query->gated = gate.len ? gated : NULL;
+    if (!parameter_range_parse(request_query_get(r, "num_parameters"), &query->parameters, &err)) {
+        reply_error(r, &err);
+        return false;
+    }
+    return query_runnable(r, query, tags, MAX_FILTERS) &&
            api_limit(r, MAX_LIST, DEFAULT_LIST, &query->limit);
 }
 
@@ -153,9 +112,9 @@ static void list(Request *r)
     RepoQuery query;
     RepoPage page;
     FieldChoice choice = {0};
-    QueryValues values;
+    bool gated;
     if (!api_kind(r, &kind) || !fields_expand(r, kind, &choice) ||
-        !list_query(r, kind, &query, &values))
+        !list_query(r, kind, &query, &gated))
         return;
     if (!repo_list(api_of(r)->hub, request_arena(r), api_viewer(r), &query, &page, &err))
         return reply_error(r, &err);

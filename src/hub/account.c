@@ -18,6 +18,7 @@ static const char *const reserved[] = {
     "signup",      "spaces",        "static",        "search",    "tasks",        "v1",
     "v2",          "xet",           "well-known",    "telemetry", "uploads",      "hub",
     "inference",   "notifications", "pipeline",      "status",    "hf-inference", "framework",
+    "leaderboard",
 };
 
 bool name_check(Str name, Error *err)

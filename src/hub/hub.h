@@ -232,6 +232,13 @@ typedef enum RepoSort {
 bool repo_sort_parse(Str name, RepoSort *sort);
 const char *repo_sort_name(RepoSort sort);
 
+/* Numbers of parameters; 0 for no bound. */
+typedef struct ParameterRange {
+    int64_t min, max;
+} ParameterRange;
+/* "min:6B,max:128B", or one of the two; with K, M, B or T. ERR_INVALID */
+bool parameter_range_parse(Str text, ParameterRange *out, Error *err);
+
 typedef struct RepoQuery {
     RepoKind kind;
     const Str *search; // each must occur in "owner/name", in any case
@@ -245,7 +252,7 @@ typedef struct RepoQuery {
     size_t n_any_tasks;
     Str author, pipeline_tag, library;        // empty: any
     const bool *gated;                        // NULL: any
-    const int64_t *min_params, *max_params;   // of the number of parameters; NULL: any
+    ParameterRange parameters;
     RepoSort sort;                            // always the greatest first, then by id
     int64_t limit;                            // 1 to 1000
     Str cursor;                               // RepoPage.next of the page before

@@ -167,12 +167,11 @@ static void where_tags(Where *w, const RepoQuery *query)
         where_text(w, " AND repos.library = $%d", query->library);
     if (query->gated)
         buf_add(&w->sql, *query->gated ? S(" AND repos.gated <> ''") : S(" AND repos.gated = ''"));
-    if (query->min_params || query->max_params)
-        buf_add(&w->sql, S(" AND repos.parameters > 0"));
-    if (query->min_params)
-        where_int(w, " AND repos.parameters >= $%d", *query->min_params);
-    if (query->max_params)
-        where_int(w, " AND repos.parameters <= $%d", *query->max_params);
+    const ParameterRange *range = &query->parameters;
+    if (range->min || range->max)
+        where_int(w, " AND repos.parameters >= $%d", MAX(range->min, 1));
+    if (range->max)
+        where_int(w, " AND repos.parameters <= $%d", range->max);
 }
 
 /* As SQL_VISIBLE, with no more conditions than this viewer takes. */

@@ -66,8 +66,8 @@ static Access access_to_repo(const Viewer *viewer, Repo *repo, Str owner)
                      : may & 1u << MAY_REPO_READ ? ACCESS_READ
                                                  : ACCESS_NONE;
     Access access = MIN(role, allowed);
-    repo->sees_requests = access >= ACCESS_WRITE ||
-                          (role >= ACCESS_WRITE && may & 1u << MAY_REPO_ACCESS);
+    repo->sees_requests =
+        access >= ACCESS_WRITE || (role >= ACCESS_WRITE && may & 1u << MAY_REPO_ACCESS);
     if (!repo->is_private)
         access = MAX(access, ACCESS_READ);
     bool discusses = may & (1u << MAY_DISCUSS | 1u << MAY_REPO_PUSH | 1u << MAY_REPO_WRITE);
@@ -428,6 +428,40 @@ bool likes_of_repo(Hub *hub, Arena *a, const Repo *repo, Like **out, size_t *n, 
 {
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
     return c && sql_likes(c, a, S(""), repo->id, out, n, err);
+}
+
+/* "6B", "350M", "1.5b", "7000" */
+static bool count_parse(Str text, int64_t *out)
+{
+    static const struct {
+        char letter;
+        double scale;
+    } units[] = {{'K', 1e3}, {'M', 1e6}, {'B', 1e9}, {'T', 1e12}};
+    double number, scale = 1;
+    for (size_t i = 0; text.len && i < COUNT(units); i++)
+        if (toupper((unsigned char)text.ptr[text.len - 1]) == units[i].letter) {
+            scale = units[i].scale;
+            text.len--;
+            break;
+        }
+    if (!str_to_double(text, &number) || !(number >= 0 && number * scale < 9e18))
+        return false;
+    *out = (int64_t)(number * scale);
+    return true;
+}
+
+bool parameter_range_parse(Str text, ParameterRange *out, Error *err)
+{
+    ParameterRange range = {0};
+    Str part;
+    while (str_split(&text, ',', &part)) {
+        bool is_min = str_starts(part, S("min:")), is_max = str_starts(part, S("max:"));
+        if (!(is_min || is_max) ||
+            !count_parse(str_slice(part, 4, part.len), is_min ? &range.min : &range.max))
+            return fail(err, ERR_INVALID, "num_parameters: \"min:6B,max:128B\", or one of the two");
+    }
+    *out = range;
+    return true;
 }
 
 bool repo_list(Hub *hub, Arena *a, const Viewer *viewer, const RepoQuery *query, RepoPage *out,

@@ -237,6 +237,7 @@ json_t *item_json(const RepoItem *item)
     set(o, "private", json_boolean(repo->is_private));
     set(o, "task", task_label(item->pipeline_tag));
     set_str(o, "library", item->library);
+    set(o, "parameters", item->parameters ? json_count(item->parameters) : json_null());
     set_str(o, "sdk", item->sdk);
     set(o, "updated", json_when(repo->updated_ns));
     set(o, "downloads", json_count(repo->downloads));

@@ -39,7 +39,7 @@ enum { FACET_LANGUAGE = 2, FACET_OTHER = 6 };
 
 typedef struct Filters {
     RepoKind kind;
-    Str search, sort, author, cursor;
+    Str search, sort, author, cursor, parameters;
     Str params[MAX_FILTERS], tags[MAX_FILTERS];
     size_t n;
 } Filters;
@@ -95,6 +95,7 @@ static void read_filters(Request *r, Filters *f)
     f->sort = request_query_get(r, "sort");
     f->author = request_query_get(r, "author");
     f->cursor = request_query_get(r, "cursor");
+    f->parameters = request_query_get(r, "num_parameters");
     for (size_t i = 0; i < query->n; i++)
         for (size_t k = 0; k < COUNT(facets); k++)
             if (str_eq(query->items[i].name, str_of(facets[k].param)) &&
@@ -120,6 +121,8 @@ typedef struct Step {
     Str name, tag;  // one more filter
     Str sort;       // empty: as it is
     Str cursor;
+    bool sized; // with these parameters, not those of the list
+    Str parameters;
 } Step;
 
 static json_t *address(const Filters *f, const Step *step)
@@ -133,6 +136,7 @@ static json_t *address(const Filters *f, const Step *step)
         if (i != step->without)
             add_param(&out, f->params[i], f->tags[i]);
     add_param(&out, step->name, step->tag);
+    add_param(&out, S("num_parameters"), step->sized ? step->parameters : f->parameters);
     add_param(&out, S("sort"), step->sort.len ? step->sort : f->sort);
     add_param(&out, S("cursor"), step->cursor);
     return json_from_str(buf_str(&out));
@@ -216,29 +220,42 @@ static json_t *sorts_json(const Filters *f)
     return out;
 }
 
-/* Words of the search box, each of which must occur. */
-static size_t split_words(Str text, Str words[8])
+/* Sizes of models to choose from. */
+static const struct {
+    const char *range, *label;
+} sizes[] = {
+    {"max:100M", "up to 100M"},    {"min:100M,max:1B", "100M to 1B"}, {"min:1B,max:3B", "1B to 3B"},
+    {"min:3B,max:8B", "3B to 8B"}, {"min:8B,max:32B", "8B to 32B"},   {"min:32B", "32B and more"},
+};
+
+static json_t *sizes_json(const Filters *f)
 {
-    size_t n = 0;
-    Str word;
-    while (n < 8 && str_split(&text, ' ', &word))
-        if (word.len)
-            words[n++] = word;
-    return n;
+    json_t *out = json_array();
+    for (size_t i = 0; f->kind == REPO_MODEL && i < COUNT(sizes); i++) {
+        bool on = str_eq(f->parameters, str_of(sizes[i].range));
+        Step step = {.without = SIZE_MAX, .sized = true};
+        if (!on)
+            step.parameters = str_of(sizes[i].range);
+        json_array_append_new(out, json_pack("{s:s, s:o, s:b}", "label", sizes[i].label, "href",
+                                             address(f, &step), "on", on));
+    }
+    return out;
 }
 
 static bool find_items(Request *r, const Filters *f, RepoPage *found)
 {
     Error err = {0};
-    Str words[8];
     RepoQuery query = {.kind = f->kind,
+                       .text = f->search,
                        .tags = f->tags,
                        .n_tags = f->n,
                        .author = f->author,
                        .limit = PAGE_SIZE,
                        .cursor = f->cursor};
-    query.search = words;
-    query.n_search = split_words(f->search, words);
+    if (!parameter_range_parse(f->parameters, &query.parameters, &err)) {
+        reply_error(r, &err);
+        return false;
+    }
     if (f->sort.len && !repo_sort_parse(f->sort, &query.sort)) {
         reply_failure(r, 400, "There is no such order");
         return false;
@@ -285,6 +302,8 @@ static void list(Request *r, RepoKind kind)
     set(page, "facets", facets_json(r, &f));
     set(page, "chosen", chosen_json(&f));
     set(page, "sorts", sorts_json(&f));
+    set(page, "sizes", sizes_json(&f));
+    set_str(page, "parameters", f.parameters);
     set_str(page, "search", f.search);
     set_str(page, "author", f.author);
     set_str(page, "sort", f.sort);

@@ -181,7 +181,6 @@ static void set_facts(json_t *page, const Repo *repo, const RepoInfo *info)
         json_string(
             info ? json_text(info->gguf, "architecture", json_text(info->config, "model_type", ""))
                  : ""));
-    set_str(page, "base_model", info ? json_str(info->card, "base_model") : (Str){0});
 }
 
 /* ---- The card ---- */
@@ -348,6 +347,7 @@ void page_repo(Request *r, const Repo *repo, int status, const Tried *tried)
     set_str(page, "card", info ? card_html(r, repo, S("main")) : (Str){0});
     set_str(page, "card_error", info ? info->card_error : (Str){0});
     set_try(page, repo, info, tried);
+    page_set_lineage(r, page, repo, info);
     if (!set_gate(r, page, repo, info, &err)) {
         json_decref(page);
         return reply_error(r, &err);

@@ -14,6 +14,7 @@ static const struct {
 } files[] = {
     {"static", web_static_routes, &web_static_routes_n},
     {"home", web_home_routes, &web_home_routes_n},
+    {"search", web_search_routes, &web_search_routes_n},
     {"list", web_list_routes, &web_list_routes_n},
     {"account", web_account_routes, &web_account_routes_n},
     {"new", web_new_routes, &web_new_routes_n},

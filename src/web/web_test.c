@@ -124,6 +124,12 @@ static void test_strangers_see_pages(void **state)
     want("/models", 200, "No models yet");
     want("/datasets", 200, "No datasets yet");
     want("/spaces", 200, "No Spaces yet");
+    want("/search", 200, "Search everything");
+    want("/search?q=%25", 200, "Nothing matches");
+    want("/leaderboard", 200, "Nothing was downloaded yet");
+    want("/leaderboard?type=people", 400, "no such leaderboard");
+    want("/leaderboard?days=1000", 400, "no such leaderboard");
+    want("/models?num_parameters=big", 400, "num_parameters");
     want("/login?next=/new", 200, "value=\"/new\"");
     want("/login?next=//evil.example", 200, "name=\"next\" value=\"/\"");
     want("/join", 200, "Create account");

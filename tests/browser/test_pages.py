@@ -95,6 +95,7 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, readi
         'settings': f'/{reading}/settings', 'tokens': '/settings/tokens', 'me': '/settings/profile',
         'edit': f'/{reading}/edit/main/README.md', 'new-file': f'/{reading}/new/main/src',
         'delete-file': f'/{reading}/delete/main/src/run.py', 'upload': f'/{reading}/upload/main/src',
+        'search': '/search?q=reading', 'leaderboard': '/leaderboard?days=7',
         'new-model': '/new', 'new-dataset': '/new-dataset', 'new-space': '/new-space'})
 
 
@@ -134,6 +135,10 @@ def test_a_change_is_proposed_talked_about_and_merged(walk, api, reading):
 
 def test_the_panel_streams_stops_and_works_without_scripts(walk):
     walk('try_it')
+
+
+def test_the_search_box_answers_while_one_types(walk):
+    walk('finding', word='Elsewhere')
 
 
 def test_the_keyboard_is_enough(walk):

@@ -167,7 +167,7 @@ const stories = {
   async reading() {
     const { context, page } = await start();
     await go(page, '/');
-    await page.getByRole('main').getByLabel('Search models').fill('reading');
+    await page.getByRole('main').getByLabel('Search everything').fill('reading');
     await page.getByRole('main').getByRole('button', { name: 'Search' }).click();
     await page.getByRole('link', { name: told.repo }).click();
     const card = page.locator('.card');
@@ -321,6 +321,32 @@ const stories = {
     await plain.context.close();
   },
 
+  // The header's box while one types, and what it leads to.
+  async finding() {
+    const { context, page } = await start();
+    await go(page, '/models');
+    const box = page.getByRole('combobox', { name: 'Search' });
+    await box.pressSequentially('readi', { delay: 20 });
+    const first = page.getByRole('option', { name: told.repo, exact: true });
+    await first.waitFor();
+    await box.press('ArrowDown');
+    assert.equal(await first.getAttribute('aria-selected'), 'true');
+    await inspect(page, 'the list below the search box', true);
+    await box.press('Escape');
+    assert.equal(await page.getByRole('listbox').count(), 0);
+    await box.press('1');
+    await box.press('Backspace');
+    await first.waitFor();
+    await box.press('ArrowDown');
+    await box.press('Enter');
+    await page.waitForURL(`**/${told.repo}`);
+    await go(page, '/search?q=' + told.word);
+    assert.equal(await page.locator('mark').first().innerText(), told.word);
+    await page.getByRole('contentinfo').getByRole('link', { name: 'Most downloaded' }).click();
+    await page.getByRole('heading', { name: 'Most downloaded' }).waitFor();
+    await context.close();
+  },
+
   // The main job with the keyboard alone.
   async keyboard() {
     const { context, page } = await start();
@@ -332,7 +358,7 @@ const stories = {
     assert.equal(await page.evaluate(() => document.activeElement.name), 'search');
     await page.keyboard.type('reading');
     await page.keyboard.press('Enter');
-    await page.waitForURL('**/models?search=reading');
+    await page.waitForURL('**/search?search=reading');
     await page.getByRole('link', { name: told.repo }).focus();
     await page.keyboard.press('Enter');
     await page.waitForURL(`**/${told.repo}`);
