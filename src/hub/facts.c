@@ -5,6 +5,7 @@
  * is left out, and card_error says why for the one file that people write by hand. */
 #include "base/file.h"
 #include "formats/gguf.h"
+#include "hub/dataset_layout.h"
 #include "hub/hub_internal.h"
 
 #include <fcntl.h>
@@ -495,14 +496,11 @@ static void model_tags(Facts *f)
 }
 
 static const struct {
-    const char *suffix, *format, *modality;
-} data_formats[] = {
-    {".parquet", "parquet", "tabular"}, {".csv", "csv", "tabular"},
-    {".jsonl", "json", "text"},         {".json", "json", "text"},
-    {".txt", "text", "text"},           {".arrow", "arrow", "tabular"},
-    {".jpg", "imagefolder", "image"},   {".png", "imagefolder", "image"},
-    {".wav", "audiofolder", "audio"},   {".mp3", "audiofolder", "audio"},
-    {".flac", "audiofolder", "audio"},  {".mp4", "videofolder", "video"},
+    const char *suffix, *modality;
+} data_modalities[] = {
+    {".parquet", "tabular"}, {".csv", "tabular"},   {".jsonl", "text"}, {".json", "text"},
+    {".txt", "text"},        {".arrow", "tabular"}, {".jpg", "image"},  {".png", "image"},
+    {".wav", "audio"},       {".mp3", "audio"},     {".flac", "audio"}, {".mp4", "video"},
 };
 
 static void dataset_tags(Facts *f)
@@ -520,12 +518,17 @@ static void dataset_tags(Facts *f)
     for (const char *const *key = keys; *key; key++)
         tags_of(f, arena_printf(f->s->arena, "%s:", *key), *key);
     tags_of(f, "", "tags");
-    for (size_t k = 0; k < COUNT(data_formats); k++)
+    // What the datasets library would load, and as what.
+    const DatasetLayout *layout =
+        dataset_layout(f->s->arena, f->s->info.card, f->s->info.files, f->s->info.n_files);
+    if (layout->n_configs) {
+        tag(f, "format:", layout->module);
+        tag(f, "library:", S("datasets"));
+    }
+    for (size_t k = 0; k < COUNT(data_modalities); k++)
         for (size_t i = 0; i < f->s->info.n_files; i++)
-            if (str_ends(f->s->info.files[i].path, str_of(data_formats[k].suffix))) {
-                tag(f, "format:", str_of(data_formats[k].format));
-                tag(f, "modality:", str_of(data_formats[k].modality));
-                tag(f, "library:", S("datasets"));
+            if (str_ends(f->s->info.files[i].path, str_of(data_modalities[k].suffix))) {
+                tag(f, "modality:", str_of(data_modalities[k].modality));
                 break;
             }
 }

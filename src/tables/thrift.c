@@ -60,6 +60,17 @@ size_t thrift_list(Reader *r, int *type)
     return (size_t)n;
 }
 
+static void skip(Reader *r, int type, int depth);
+
+/* In lists and maps, unlike in fields, a boolean is a byte. */
+static void skip_item(Reader *r, int type, int depth)
+{
+    if (type == THRIFT_TRUE || type == THRIFT_FALSE)
+        reader_u8(r);
+    else
+        skip(r, type, depth);
+}
+
 static void skip(Reader *r, int type, int depth)
 {
     int item = 0;
@@ -90,20 +101,17 @@ static void skip(Reader *r, int type, int depth)
     case THRIFT_LIST:
     case THRIFT_SET:
         n = thrift_list(r, &item);
-        if (item == THRIFT_TRUE || item == THRIFT_FALSE)
-            reader_skip(r, n); // in lists, unlike in fields, a byte each
-        else
-            for (; n > 0 && r->error.code == ERR_NONE; n--)
-                skip(r, item, depth + 1);
+        for (; n > 0 && r->error.code == ERR_NONE; n--)
+            skip_item(r, item, depth + 1);
         break;
     case THRIFT_MAP:
         n = (size_t)thrift_varint(r);
         item = n ? reader_u8(r) : 0;
+        if (n > reader_left(r))
+            reader_fail(r, ERR_INVALID, "a map of %zu pairs in %zu bytes", n, reader_left(r));
         for (; n > 0 && r->error.code == ERR_NONE; n--) {
-            if (reader_left(r) == 0)
-                reader_fail(r, ERR_INVALID, "a map of %zu more pairs at the end", n);
-            skip(r, item >> 4, depth + 1);
-            skip(r, item & 15, depth + 1);
+            skip_item(r, item >> 4, depth + 1);
+            skip_item(r, item & 15, depth + 1);
         }
         break;
     case THRIFT_STRUCT:

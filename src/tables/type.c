@@ -53,10 +53,10 @@ static void add_clock(Buf *out, int64_t second, int64_t fraction, int64_t unit)
 Str clock_text(Arena *a, int64_t value, int64_t unit)
 {
     AUTO_BUF out;
+    buf_init(&out, 0);
     int64_t fraction, second = divide(value, unit, &fraction);
     if (second < 0 || second >= SECONDS_PER_DAY)
         return str_of(arena_printf(a, "%lld", (long long)value));
-    buf_init(&out, 0);
     add_clock(&out, second, fraction, unit);
     return arena_str(a, buf_str(&out));
 }
@@ -64,12 +64,12 @@ Str clock_text(Arena *a, int64_t value, int64_t unit)
 Str time_text(Arena *a, int64_t value, int64_t unit, bool utc)
 {
     AUTO_BUF out;
+    buf_init(&out, 0);
     int year, month, day;
     int64_t fraction, second,
         days = divide(divide(value, unit, &fraction), SECONDS_PER_DAY, &second);
     if (!civil_date(days, &year, &month, &day))
         return str_of(arena_printf(a, "%lld", (long long)value));
-    buf_init(&out, 0);
     buf_printf(&out, "%04d-%02d-%02dT", year, month, day);
     add_clock(&out, second, fraction, unit);
     if (utc)
