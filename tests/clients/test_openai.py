@@ -83,8 +83,8 @@ refused(openai.AuthenticationError, "invalid_api_key", lambda: openai.OpenAI(
     base_url=url + "/v1", api_key="hf_wrong").chat.completions.create(**ask))
 refused(openai.BadRequestError, "temperature", lambda: client.chat.completions.create(**ask | {"temperature": -1}))
 refused(openai.BadRequestError, "suffix", lambda: client.completions.create(model=model, prompt="a", suffix="b"))
-refused(openai.BadRequestError, "multipleOf", lambda: client.chat.completions.create(**ask, response_format={
-    "type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "integer", "multipleOf": 2}}}))
+refused(openai.BadRequestError, "dependentSchemas", lambda: client.chat.completions.create(**ask, response_format={
+    "type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "dependentSchemas": {"a": {}}}}}))
 refused(openai.BadRequestError, "messages", lambda: client.chat.completions.create(**ask | {"messages": []}))
 
 # Constrained output: whatever the model would say, it is what was asked for.
