@@ -21,6 +21,7 @@ static const struct {
     {"repo", web_repo_routes, &web_repo_routes_n},
     {"file", web_file_routes, &web_file_routes_n},
     {"edit", web_edit_routes, &web_edit_routes_n},
+    {"viewer", web_viewer_routes, &web_viewer_routes_n},
     {"upload", web_upload_routes, &web_upload_routes_n},
     {"history", web_history_routes, &web_history_routes_n},
     {"discussion", web_discussion_routes, &web_discussion_routes_n},

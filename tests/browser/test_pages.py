@@ -79,6 +79,8 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, readi
     from huggingface_hub import CommitOperationAdd as Add
     api.create_repo('me/pages', repo_type='dataset', exist_ok=True)
     api.create_repo('me/pages', repo_type='space', space_sdk='gradio', exist_ok=True)
+    api.create_commit('me/pages', [Add('train.csv', b'word,n\nlong ' + b'word ' * 200 + b',1\n')], repo_type='dataset',
+                      commit_message='Rows')
     talk = api.create_discussion(reading, 'Why two?', description='**One** would do, or `three`.').num
     pull = api.create_commit(reading, [Add('src/run.py', b'import sys\nprint("three")\n')], create_pr=True,
                              commit_message='Third thoughts', commit_description='Better yet.').pr_num
@@ -88,7 +90,7 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, readi
         'new-discussion': f'/{reading}/discussions/new',
         'home': '/', 'models': '/models', 'datasets': '/datasets', 'spaces': '/spaces',
         'filtered': '/models?license=license:mit&sort=likes&search=read', 'model': f'/{reading}',
-        'dataset': '/datasets/me/pages', 'space': '/spaces/me/pages', 'files': f'/{reading}/tree/main',
+        'dataset': '/datasets/me/pages', 'rows': '/datasets/me/pages/viewer', 'space': '/spaces/me/pages', 'files': f'/{reading}/tree/main',
         'file': f'/{reading}/blob/main/src/run.py', 'readme': f'/{reading}/blob/main/README.md',
         'weights': f'/{reading}/blob/main/model.safetensors', 'image': f'/{reading}/blob/main/dot.png',
         'history': f'/{reading}/commits/main', 'commit': f'/{reading}/commit/main', 'profile': '/me',

@@ -1,0 +1,295 @@
+/* page_viewer.c: the first rows of a dataset, and any others, a hundred a page. Which files they
+ * are in is dataset_layout's to say, how they are read tables/'s; only what a page needs is read.
+ */
+#include "web/web_internal.h"
+
+#include "base/encode.h"
+#include "base/file.h"
+#include "hub/dataset_layout.h"
+#include "tables/table.h"
+
+#include <unistd.h>
+
+enum {
+    PAGE_ROWS = 100,
+    MAX_COLUMNS = 100,
+    MAX_CELL = 400,       // bytes of a cell that are shown
+    MAX_COUNT = 64 << 20, // of a file without a count of its own, read to reach the next one
+};
+
+/* ---- One file as bytes ---- */
+
+typedef struct Source {
+    int fd; // -1: in `bytes`
+    int64_t offset;
+    Str bytes;
+} Source;
+
+static bool source_read(void *context, void *out, size_t n, int64_t offset, Error *err)
+{
+    const Source *s = context;
+    if (s->fd < 0) {
+        memcpy(out, s->bytes.ptr + offset, n);
+        return true;
+    }
+    for (size_t got = 0; got < n;) {
+        ssize_t k = pread(s->fd, (char *)out + got, n - got, s->offset + offset + (int64_t)got);
+        if (k <= 0)
+            return k < 0 ? fail_io(err, "read") : fail(err, ERR_CORRUPT, "the file ends early");
+        got += (size_t)k;
+    }
+    return true;
+}
+
+static void source_done(Source *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+}
+
+static bool source_open(Request *r, const Repo *repo, Str sha, const RepoEntry *entry, Source *s,
+                        Error *err)
+{
+    RepoFile file = {.sha = sha, .entry = *entry};
+    *s = (Source){.fd = -1};
+    if (entry->is_lfs)
+        return repo_file_open(hub_of(r), repo, &file, &s->fd, &s->offset, err);
+    return repo_file_bytes(hub_of(r), request_arena(r), repo, &file, (size_t)entry->size, &s->bytes,
+                           err);
+}
+
+/* ---- Rows ---- */
+
+typedef struct Sheet {
+    Request *request;
+    const Repo *repo;
+    Str sha;
+    TableFormat format;
+    json_t *columns, *rows;
+    int64_t from; // the first row; counted down by the files before it
+    bool more;
+} Sheet;
+
+static bool format_of(const DatasetLayout *layout, TableFormat *format)
+{
+    static const struct {
+        const char *module;
+        TableFormat format;
+    } formats[] = {
+        {"csv", TABLE_CSV}, {"json", TABLE_JSON}, {"parquet", TABLE_PARQUET}, {"text", TABLE_TEXT}};
+    for (size_t i = 0; i < COUNT(formats); i++)
+        if (str_eq(layout->module, str_of(formats[i].module))) {
+            *format = formats[i].format;
+            if (*format == TABLE_CSV && layout->separator == '\t')
+                *format = TABLE_TSV;
+            return true;
+        }
+    return false;
+}
+
+/* {"text", "kind"}: text as it is, the rest as JSON; long ones are cut between characters. */
+static json_t *cell(const TableType *type, const Cell *value)
+{
+    AUTO(json_decref) json_t *json = cell_json(type, value);
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    if (json_is_string(json))
+        buf_add(&text, str_of(json_string_value(json)));
+    else
+        json_write(&text, json);
+    Str shown = buf_str(&text);
+    bool cut = shown.len > MAX_CELL;
+    if (cut) {
+        shown.len = MAX_CELL;
+        while (shown.len && ((unsigned char)shown.ptr[shown.len] & 0xC0) == 0x80)
+            shown.len--;
+    }
+    const char *kind = json_is_null(json) ? "null" : json_is_number(json) ? "number" : "text";
+    return json_pack("{s:o, s:s, s:b}", "text", json_from_str(shown), "kind", kind, "cut", cut);
+}
+
+static json_t *columns_json(const TableType *type)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < MIN(type->n, (size_t)MAX_COLUMNS); i++) {
+        const TableType *column = &type->items[i];
+        Str dtype = column->kind == TYPE_LIST     ? S("list")
+                    : column->kind == TYPE_STRUCT ? S("struct")
+                    : column->kind == TYPE_JSON   ? S("json")
+                                                  : column->dtype;
+        json_array_append_new(out, json_pack("{s:o, s:o}", "name", json_from_str(column->name),
+                                             "dtype", json_from_str(dtype)));
+    }
+    return out;
+}
+
+/* Puts the file's part of the page in. */
+static bool sheet_add(Sheet *s, const TableFile *file, Error *err)
+{
+    AUTO(table_free) Table *t = table_open(file, s->format, err);
+    if (!t)
+        return false;
+    const TableType *type = table_type(t);
+    TableRows rows;
+    int64_t wanted = PAGE_ROWS - (int64_t)json_array_size(s->rows), n;
+    if (!s->columns)
+        s->columns = columns_json(type);
+    if (!table_read(t, s->from, wanted + 1, request_arena(s->request), &rows, err))
+        return false;
+    for (size_t i = 0; i < rows.n && (int64_t)i < wanted; i++) {
+        json_t *row = json_array();
+        for (size_t k = 0; k < MIN(type->n, (size_t)MAX_COLUMNS); k++)
+            json_array_append_new(row, cell(&type->items[k], &rows.items[i].items[k]));
+        json_array_append_new(s->rows, row);
+    }
+    s->more = (int64_t)rows.n > wanted;
+    if (rows.n == 0 && s->from > 0 && table_count(t, MAX_COUNT, &n, NULL))
+        s->from = MAX(s->from - n, 0); // the page begins in a later file
+    else
+        s->from = 0;
+    return true;
+}
+
+static bool sheet_file(Sheet *s, const RepoEntry *entry, Error *err)
+{
+    __attribute__((cleanup(source_done))) Source source;
+    if (!source_open(s->request, s->repo, s->sha, entry, &source, err))
+        return false;
+    TableFile file = {.name = arena_cstr(request_arena(s->request), entry->path),
+                      .size = entry->size,
+                      .read = source_read,
+                      .context = &source};
+    return sheet_add(s, &file, err);
+}
+
+static bool sheet_fill(Sheet *s, const DatasetSplit *split, Error *err)
+{
+    for (size_t i = 0; i < split->n_files && !s->more; i++) {
+        if (json_array_size(s->rows) == PAGE_ROWS) {
+            s->more = true;
+            break;
+        }
+        if (!sheet_file(s, split->files[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- The page ---- */
+
+static const char *split_path(Request *r, const Repo *repo, Str config, Str split)
+{
+    Arena *a = request_arena(r);
+    AUTO_BUF out;
+    buf_init(&out, 0);
+    buf_printf(&out, "%.*s/viewer/", STR(repo_path(a, repo)));
+    url_encode(&out, config, "");
+    buf_add(&out, S("/"));
+    url_encode(&out, split, "");
+    return arena_cstr(a, buf_str(&out));
+}
+
+static json_t *choices_json(Request *r, const Repo *repo, const DatasetLayout *layout,
+                            const DatasetConfig *config, const DatasetSplit *split)
+{
+    json_t *configs = json_array(), *splits = json_array();
+    for (size_t i = 0; i < layout->n_configs && i < 200; i++) {
+        const DatasetConfig *c = &layout->configs[i];
+        if (!c->n_splits)
+            continue;
+        json_array_append_new(
+            configs, json_pack("{s:o, s:s, s:b}", "name", json_from_str(c->name), "url",
+                               split_path(r, repo, c->name, c->splits[0].name), "on", c == config));
+    }
+    for (size_t i = 0; config && i < config->n_splits; i++)
+        json_array_append_new(
+            splits, json_pack("{s:o, s:s, s:b}", "name", json_from_str(config->splits[i].name),
+                              "url", split_path(r, repo, config->name, config->splits[i].name),
+                              "on", &config->splits[i] == split));
+    return json_pack("{s:o, s:o}", "configs", configs, "splits", splits);
+}
+
+/* Fills the sheet, or says why there is none. */
+static const char *sheet_problem(Sheet *s, const DatasetLayout *layout, const DatasetSplit *split)
+{
+    Arena *a = request_arena(s->request);
+    Error err = {0};
+    if (layout->problem.len)
+        return arena_printf(a, "No rows can be shown: %.*s", STR(layout->problem));
+    if (!layout->module.len || !split)
+        return "There are no data files yet: CSV, JSON, Parquet or text are shown here.";
+    if (!format_of(layout, &s->format))
+        return arena_printf(a,
+                            "Files of the kind “%.*s” are not shown here; the `datasets` "
+                            "library loads them.",
+                            STR(layout->module));
+    return sheet_fill(s, split, &err) ? "" : arena_printf(a, "No rows can be shown: %s", err.text);
+}
+
+static void show(Request *r, const Repo *repo, const RepoInfo *info, const DatasetLayout *layout,
+                 const DatasetConfig *config, const DatasetSplit *split)
+{
+    Arena *a = request_arena(r);
+    Str offset = request_query_get(r, "offset");
+    Sheet s = {.request = r, .repo = repo, .rows = json_array()};
+    if (info)
+        s.sha = info->sha;
+    if (offset.len && !str_to_int(offset, 0, INT64_MAX / 2, &s.from)) {
+        json_decref(s.rows);
+        return reply_failure(r, 400, "offset: a number of rows");
+    }
+    int64_t from = s.from;
+    const char *problem = sheet_problem(&s, layout, split);
+    int64_t shown = (int64_t)json_array_size(s.rows);
+    json_t *page = page_new(r, arena_printf(a, "%.*s: rows", STR(repo->full)));
+    page_set_repo(r, page, repo, "viewer", S("main"));
+    set(page, "choices", choices_json(r, repo, layout, config, split));
+    set(page, "columns", s.columns ? s.columns : json_array());
+    set(page, "rows", s.rows);
+    set(page, "problem", json_string(problem));
+    set(page, "from", json_integer(from));
+    set(page, "to", json_integer(from + shown));
+    const char *path = split ? split_path(r, repo, config->name, split->name) : "";
+    set(page, "before",
+        json_string(
+            from > 0 ? arena_printf(a, "%s?offset=%lld", path, (long long)MAX(from - PAGE_ROWS, 0))
+                     : ""));
+    set(page, "after",
+        json_string(s.more ? arena_printf(a, "%s?offset=%lld", path, (long long)(from + shown))
+                           : ""));
+    page_render(r, 200, "viewer", page);
+}
+
+static void viewer(Request *r)
+{
+    Error err = {0};
+    Repo repo;
+    const RepoInfo *info = NULL;
+    Arena *a = request_arena(r);
+    if (!web_repo(r, ACCESS_FILES, &repo))
+        return;
+    if (!repo_info(hub_of(r), a, &repo, (Str){0}, &info, &err)) {
+        if (err.code != ERR_NO_REVISION)
+            return reply_error(r, &err);
+        info = NULL;
+    }
+    const DatasetLayout *layout = dataset_layout(
+        a, info ? info->card : NULL, info ? info->files : NULL, info ? info->n_files : 0);
+    bool named = str_find(str_of(request_route(r)->pattern), S("{split}"), 0) != SIZE_MAX;
+    Str config_name = named ? request_param(r, "config") : (Str){0};
+    const DatasetConfig *config = dataset_config(layout, config_name);
+    const DatasetSplit *split = !config ? NULL
+                                : named ? dataset_split(config, request_param(r, "split"))
+                                : config->n_splits ? &config->splits[0]
+                                                   : NULL;
+    if (named && !split)
+        return reply_failure(r, 404, "This dataset has no such split");
+    show(r, &repo, info, layout, config, split);
+}
+
+const Route web_viewer_routes[] = {
+    {"GET", "/datasets/{owner}/{name}/viewer", viewer, .summary = "Rows of a dataset"},
+    {"GET", "/datasets/{owner}/{name}/viewer/{config}/{split}", viewer,
+     .summary = "Rows of a split"},
+};
+const size_t web_viewer_routes_n = COUNT(web_viewer_routes);
