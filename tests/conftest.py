@@ -8,8 +8,10 @@ Face libraries read HF_ENDPOINT when they are imported: it is set here, before a
         url = api.create_repo('me/new')
         assert requests.get(f'{hub.url}/me/new').ok
 
+Under `tools/postgres pytest ...` each hub has a schema of its own there instead of a file.
+
 Users: "me" (an administrator) and "you" (an ordinary account); passwords in Hub.passwords."""
-import os, shutil, socket, subprocess, sys, tempfile, time
+import importlib.machinery, importlib.util, os, shutil, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 HUG = Path(os.environ.get('HUG', ROOT / 'build/hug')).resolve()
 TEMP = Path(tempfile.mkdtemp(prefix='hug-clients-'))
 REAL_HOME = os.path.expanduser('~')
+
+
+# tools/postgres, which is a command and a module.
+_loader = importlib.machinery.SourceFileLoader('postgres', str(ROOT / 'tools/postgres'))
+postgres = importlib.util.module_from_spec(importlib.util.spec_from_loader('postgres', _loader))
+_loader.exec_module(postgres)
+ON_POSTGRES = os.environ.get('HUG_TEST_POSTGRES')
 
 
 def free_port():
@@ -59,18 +68,24 @@ class Hub:
     """A `hug serve` process over one data folder: start, stop, kill, restart, and `hug admin`."""
     passwords = {'me': 'correct horse battery', 'you': 'staple horse correct'}
 
-    def __init__(self, data, port=None, args=()):
+    def __init__(self, data, port=None, args=(), db=None):
         self.data = Path(data)
+        self.db = db or (postgres.new_schema(ON_POSTGRES) if ON_POSTGRES else None)
         self.port = port or free_port()
         self.url = f'http://127.0.0.1:{self.port}'
         self.args = list(args)
         self.log = self.data.with_name(self.data.name + '.log')
         self.process = None
 
+    @property
+    def place(self):
+        """The options that say where everything lies."""
+        return ['--data', self.data] + (['--db', self.db] if self.db else [])
+
     def start(self):
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
-                [HUG, 'serve', '--data', self.data, '--listen', f'127.0.0.1:{self.port}', *self.args],
+                [HUG, 'serve', *self.place, '--listen', f'127.0.0.1:{self.port}', *self.args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -107,7 +122,7 @@ class Hub:
 
     def admin(self, *args, input=None):
         """Runs `hug admin ARGS`; what it prints, without the white space around it."""
-        done = subprocess.run([HUG, 'admin', *args, '--data', self.data], input=input, text=True,
+        done = subprocess.run([HUG, 'admin', *args, *self.place], input=input, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert done.returncode == 0, f'hug admin {" ".join(args)}: {done.stderr}'
         return done.stdout.strip()

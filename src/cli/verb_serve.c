@@ -31,7 +31,7 @@ static const Setting settings[] = {
     SETTING(Options, listen, TEXT, "listen", "127.0.0.1:7860", "ADDRESS:PORT",
             "where to listen; port 0 is any free one"),
     SETTING(Options, db, TEXT, "db", NULL, "URL",
-            "the database: sqlite:PATH; DIR/hub.db if absent"),
+            "the database: sqlite:PATH, postgres://...; DIR/hub.db if absent"),
     SETTING(Options, blobs, TEXT, "blobs", NULL, "URL", "where content lies; DIR/blobs if absent"),
     SETTING(Options, url, TEXT, "url", NULL, "URL",
             "how the world sees the hub, for links behind a proxy"),

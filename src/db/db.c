@@ -11,7 +11,15 @@
 #include <assert.h>
 #include <pthread.h>
 
-static const Driver *const drivers[] = {&driver_sqlite};
+static const struct {
+    const char *scheme; // what stands before the colon
+    const Driver *driver;
+    bool whole; // it wants the URL, not what stands behind the scheme
+} drivers[] = {
+    {"sqlite", &driver_sqlite, false},
+    {"postgres", &driver_postgres, true},
+    {"postgresql", &driver_postgres, true},
+};
 
 enum { MAX_READERS = 64, CACHED_STATEMENTS = 256 };
 
@@ -28,13 +36,15 @@ struct Conn {
     Db *db;
     void *handle;
     bool writes, in_transaction;
+    bool failed;  // something in this transaction did: it cannot be committed
     Map queries;  // SQL text to Query
     Arena *arena; // the cache's texts and queries
 };
 
 struct Db {
     const Driver *driver;
-    char *place;
+    char *place; // for the driver
+    char *name;  // for messages
     Conn *writer;
     uint64_t generation; // atomic
     pthread_mutex_t write_lock;
@@ -76,14 +86,20 @@ Db *db_open(const char *url, Error *err)
     }
     const Driver *driver = scheme.len ? NULL : &driver_sqlite;
     for (size_t i = 0; i < COUNT(drivers); i++)
-        if (str_eq(scheme, str_of(drivers[i]->scheme)))
-            driver = drivers[i];
+        if (str_eq(scheme, str_of(drivers[i].scheme))) {
+            driver = drivers[i].driver;
+            rest = drivers[i].whole ? str_of(url) : rest;
+        }
     if (!driver)
         return fail(err, ERR_UNSUPPORTED, "database '%.*s:': no driver for it in this program",
                     STR(scheme));
+    char *name = driver->describe(rest.ptr, err);
+    if (!name)
+        return NULL;
     Db *db = xcalloc(1, sizeof *db);
     db->driver = driver;
     db->place = xstrdup(rest.ptr);
+    db->name = name;
     pthread_mutex_init(&db->write_lock, NULL);
     pthread_mutex_init(&db->pool_lock, NULL);
     pthread_cond_init(&db->pool_freed, NULL);
@@ -106,7 +122,10 @@ void db_close(Db *db)
     pthread_cond_destroy(&db->pool_freed);
     pthread_mutex_destroy(&db->pool_lock);
     pthread_mutex_destroy(&db->write_lock);
+    if (db->place) // may hold a password
+        explicit_bzero(db->place, strlen(db->place));
     free(db->place);
+    free(db->name);
     free(db);
 }
 
@@ -138,20 +157,24 @@ Conn *db_write(Db *db, Error *err)
     if (!thread_may_wait(err))
         return NULL;
     pthread_mutex_lock(&db->write_lock);
-    if (!db->driver->script(db->writer->handle, db->driver->begin, err)) {
+    if (!db->driver->begin(db->writer->handle, err)) {
         pthread_mutex_unlock(&db->write_lock);
         return NULL;
     }
     db->writer->in_transaction = true;
+    db->writer->failed = false;
     return db->writer;
 }
 
 bool conn_commit(Conn *c, Error *err)
 {
     assert(c->writes && c->in_transaction);
-    if (!c->db->driver->script(c->handle, "COMMIT", err))
-        return false;
+    // PostgreSQL takes back what had a failure in it, so nobody may count on the rest of it.
+    if (c->failed)
+        return fail(err, ERR_CONFLICT, "database: commit: a statement before it failed");
     c->in_transaction = false;
+    if (!c->db->driver->commit(c->handle, err))
+        return false;
     __atomic_add_fetch(&c->db->generation, 1, __ATOMIC_ACQ_REL);
     return true;
 }
@@ -168,7 +191,7 @@ void conn_end(Conn *c)
     Db *db = c->db;
     if (c->writes) {
         if (c->in_transaction)
-            (void)!db->driver->script(c->handle, "ROLLBACK", NULL);
+            db->driver->rollback(c->handle);
         c->in_transaction = false;
         pthread_mutex_unlock(&db->write_lock);
         return;
@@ -187,13 +210,17 @@ Query *query_open(Conn *c, const char *sql)
         return q;
     }
     Query fresh = {.conn = c, .in_use = true};
-    fresh.statement = c->db->driver->prepare(c->handle, sql, &fresh.error);
+    bool keep = !q && c->queries.n < CACHED_STATEMENTS;
+    Str text = keep ? arena_str(c->arena, str_of(sql)) : str_of(sql);
+    fresh.statement = c->db->driver->prepare(c->handle, text.ptr, keep, &fresh.error);
     // What does not even prepare is not worth keeping: the cache holds live statements only.
-    fresh.cached = !q && fresh.statement && c->queries.n < CACHED_STATEMENTS;
+    fresh.cached = keep && fresh.statement;
     q = fresh.cached ? NEW(c->arena, Query) : xcalloc(1, sizeof *q);
     *q = fresh;
     if (q->cached)
-        map_put(&c->queries, arena_str(c->arena, str_of(sql)), q);
+        map_put(&c->queries, text, q);
+    else if (!q->statement)
+        c->failed = true;
     return q;
 }
 
@@ -217,28 +244,39 @@ static bool live(const Query *q)
     return q->error.code == ERR_NONE;
 }
 
+static void note(Query *q, bool ok)
+{
+    if (!ok)
+        q->conn->failed = true;
+}
+
 void bind_int(Query *q, int64_t value)
 {
     if (live(q))
-        (void)!q->conn->db->driver->bind_int(q->statement, q->next_bind++, value, &q->error);
+        note(q, q->conn->db->driver->bind_int(q->statement, q->next_bind++, value, &q->error));
 }
 
 void bind_str(Query *q, Str value)
 {
     if (live(q))
-        (void)!q->conn->db->driver->bind_str(q->statement, q->next_bind++, value, &q->error);
+        note(q, q->conn->db->driver->bind_str(q->statement, q->next_bind++, value, &q->error));
 }
 
 void bind_null(Query *q)
 {
     if (live(q))
-        (void)!q->conn->db->driver->bind_null(q->statement, q->next_bind++, &q->error);
+        note(q, q->conn->db->driver->bind_null(q->statement, q->next_bind++, &q->error));
 }
 
 bool query_next(Query *q)
 {
-    q->has_row =
-        live(q) && q->conn->db->driver->step(q->conn->handle, q->statement, &q->error) == STEP_ROW;
+    Conn *c = q->conn;
+    if (live(q) && c->in_transaction && c->failed)
+        (void)!fail(&q->error, ERR_CONFLICT, "database: a statement before this one failed");
+    StepResult result =
+        live(q) ? c->db->driver->step(c->handle, q->statement, &q->error) : STEP_ERROR;
+    note(q, result != STEP_ERROR);
+    q->has_row = result == STEP_ROW;
     q->next_column = 0;
     return q->has_row;
 }
@@ -290,7 +328,9 @@ DbEngine conn_engine(const Conn *c)
 
 bool conn_script(Conn *c, const char *sql, Error *err)
 {
-    return c->db->driver->script(c->handle, sql, err);
+    bool ok = c->db->driver->script(c->handle, sql, err);
+    c->failed = c->failed || !ok;
+    return ok;
 }
 
 /* ---- Migrations ---- */
@@ -300,11 +340,10 @@ static bool migrations_done(Db *db, int64_t *last, Error *err)
     AUTO(conn_end) Conn *c = db_write(db, err);
     if (!c)
         return false;
-    if (!db->driver->script(c->handle,
-                            "CREATE TABLE IF NOT EXISTS migrations ("
-                            "number BIGINT PRIMARY KEY, name TEXT NOT NULL, "
-                            "done_ns BIGINT NOT NULL)",
-                            err))
+    if (!conn_script(c,
+                     "CREATE TABLE IF NOT EXISTS migrations (number BIGINT PRIMARY KEY,"
+                     " name TEXT NOT NULL, done_ns BIGINT NOT NULL)",
+                     err))
         return false;
     AUTO(query_end) Query *q = query_open(c, "SELECT coalesce(max(number), 0) FROM migrations");
     if (query_next(q))
@@ -330,7 +369,7 @@ static bool migration_run(Db *db, const Migration *m, Error *err)
         *(err ? err : &seen) = seen;
         return false;
     }
-    return db->driver->script(c->handle, m->sql, err) && conn_commit(c, err);
+    return conn_script(c, m->sql, err) && conn_commit(c, err);
 }
 
 bool db_migrate(Db *db, const Migration *list, size_t n, Error *err)
@@ -341,7 +380,7 @@ bool db_migrate(Db *db, const Migration *list, size_t n, Error *err)
     if (n && last > list[n - 1].number)
         return fail(err, ERR_UNSUPPORTED,
                     "database '%s' was made by a newer program (migration %lld, this one knows %d)",
-                    db->place, (long long)last, list[n - 1].number);
+                    db->name, (long long)last, list[n - 1].number);
     for (size_t i = 0; i < n; i++)
         if (list[i].number > last && !migration_run(db, &list[i], err))
             return fail_while(err, "migration %d '%s'", list[i].number, list[i].name);

@@ -7,14 +7,21 @@
 typedef enum StepResult { STEP_ERROR, STEP_ROW, STEP_DONE } StepResult;
 
 typedef struct Driver {
-    const char *scheme; // "sqlite": what stands before the colon
     DbEngine engine;
-    int readers;        // the most connections for reading
-    void *(*connect)(const char *place, bool for_writing, Error *err);
+    int readers; // the most connections for reading
+    /* How messages call the database that a URL names: never with a password. NULL when it names
+     * none. The caller frees it. */
+    char *(*describe)(const char *url, Error *err);
+    void *(*connect)(const char *url, bool for_writing, Error *err);
     void (*disconnect)(void *handle);
-    const char *begin; // SQL that begins a transaction for writing
+    /* A transaction of the one writer: begin waits for its turn, after a failed commit nothing is
+     * left to roll back. */
+    bool (*begin)(void *handle, Error *err);
+    bool (*commit)(void *handle, Error *err);
+    void (*rollback)(void *handle);
     bool (*script)(void *handle, const char *sql, Error *err);
-    void *(*prepare)(void *handle, const char *sql, Error *err);
+    /* `keep`: it will be used again and again; the text lives as long as the statement. */
+    void *(*prepare)(void *handle, const char *sql, bool keep, Error *err);
     void (*finish)(void *statement);
     void (*reset)(void *statement); // ready to be bound anew
     bool (*bind_int)(void *statement, int at, int64_t value, Error *err);
@@ -27,4 +34,4 @@ typedef struct Driver {
     int64_t (*changes)(void *handle);
 } Driver;
 
-extern const Driver driver_sqlite;
+extern const Driver driver_sqlite, driver_postgres;

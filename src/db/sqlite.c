@@ -63,6 +63,11 @@ static bool sqlite_script(void *handle, const char *sql, Error *err)
     return true;
 }
 
+static char *sqlite_describe(const char *path, Error *err)
+{
+    return xstrdup(path);
+}
+
 static void *sqlite_connect(const char *path, bool for_writing, Error *err)
 {
     if (for_writing && !file_prepare(path, err))
@@ -90,11 +95,29 @@ static void *sqlite_connect(const char *path, bool for_writing, Error *err)
     return db;
 }
 
-static void *sqlite_prepare(void *handle, const char *sql, Error *err)
+static bool sqlite_begin(void *handle, Error *err)
+{
+    return sqlite_script(handle, "BEGIN IMMEDIATE", err);
+}
+
+static void sqlite_rollback(void *handle)
+{
+    (void)!sqlite_script(handle, "ROLLBACK", NULL);
+}
+
+static bool sqlite_commit(void *handle, Error *err)
+{
+    if (sqlite_script(handle, "COMMIT", err))
+        return true;
+    sqlite_rollback(handle);
+    return false;
+}
+
+static void *sqlite_prepare(void *handle, const char *sql, bool keep, Error *err)
 {
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v3(handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_prepare_v3(handle, sql, -1, keep ? SQLITE_PREPARE_PERSISTENT : 0, &statement,
+                           NULL) != SQLITE_OK)
         return raise(handle, err, sql);
     return statement;
 }
@@ -171,12 +194,14 @@ static int64_t sqlite_changes(void *handle)
 }
 
 const Driver driver_sqlite = {
-    .scheme = "sqlite",
     .engine = DB_SQLITE,
     .readers = 16,
+    .describe = sqlite_describe,
     .connect = sqlite_connect,
     .disconnect = sqlite_disconnect,
-    .begin = "BEGIN IMMEDIATE",
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
     .script = sqlite_script,
     .prepare = sqlite_prepare,
     .finish = sqlite_finish,

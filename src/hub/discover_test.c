@@ -1,6 +1,6 @@
 /* Tests of what finds repositories: search.h, lineage.h, evals.h, and the words and changes of
  * card.h. */
-#include "base/test.h"
+#include "db/db_testing.h"
 #include "hub/card.h"
 #include "hub/downloads.h"
 #include "hub/evals.h"
@@ -301,7 +301,7 @@ static int set_up(void **state)
 {
     Error err = {0};
     a = arena_new(0);
-    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
     assert_ok(hub);
     ada = person("ada");
     bob = person("bob");

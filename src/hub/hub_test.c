@@ -1,8 +1,8 @@
 /* Stories of the hub: accounts, who may see what, what a repository holds, how it changes. */
 #include "base/encode.h"
 #include "base/map.h"
-#include "base/test.h"
 #include "blobs/blobs.h"
+#include "db/db_testing.h"
 #include "git/git.h"
 #include "hub/collections.h"
 #include "hub/discussions.h"
@@ -36,7 +36,7 @@ static int set_up(void **state)
 {
     Error err = {0};
     a = arena_new(0);
-    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
     if (!hub)
         fail_msg("%s", err.text);
     ada = join("Ada");
@@ -502,7 +502,7 @@ static void test_a_start_mends_what_a_crash_left(void **state)
     const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
     assert_int_equal(utimensat(AT_FDCWD, orphan, old, 0), 0);
     hub_close(hub);
-    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
     assert_ok(hub);
     RepoQuery query = {
         .kind = REPO_MODEL, .tags = (const Str[]){S("license:zlib")}, .n_tags = 1, .limit = 10};
@@ -684,7 +684,7 @@ static void test_likes_and_downloads_are_counted(void **state)
     client.address = S("10.0.0.2"); // an account is one client wherever it is
     download_count(hub, &repo, &client);
     hub_close(hub); // writes what was counted
-    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
     assert_ok(hub);
     assert_ok(repo_find(hub, a, &nobody, REPO_MODEL, repo.full, ACCESS_READ, &found, &err));
     assert_int_equal(found.likes, 1);
@@ -694,7 +694,7 @@ static void test_likes_and_downloads_are_counted(void **state)
     // What was counted before the restart is not counted again.
     download_count(hub, &repo, &client);
     hub_close(hub);
-    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
     assert_ok(hub);
     int64_t days[3];
     assert_ok(download_days(hub, &repo, 3, days, &err));

@@ -1,7 +1,7 @@
 /* Stories of access tokens: what a fine-grained one opens and what it keeps shut, how tokens end,
  * and what the members of an organisation may do with and without them. */
 #include "base/clock.h"
-#include "base/test.h"
+#include "db/db_testing.h"
 #include "hub/collections.h"
 #include "hub/gates.h"
 #include "hub/tokens.h"
@@ -24,7 +24,7 @@ static int set_up(void **state)
     Error err = {0};
     Account team;
     a = arena_new(0);
-    hub = hub_open(&(HubOptions){.data = test_path("hub")}, &err);
+    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
     if (!hub)
         fail_msg("%s", err.text);
     add_user("ada", true);

@@ -44,8 +44,8 @@ def test_tokens_are_printed_alone_on_a_line(hub):
 
 def test_admin_says_what_is_wrong(hub):
     from conftest import HUG
-    done = run(HUG, 'admin', 'token', 'add', '--user', 'nobody', '--data', hub.data, ok=False)
+    done = run(HUG, 'admin', 'token', 'add', '--user', 'nobody', *hub.place, ok=False)
     assert done.returncode == 1 and 'nobody' in done.stderr and done.stderr.count('\n') == 1
-    done = run(HUG, 'admin', 'user', 'add', 'me', '--data', hub.data, ok=False)
+    done = run(HUG, 'admin', 'user', 'add', 'me', *hub.place, ok=False)
     assert done.returncode == 1 and 'me' in done.stderr
     assert run(HUG, 'admin', 'nonsense', ok=False).returncode == 2
