@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "hub/search.h"
 #include "hub/tokens.h"
 
 #include <unistd.h>
@@ -202,6 +203,11 @@ static bool token_drop(Admin *admin, char **args, Error *err)
            token_revoke(admin->hub, str_of(admin->o.user), str_of(args[0]), err);
 }
 
+static bool search_again(Admin *admin, char **args, Error *err)
+{
+    return search_rebuild(admin->hub, err);
+}
+
 static const struct {
     const char *noun, *verb, *takes;
     int n; // arguments
@@ -216,6 +222,7 @@ static const struct {
     {"token", "add", "--user NAME [--role read|write|fineGrained] [--scope ...]", 0, token_add},
     {"token", "list", "--user NAME", 0, tokens_print},
     {"token", "revoke", "ID --user NAME", 1, token_drop},
+    {"search", "rebuild", "", 0, search_again},
 };
 
 static bool run(int n, char **args, Error *err)
@@ -244,7 +251,7 @@ static bool run(int n, char **args, Error *err)
 
 const Verb verb_admin = {
     .name = "admin",
-    .synopsis = "user|org|token add|list|... [--data DIR | --db URL]",
+    .synopsis = "user|org|token|search add|list|... [--data DIR | --db URL]",
     .summary = "accounts and access tokens of a hub",
     .help =
         "  user add NAME [--admin] [--password-stdin] [--email ADDRESS] [--fullname NAME]\n"
@@ -259,7 +266,8 @@ const Verb verb_admin = {
         "            [--global PERMISSION,...] [--gated]    one that may no more than it says;\n"
         "                                    WHAT: an account, models/NAME/X, datasets/NAME/X\n"
         "  token list --user NAME\n"
-        "  token revoke ID --user NAME\n\n"
+        "  token revoke ID --user NAME\n"
+        "  search rebuild                    has the hub index all repositories anew\n\n"
         "It works while the hub serves. --data is the hub's folder (default: data, or HUG_DATA).",
     .run = run,
 };

@@ -153,6 +153,14 @@ def test_leaderboard_tags_and_search(world, hub):
     assert {x['repoType'] for x in trending} == {'dataset'} and 'me/d-data' in [x['repoData']['id'] for x in trending]
 
 
+def test_the_index_is_made_anew_while_the_hub_serves(world, hub):
+    hub.admin('search', 'rebuild')
+    end = time.monotonic() + 30
+    while [h['id'] for h in requests.get(f'{hub.url}/api/search/full-text?q=birds&type=dataset').json()['hits']] != ['me/d-data']:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_downloads_count_once_a_client(world, hub, tmp_path):
     for i in range(3):
         world.snapshot_download('me/d-tune', local_dir=tmp_path / str(i))
