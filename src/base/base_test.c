@@ -119,6 +119,22 @@ static void test_buffers_remember_the_first_failure(void **state)
     assert_fails(buf_ok(&b, &err), ERR_LIMIT, "more than 10 bytes");
 }
 
+static void test_readers_take_numbers_of_any_length(void **state)
+{
+    Error err = {0};
+    Reader r = reader_of("\x05\xAC\x02\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", 13, "x.bin");
+    assert_int_equal(reader_varint(&r), 5);
+    assert_int_equal(reader_varint(&r), 300);
+    assert_true(reader_varint(&r) == UINT64_MAX);
+    assert_ok(reader_ok(&r, &err));
+    r = reader_of("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11, "x.bin");
+    reader_varint(&r);
+    assert_fails(reader_ok(&r, &err), ERR_INVALID, "more than 64 bits");
+    r = reader_of("\x80", 1, "x.bin");
+    reader_varint(&r);
+    assert_fails(reader_ok(&r, &err), ERR_INVALID, "offset 1: 1 bytes wanted, 0 left");
+}
+
 static void test_readers_name_the_offset(void **state)
 {
     Error err = {0};
@@ -337,7 +353,8 @@ static void test_json_is_scanned_without_building_it(void **state)
     assert_false(json_scan_key(&s, &scratch, &key));
     assert_ok(json_scan_ok(&s, &err));
 
-    json_t *big = json_parse(S("{\"n\": 1000000000000000019884624838656, \"m\": [512]}"), "doc", &err);
+    json_t *big =
+        json_parse(S("{\"n\": 1000000000000000019884624838656, \"m\": [512]}"), "doc", &err);
     assert_true(json_num(big, "n", 0) == 1e30);
     assert_int_equal(json_integer_value(json_array_get(json_object_get(big, "m"), 0)), 512);
     json_decref(big);
@@ -395,9 +412,10 @@ int main(void)
     return RUN(test_errors_grow_outwards, test_arenas_hand_out_zeroed_memory_and_run_deferred_calls,
                test_strings_split_and_parse, test_utf8_refuses_what_is_not_well_formed,
                test_buffers_remember_the_first_failure, test_readers_name_the_offset,
-               test_maps_keep_order_and_replace, test_encodings_round_trip,
-               test_dates_are_what_the_clients_parse, test_files_are_replaced_whole,
-               test_unsafe_paths_are_refused, test_field_tables_read_and_complain,
-               test_dtypes_round_trip, test_json_is_scanned_without_building_it,
-               test_broken_utf8_becomes_one_mark_a_part, test_random_numbers_repeat_and_are_spread);
+               test_readers_take_numbers_of_any_length, test_maps_keep_order_and_replace,
+               test_encodings_round_trip, test_dates_are_what_the_clients_parse,
+               test_files_are_replaced_whole, test_unsafe_paths_are_refused,
+               test_field_tables_read_and_complain, test_dtypes_round_trip,
+               test_json_is_scanned_without_building_it, test_broken_utf8_becomes_one_mark_a_part,
+               test_random_numbers_repeat_and_are_spread);
 }

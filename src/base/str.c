@@ -432,6 +432,19 @@ uint64_t reader_u64(Reader *r)
     return little_endian(r, 8);
 }
 
+uint64_t reader_varint(Reader *r)
+{
+    uint64_t value = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = reader_u8(r);
+        value |= (uint64_t)(byte & 0x7F) << shift;
+        if (!(byte & 0x80))
+            return value;
+    }
+    reader_fail(r, ERR_INVALID, "a number of more than 64 bits");
+    return 0;
+}
+
 float reader_f32(Reader *r)
 {
     uint32_t bits = reader_u32(r);

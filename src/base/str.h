@@ -113,6 +113,9 @@ uint16_t reader_u16(Reader *r);
 uint32_t reader_u24(Reader *r);
 uint32_t reader_u32(Reader *r);
 uint64_t reader_u64(Reader *r);
+/* Seven bits a byte, the lowest first, as Protocol Buffers and Thrift have it. ERR_INVALID past ten
+ * bytes. */
+uint64_t reader_varint(Reader *r);
 float reader_f32(Reader *r);
 double reader_f64(Reader *r);
 /* n bytes, borrowed from what is read; NULL when fewer are left. */

@@ -32,7 +32,7 @@ void decode_hybrid(Reader *r, int width, uint32_t *out, size_t n)
     if (width > 32)
         reader_fail(r, ERR_INVALID, "values of %d bits", width);
     for (size_t done = 0; done < n && r->error.code == ERR_NONE;) {
-        uint64_t head = thrift_varint(r);
+        uint64_t head = reader_varint(r);
         if (head & 1) {
             size_t groups = (size_t)(head >> 1);
             if (groups > n || !groups) // a group is eight values, and the last may be padded
@@ -149,7 +149,7 @@ static void decode_indices(Reader *r, Column *column, Raw *out, size_t n, Arena 
 /* Blocks of differences, each block with its own least difference and widths. */
 static void decode_delta(Reader *r, int64_t *out, size_t n)
 {
-    uint64_t block = thrift_varint(r), minis = thrift_varint(r), total = thrift_varint(r);
+    uint64_t block = reader_varint(r), minis = reader_varint(r), total = reader_varint(r);
     uint64_t value = (uint64_t)thrift_int(r);
     if (r->error.code)
         return;

@@ -3,22 +3,9 @@
 
 enum { MAX_DEPTH = 32 };
 
-uint64_t thrift_varint(Reader *r)
-{
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = reader_u8(r);
-        value |= (uint64_t)(byte & 0x7F) << shift;
-        if (!(byte & 0x80))
-            return value;
-    }
-    reader_fail(r, ERR_INVALID, "a number of more than 64 bits");
-    return 0;
-}
-
 int64_t thrift_int(Reader *r)
 {
-    uint64_t zigzag = thrift_varint(r);
+    uint64_t zigzag = reader_varint(r);
     return (int64_t)(zigzag >> 1) ^ -(int64_t)(zigzag & 1);
 }
 
@@ -37,7 +24,7 @@ bool thrift_field(Reader *r, ThriftStruct *s)
 
 Str thrift_binary(Reader *r)
 {
-    uint64_t n = thrift_varint(r);
+    uint64_t n = reader_varint(r);
     if (n > reader_left(r)) {
         reader_fail(r, ERR_INVALID, "%llu bytes wanted, %zu left", (unsigned long long)n,
                     reader_left(r));
@@ -50,7 +37,7 @@ Str thrift_binary(Reader *r)
 size_t thrift_list(Reader *r, int *type)
 {
     uint8_t head = reader_u8(r);
-    uint64_t n = head >> 4 == 15 ? thrift_varint(r) : (uint64_t)(head >> 4);
+    uint64_t n = head >> 4 == 15 ? reader_varint(r) : (uint64_t)(head >> 4);
     *type = head & 15;
     if (n > reader_left(r)) { // an item is at least a byte
         reader_fail(r, ERR_INVALID, "a list of %llu items in %zu bytes", (unsigned long long)n,
@@ -90,7 +77,7 @@ static void skip(Reader *r, int type, int depth)
     case THRIFT_I16:
     case THRIFT_I32:
     case THRIFT_I64:
-        thrift_varint(r);
+        reader_varint(r);
         break;
     case THRIFT_DOUBLE:
         reader_skip(r, 8);
@@ -105,7 +92,7 @@ static void skip(Reader *r, int type, int depth)
             skip_item(r, item, depth + 1);
         break;
     case THRIFT_MAP:
-        n = (size_t)thrift_varint(r);
+        n = (size_t)reader_varint(r);
         item = n ? reader_u8(r) : 0;
         if (n > reader_left(r))
             reader_fail(r, ERR_INVALID, "a map of %zu pairs in %zu bytes", n, reader_left(r));

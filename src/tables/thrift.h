@@ -31,7 +31,6 @@ typedef struct ThriftStruct {
     int id, type; // of the field that thrift_field has found
 } ThriftStruct;
 
-uint64_t thrift_varint(Reader *r);
 /* Moves to the next field; false at the end of the struct. Booleans are in the type. */
 bool thrift_field(Reader *r, ThriftStruct *s);
 /* A BYTE, I16, I32 or I64. */

@@ -140,34 +140,21 @@ typedef struct ProtoField {
     Str bytes;
 } ProtoField;
 
-static uint64_t read_varint(Reader *r)
-{
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = reader_u8(r);
-        value |= (uint64_t)(byte & 0x7F) << shift;
-        if (!(byte & 0x80))
-            return value;
-    }
-    reader_fail(r, ERR_INVALID, "a number of more than 64 bits");
-    return 0;
-}
-
 /* False at the end and behind a failure. */
 static bool read_field(Reader *r, ProtoField *f)
 {
     if (reader_left(r) == 0 || r->error.code != ERR_NONE)
         return false;
-    uint64_t key = read_varint(r);
+    uint64_t key = reader_varint(r);
     *f = (ProtoField){.number = key >> 3, .kind = (int)(key & 7)};
     if (f->kind == KIND_VARINT) {
-        f->value = read_varint(r);
+        f->value = reader_varint(r);
     } else if (f->kind == KIND_64) {
         f->value = reader_u64(r);
     } else if (f->kind == KIND_32) {
         f->value = reader_u32(r);
     } else if (f->kind == KIND_BYTES) {
-        uint64_t n = read_varint(r);
+        uint64_t n = reader_varint(r);
         if (n > reader_left(r))
             reader_fail(r, ERR_INVALID, "a field of %llu bytes where %zu are left",
                         (unsigned long long)n, reader_left(r));
