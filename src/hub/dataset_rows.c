@@ -3,9 +3,11 @@
 
 #include "base/file.h"
 
+#include <unistd.h>
+
 enum { MAX_COUNTED = 256 << 20, MAX_PLAIN = 16 << 20, MAX_FILES = 1000 };
 
-static bool format_of(const DatasetLayout *layout, TableFormat *format, Error *err)
+bool dataset_format(const DatasetLayout *layout, TableFormat *out)
 {
     static const struct {
         const char *module;
@@ -14,38 +16,45 @@ static bool format_of(const DatasetLayout *layout, TableFormat *format, Error *e
         {"parquet", TABLE_PARQUET}, {"csv", TABLE_CSV}, {"json", TABLE_JSON}, {"text", TABLE_TEXT}};
     for (size_t i = 0; i < COUNT(rows); i++)
         if (str_eq(layout->module, str_of(rows[i].module))) {
-            *format = rows[i].format == TABLE_CSV && layout->separator == '\t' ? TABLE_TSV
-                                                                               : rows[i].format;
+            *out = rows[i].format == TABLE_CSV && layout->separator == '\t' ? TABLE_TSV
+                                                                            : rows[i].format;
             return true;
         }
-    return fail(err, ERR_UNSUPPORTED, "rows of the format '%.*s' cannot be shown",
-                STR(layout->module));
+    return false;
 }
 
-/* A file's bytes: of a blob, or in memory where git has it. */
-typedef struct Source {
-    int fd;
-    int64_t offset;
-    Str bytes;
-} Source;
+/* ---- One file ---- */
 
-static bool source_read(void *context, void *out, size_t n, int64_t offset, Error *err)
+static bool bytes_read(void *context, void *out, size_t n, int64_t offset, Error *err)
 {
-    const Source *s = context;
-    if (s->fd >= 0)
-        return fd_read_at(s->fd, out, n, s->offset + offset, err);
-    memcpy(out, s->bytes.ptr + offset, n);
+    const DatasetFile *file = context;
+    if (file->fd >= 0)
+        return fd_read_at(file->fd, out, n, file->offset + offset, err);
+    memcpy(out, file->bytes.ptr + offset, n);
     return true;
 }
 
-static bool source_open(Hub *hub, Arena *a, const Repo *repo, Str sha, const RepoEntry *entry,
-                        Source *out, Error *err)
+bool dataset_file_open(Hub *hub, Arena *a, const Repo *repo, Str sha, const RepoEntry *entry,
+                       DatasetFile *out, Error *err)
 {
     RepoFile file = {.sha = sha, .entry = *entry};
-    *out = (Source){.fd = -1};
+    *out = (DatasetFile){.table = {.name = arena_cstr(a, entry->path),
+                                   .size = entry->size,
+                                   .read = bytes_read,
+                                   .context = out},
+                         .fd = -1};
     return entry->is_lfs ? repo_file_open(hub, repo, &file, &out->fd, &out->offset, err)
                          : repo_file_bytes(hub, a, repo, &file, MAX_PLAIN, &out->bytes, err);
 }
+
+void dataset_file_done(DatasetFile *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
+/* ---- Rows of all ---- */
 
 /* What one file gives of the rows from..from + n, counted from its own first. */
 static bool add_file(const TableFile *file, TableFormat format, int64_t from, DatasetRows *out,
@@ -75,13 +84,13 @@ bool dataset_rows(Hub *hub, const Repo *repo, Str sha, const DatasetLayout *layo
 {
     TableFormat format;
     *out = (DatasetRows){0};
-    if (!format_of(layout, &format, err))
-        return false;
+    if (!dataset_format(layout, &format))
+        return fail(err, ERR_UNSUPPORTED, "rows of the format '%.*s' cannot be shown",
+                    STR(layout->module));
     if (split->n_files > MAX_FILES)
         return fail(err, ERR_LIMIT, "the split '%.*s' has %zu files, at most %d are read",
                     STR(split->name), split->n_files, MAX_FILES);
-    int64_t bytes =
-        0; // text has to be passed over to be counted, Parquet says how many rows it has
+    int64_t bytes = 0; // text is passed over to be counted; Parquet says how many rows it has
     for (size_t i = 0; i < split->n_files && format != TABLE_PARQUET; i++)
         bytes += split->files[i]->size;
     if (bytes > MAX_COUNTED)
@@ -92,15 +101,9 @@ bool dataset_rows(Hub *hub, const Repo *repo, Str sha, const DatasetLayout *layo
     out->rows = json_array();
     for (size_t i = 0; i < split->n_files; i++) {
         AUTO(arena_free) Arena *a = arena_new(0);
-        Source source;
-        const RepoEntry *entry = split->files[i];
-        bool ok = source_open(hub, a, repo, sha, entry, &source, err);
-        AUTO_FD int fd = source.fd;
-        TableFile file = {.name = arena_cstr(a, entry->path),
-                          .size = entry->size,
-                          .read = source_read,
-                          .context = &source};
-        if (!ok || !add_file(&file, format, from - out->total, out, n, err)) {
+        AUTO_DATASET_FILE file = {.fd = -1};
+        if (!dataset_file_open(hub, a, repo, sha, split->files[i], &file, err) ||
+            !add_file(&file.table, format, from - out->total, out, n, err)) {
             dataset_rows_done(out);
             return false;
         }

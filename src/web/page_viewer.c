@@ -4,59 +4,13 @@
 #include "web/web_internal.h"
 
 #include "base/encode.h"
-#include "base/file.h"
-#include "hub/dataset_layout.h"
-#include "tables/table.h"
-
-#include <unistd.h>
+#include "hub/dataset_rows.h"
 
 enum {
-    PAGE_ROWS = 100,
     MAX_COLUMNS = 100,
     MAX_CELL = 400,       // bytes of a cell that are shown
     MAX_COUNT = 64 << 20, // of a file without a count of its own, read to reach the next one
 };
-
-/* ---- One file as bytes ---- */
-
-typedef struct Source {
-    int fd; // -1: in `bytes`
-    int64_t offset;
-    Str bytes;
-} Source;
-
-static bool source_read(void *context, void *out, size_t n, int64_t offset, Error *err)
-{
-    const Source *s = context;
-    if (s->fd < 0) {
-        memcpy(out, s->bytes.ptr + offset, n);
-        return true;
-    }
-    for (size_t got = 0; got < n;) {
-        ssize_t k = pread(s->fd, (char *)out + got, n - got, s->offset + offset + (int64_t)got);
-        if (k <= 0)
-            return k < 0 ? fail_io(err, "read") : fail(err, ERR_CORRUPT, "the file ends early");
-        got += (size_t)k;
-    }
-    return true;
-}
-
-static void source_done(Source *s)
-{
-    if (s->fd >= 0)
-        close(s->fd);
-}
-
-static bool source_open(Request *r, const Repo *repo, Str sha, const RepoEntry *entry, Source *s,
-                        Error *err)
-{
-    RepoFile file = {.sha = sha, .entry = *entry};
-    *s = (Source){.fd = -1};
-    if (entry->is_lfs)
-        return repo_file_open(hub_of(r), repo, &file, &s->fd, &s->offset, err);
-    return repo_file_bytes(hub_of(r), request_arena(r), repo, &file, (size_t)entry->size, &s->bytes,
-                           err);
-}
 
 /* ---- Rows ---- */
 
@@ -69,23 +23,6 @@ typedef struct Sheet {
     int64_t from; // the first row; counted down by the files before it
     bool more;
 } Sheet;
-
-static bool format_of(const DatasetLayout *layout, TableFormat *format)
-{
-    static const struct {
-        const char *module;
-        TableFormat format;
-    } formats[] = {
-        {"csv", TABLE_CSV}, {"json", TABLE_JSON}, {"parquet", TABLE_PARQUET}, {"text", TABLE_TEXT}};
-    for (size_t i = 0; i < COUNT(formats); i++)
-        if (str_eq(layout->module, str_of(formats[i].module))) {
-            *format = formats[i].format;
-            if (*format == TABLE_CSV && layout->separator == '\t')
-                *format = TABLE_TSV;
-            return true;
-        }
-    return false;
-}
 
 /* {"text", "kind"}: text as it is, the rest as JSON; long ones are cut between characters. */
 static json_t *cell(const TableType *type, const Cell *value)
@@ -131,7 +68,7 @@ static bool sheet_add(Sheet *s, const TableFile *file, Error *err)
         return false;
     const TableType *type = table_type(t);
     TableRows rows;
-    int64_t wanted = PAGE_ROWS - (int64_t)json_array_size(s->rows), n;
+    int64_t wanted = DATASET_PAGE - (int64_t)json_array_size(s->rows), n;
     if (!s->columns)
         s->columns = columns_json(type);
     if (!table_read(t, s->from, wanted + 1, request_arena(s->request), &rows, err))
@@ -152,20 +89,16 @@ static bool sheet_add(Sheet *s, const TableFile *file, Error *err)
 
 static bool sheet_file(Sheet *s, const RepoEntry *entry, Error *err)
 {
-    __attribute__((cleanup(source_done))) Source source;
-    if (!source_open(s->request, s->repo, s->sha, entry, &source, err))
-        return false;
-    TableFile file = {.name = arena_cstr(request_arena(s->request), entry->path),
-                      .size = entry->size,
-                      .read = source_read,
-                      .context = &source};
-    return sheet_add(s, &file, err);
+    AUTO_DATASET_FILE file = {.fd = -1};
+    return dataset_file_open(hub_of(s->request), request_arena(s->request), s->repo, s->sha, entry,
+                             &file, err) &&
+           sheet_add(s, &file.table, err);
 }
 
 static bool sheet_fill(Sheet *s, const DatasetSplit *split, Error *err)
 {
     for (size_t i = 0; i < split->n_files && !s->more; i++) {
-        if (json_array_size(s->rows) == PAGE_ROWS) {
+        if (json_array_size(s->rows) == DATASET_PAGE) {
             s->more = true;
             break;
         }
@@ -218,7 +151,7 @@ static const char *sheet_problem(Sheet *s, const DatasetLayout *layout, const Da
         return arena_printf(a, "No rows can be shown: %.*s", STR(layout->problem));
     if (!layout->module.len || !split)
         return "There are no data files yet: CSV, JSON, Parquet or text are shown here.";
-    if (!format_of(layout, &s->format))
+    if (!dataset_format(layout, &s->format))
         return arena_printf(a,
                             "Files of the kind “%.*s” are not shown here; the `datasets` "
                             "library loads them.",
@@ -251,9 +184,9 @@ static void show(Request *r, const Repo *repo, const RepoInfo *info, const Datas
     set(page, "to", json_integer(from + shown));
     const char *path = split ? split_path(r, repo, config->name, split->name) : "";
     set(page, "before",
-        json_string(
-            from > 0 ? arena_printf(a, "%s?offset=%lld", path, (long long)MAX(from - PAGE_ROWS, 0))
-                     : ""));
+        json_string(from > 0 ? arena_printf(a, "%s?offset=%lld", path,
+                                            (long long)MAX(from - DATASET_PAGE, 0))
+                             : ""));
     set(page, "after",
         json_string(s.more ? arena_printf(a, "%s?offset=%lld", path, (long long)(from + shown))
                            : ""));
