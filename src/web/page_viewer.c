@@ -8,8 +8,7 @@
 
 enum {
     MAX_COLUMNS = 100,
-    MAX_CELL = 400,       // bytes of a cell that are shown
-    MAX_COUNT = 64 << 20, // of a file without a count of its own, read to reach the next one
+    MAX_CELL = 400, // bytes of a cell that are shown
 };
 
 /* ---- Rows ---- */
@@ -68,7 +67,7 @@ static bool sheet_add(Sheet *s, const TableFile *file, Error *err)
         return false;
     const TableType *type = table_type(t);
     TableRows rows;
-    int64_t wanted = DATASET_PAGE - (int64_t)json_array_size(s->rows), n;
+    int64_t wanted = DATASET_PAGE - (int64_t)json_array_size(s->rows);
     if (!s->columns)
         s->columns = columns_json(type);
     if (!table_read(t, s->from, wanted + 1, request_arena(s->request), &rows, err))
@@ -80,10 +79,8 @@ static bool sheet_add(Sheet *s, const TableFile *file, Error *err)
         json_array_append_new(s->rows, row);
     }
     s->more = (int64_t)rows.n > wanted;
-    if (rows.n == 0 && s->from > 0 && table_count(t, MAX_COUNT, &n, NULL))
-        s->from = MAX(s->from - n, 0); // the page begins in a later file
-    else
-        s->from = 0;
+    // Nothing read means that the table's end was passed, so it knows how many rows it has.
+    s->from = rows.n == 0 ? MAX(s->from - table_rows(t), 0) : 0;
     return true;
 }
 
