@@ -415,26 +415,18 @@ static void merge(Request *r)
     finish(r, &repo, &d, ok, (Str){0}, &err);
 }
 
-#define EACH_KIND(method, rest, handler, may, text)                                                \
-    {method, "/{owner}/{name}/discussions" rest, handler, .access = (may), .summary = (text)},     \
-        {method, "/datasets/{owner}/{name}/discussions" rest, handler, .access = (may),            \
-         .summary = (text)},                                                                       \
-    {                                                                                              \
-        method, "/spaces/{owner}/{name}/discussions" rest, handler, .access = (may),               \
-                                                                    .summary = (text)              \
-    }
-
 const Route web_discussion_routes[] = {
-    EACH_KIND("GET", "", list, WEB_ANYBODY, "Discussions and pull requests"),
-    EACH_KIND("GET", "/new", new_form, WEB_LOGGED_IN, "The form for a new one"),
-    EACH_KIND("POST", "/new", create, WEB_LOGGED_IN, "Begin one"),
-    EACH_KIND("GET", "/{num}", one, WEB_ANYBODY, "One of them"),
-    EACH_KIND("GET", "/{num}/files", changed_files, WEB_ANYBODY, "What a pull request changes"),
-    EACH_KIND("POST", "/{num}/comment", comment, WEB_LOGGED_IN, "Comment, close, open"),
-    EACH_KIND("POST", "/{num}/title", retitle, WEB_LOGGED_IN, "Change the title"),
-    EACH_KIND("POST", "/{num}/edit", edit, WEB_LOGGED_IN, "Edit a comment"),
-    EACH_KIND("POST", "/{num}/react", react, WEB_LOGGED_IN, "React to a comment"),
-    EACH_KIND("POST", "/{num}/hide", hide, WEB_LOGGED_IN, "Hide a comment for good"),
-    EACH_KIND("POST", "/{num}/merge", merge, WEB_LOGGED_IN, "Merge a pull request"),
+    EACH_KIND("GET", "/discussions", list, WEB_ANYBODY, "Discussions and pull requests"),
+    EACH_KIND("GET", "/discussions/new", new_form, WEB_LOGGED_IN, "The form for a new one"),
+    EACH_KIND("POST", "/discussions/new", create, WEB_LOGGED_IN, "Begin one"),
+    EACH_KIND("GET", "/discussions/{num}", one, WEB_ANYBODY, "One of them"),
+    EACH_KIND("GET", "/discussions/{num}/files", changed_files, WEB_ANYBODY,
+              "What a pull request changes"),
+    EACH_KIND("POST", "/discussions/{num}/comment", comment, WEB_LOGGED_IN, "Comment, close, open"),
+    EACH_KIND("POST", "/discussions/{num}/title", retitle, WEB_LOGGED_IN, "Change the title"),
+    EACH_KIND("POST", "/discussions/{num}/edit", edit, WEB_LOGGED_IN, "Edit a comment"),
+    EACH_KIND("POST", "/discussions/{num}/react", react, WEB_LOGGED_IN, "React to a comment"),
+    EACH_KIND("POST", "/discussions/{num}/hide", hide, WEB_LOGGED_IN, "Hide a comment for good"),
+    EACH_KIND("POST", "/discussions/{num}/merge", merge, WEB_LOGGED_IN, "Merge a pull request"),
 };
 const size_t web_discussion_routes_n = COUNT(web_discussion_routes);

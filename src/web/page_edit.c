@@ -325,30 +325,14 @@ static void delete (Request *r)
     show_delete(r, &repo, error_http_status(err.code), &d, err.text);
 }
 
-#define EACH_KIND(verb, rest, to, max, text)                                                       \
-    {verb,                                                                                         \
-     "/{owner}/{name}/" rest,                                                                      \
-     to,                                                                                           \
-     .access = WEB_LOGGED_IN,                                                                      \
-     .max_body = (max),                                                                            \
-     .summary = (text)},                                                                           \
-        {verb,                                                                                     \
-         "/datasets/{owner}/{name}/" rest,                                                         \
-         to,                                                                                       \
-         .access = WEB_LOGGED_IN,                                                                  \
-         .max_body = (max),                                                                        \
-         .summary = (text)},                                                                       \
-    {                                                                                              \
-        verb, "/spaces/{owner}/{name}/" rest, to, .access = WEB_LOGGED_IN, .max_body = (max),      \
-                                                  .summary = (text)                                \
-    }
-
 const Route web_edit_routes[] = {
-    EACH_KIND("GET", "edit/{rev}/{path...}", edit_form, 0, "A file to edit"),
-    EACH_KIND("POST", "edit/{rev}/{path...}", edit, MAX_FORM, "Commit an edited file"),
-    EACH_KIND("GET", "new/{rev}/{path...}", new_form, 0, "A file to write"),
-    EACH_KIND("POST", "new/{rev}/{path...}", create, MAX_FORM, "Commit a new file"),
-    EACH_KIND("GET", "delete/{rev}/{path...}", delete_form, 0, "A file to delete"),
-    EACH_KIND("POST", "delete/{rev}/{path...}", delete, 0, "Delete a file"),
+    EACH_KIND("GET", "/edit/{rev}/{path...}", edit_form, WEB_LOGGED_IN, "A file to edit"),
+    EACH_KIND("POST", "/edit/{rev}/{path...}", edit, WEB_LOGGED_IN, "Commit an edited file",
+              .max_body = MAX_FORM),
+    EACH_KIND("GET", "/new/{rev}/{path...}", new_form, WEB_LOGGED_IN, "A file to write"),
+    EACH_KIND("POST", "/new/{rev}/{path...}", create, WEB_LOGGED_IN, "Commit a new file",
+              .max_body = MAX_FORM),
+    EACH_KIND("GET", "/delete/{rev}/{path...}", delete_form, WEB_LOGGED_IN, "A file to delete"),
+    EACH_KIND("POST", "/delete/{rev}/{path...}", delete, WEB_LOGGED_IN, "Delete a file"),
 };
 const size_t web_edit_routes_n = COUNT(web_edit_routes);

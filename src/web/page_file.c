@@ -246,13 +246,7 @@ static void blob(Request *r)
     page_render(r, 200, "blob", page);
 }
 
-#define EACH_KIND(rest, handler, text)                                                             \
-    {"GET", "/{owner}/{name}/" rest, handler, .summary = (text)},                                  \
-        {"GET", "/datasets/{owner}/{name}/" rest, handler, .summary = (text)},                     \
-    {                                                                                              \
-        "GET", "/spaces/{owner}/{name}/" rest, handler, .summary = (text)                          \
-    }
-
-const Route web_file_routes[] = {EACH_KIND("tree/{rev}/{path...}", tree, "Files of a folder"),
-                                 EACH_KIND("blob/{rev}/{path...}", blob, "One file")};
+const Route web_file_routes[] = {
+    EACH_KIND("GET", "/tree/{rev}/{path...}", tree, WEB_ANYBODY, "Files of a folder"),
+    EACH_KIND("GET", "/blob/{rev}/{path...}", blob, WEB_ANYBODY, "One file")};
 const size_t web_file_routes_n = COUNT(web_file_routes);

@@ -170,13 +170,7 @@ static void commit(Request *r)
     page_render(r, 200, "commit", page);
 }
 
-#define EACH_KIND(rest, handler, text)                                                             \
-    {"GET", "/{owner}/{name}/" rest, handler, .summary = (text)},                                  \
-        {"GET", "/datasets/{owner}/{name}/" rest, handler, .summary = (text)},                     \
-    {                                                                                              \
-        "GET", "/spaces/{owner}/{name}/" rest, handler, .summary = (text)                          \
-    }
-
-const Route web_history_routes[] = {EACH_KIND("commits/{rev}/{path...}", commits, "History"),
-                                    EACH_KIND("commit/{sha}", commit, "What a commit changed")};
+const Route web_history_routes[] = {
+    EACH_KIND("GET", "/commits/{rev}/{path...}", commits, WEB_ANYBODY, "History"),
+    EACH_KIND("GET", "/commit/{sha}", commit, WEB_ANYBODY, "What a commit changed")};
 const size_t web_history_routes_n = COUNT(web_history_routes);

@@ -379,16 +379,7 @@ const Route web_repo_routes[] = {
     {"GET", "/{owner}/{name}", repo, .summary = "A model"},
     {"GET", "/datasets/{owner}/{name}", repo, .summary = "A dataset"},
     {"GET", "/spaces/{owner}/{name}", repo, .summary = "A Space"},
-    {"POST", "/{owner}/{name}/ask-access", ask, .access = WEB_LOGGED_IN,
-     .summary = "Ask for access"},
-    {"POST", "/datasets/{owner}/{name}/ask-access", ask, .access = WEB_LOGGED_IN,
-     .summary = "Ask for access"},
-    {"POST", "/spaces/{owner}/{name}/ask-access", ask, .access = WEB_LOGGED_IN,
-     .summary = "Ask for access"},
-    {"POST", "/{owner}/{name}/like", like, .access = WEB_LOGGED_IN, .summary = "Like it or not"},
-    {"POST", "/datasets/{owner}/{name}/like", like, .access = WEB_LOGGED_IN,
-     .summary = "Like it or not"},
-    {"POST", "/spaces/{owner}/{name}/like", like, .access = WEB_LOGGED_IN,
-     .summary = "Like it or not"},
+    EACH_KIND("POST", "/ask-access", ask, WEB_LOGGED_IN, "Ask for access"),
+    EACH_KIND("POST", "/like", like, WEB_LOGGED_IN, "Like it or not"),
 };
 const size_t web_repo_routes_n = COUNT(web_repo_routes);

@@ -152,21 +152,12 @@ static void delete_repo(Request *r)
     reply_redirect(r, 303, str_of(arena_printf(request_arena(r), "/%.*s", STR(repo.owner))));
 }
 
-#define EACH_KIND(method, rest, handler, text)                                                     \
-    {method, "/{owner}/{name}/" rest, handler, .access = WEB_LOGGED_IN, .summary = (text)},        \
-        {method, "/datasets/{owner}/{name}/" rest, handler, .access = WEB_LOGGED_IN,               \
-         .summary = (text)},                                                                       \
-    {                                                                                              \
-        method, "/spaces/{owner}/{name}/" rest, handler, .access = WEB_LOGGED_IN,                  \
-                                                         .summary = (text)                         \
-    }
-
 const Route web_settings_routes[] = {
-    EACH_KIND("GET", "settings", settings, "Settings of a repository"),
-    EACH_KIND("POST", "settings/rename", rename_repo, "Rename or move it"),
-    EACH_KIND("POST", "settings/visibility", change_visibility, "Show or hide it"),
-    EACH_KIND("POST", "settings/gate", change_gate, "Put a gate before the files"),
-    EACH_KIND("POST", "settings/access", decide, "Let in or turn down"),
-    EACH_KIND("POST", "settings/delete", delete_repo, "Delete it"),
+    EACH_KIND("GET", "/settings", settings, WEB_LOGGED_IN, "Settings of a repository"),
+    EACH_KIND("POST", "/settings/rename", rename_repo, WEB_LOGGED_IN, "Rename or move it"),
+    EACH_KIND("POST", "/settings/visibility", change_visibility, WEB_LOGGED_IN, "Show or hide it"),
+    EACH_KIND("POST", "/settings/gate", change_gate, WEB_LOGGED_IN, "Put a gate before the files"),
+    EACH_KIND("POST", "/settings/access", decide, WEB_LOGGED_IN, "Let in or turn down"),
+    EACH_KIND("POST", "/settings/delete", delete_repo, WEB_LOGGED_IN, "Delete it"),
 };
 const size_t web_settings_routes_n = COUNT(web_settings_routes);

@@ -205,17 +205,8 @@ static void upload(Request *r)
 }
 
 const Route web_upload_routes[] = {
-    {"GET", "/{owner}/{name}/upload/{rev}/{path...}", upload_form, .access = WEB_LOGGED_IN,
-     .summary = "Files to upload"},
-    {"GET", "/datasets/{owner}/{name}/upload/{rev}/{path...}", upload_form, .access = WEB_LOGGED_IN,
-     .summary = "Files to upload"},
-    {"GET", "/spaces/{owner}/{name}/upload/{rev}/{path...}", upload_form, .access = WEB_LOGGED_IN,
-     .summary = "Files to upload"},
-    {"POST", "/{owner}/{name}/upload/{rev}/{path...}", upload, .access = WEB_LOGGED_IN,
-     .max_body = ANY_BODY, .summary = "Upload files"},
-    {"POST", "/datasets/{owner}/{name}/upload/{rev}/{path...}", upload, .access = WEB_LOGGED_IN,
-     .max_body = ANY_BODY, .summary = "Upload files"},
-    {"POST", "/spaces/{owner}/{name}/upload/{rev}/{path...}", upload, .access = WEB_LOGGED_IN,
-     .max_body = ANY_BODY, .summary = "Upload files"},
+    EACH_KIND("GET", "/upload/{rev}/{path...}", upload_form, WEB_LOGGED_IN, "Files to upload"),
+    EACH_KIND("POST", "/upload/{rev}/{path...}", upload, WEB_LOGGED_IN, "Upload files",
+              .max_body = ANY_BODY),
 };
 const size_t web_upload_routes_n = COUNT(web_upload_routes);

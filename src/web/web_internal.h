@@ -13,12 +13,12 @@ struct Web {
 
 extern const Route web_home_routes[], web_list_routes[], web_account_routes[], web_new_routes[],
     web_repo_routes[], web_file_routes[], web_history_routes[], web_settings_routes[],
-    web_try_routes[], web_search_routes[], web_static_routes[], web_discussion_routes[], web_collection_routes[],
-    web_edit_routes[], web_upload_routes[], web_viewer_routes[];
+    web_try_routes[], web_search_routes[], web_static_routes[], web_discussion_routes[],
+    web_collection_routes[], web_edit_routes[], web_upload_routes[], web_viewer_routes[];
 extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, web_new_routes_n,
     web_repo_routes_n, web_file_routes_n, web_history_routes_n, web_settings_routes_n,
-    web_try_routes_n, web_search_routes_n, web_static_routes_n, web_discussion_routes_n, web_collection_routes_n,
-    web_edit_routes_n, web_upload_routes_n, web_viewer_routes_n;
+    web_try_routes_n, web_search_routes_n, web_static_routes_n, web_discussion_routes_n,
+    web_collection_routes_n, web_edit_routes_n, web_upload_routes_n, web_viewer_routes_n;
 
 /* ---- Who asks ---- */
 
@@ -28,6 +28,16 @@ enum WebAccess {
     WEB_LOGGED_IN, // others are sent to /login
     WEB_STATIC,    // for anybody, as often as they like
 };
+
+/* The same route for repositories of each kind; `rest` goes on behind the name, `...` are more of
+ * Route's members. */
+#define EACH_KIND(verb, rest, to, who, text, ...)                                                  \
+    {verb, "/{owner}/{name}" rest, to, .access = (who), .summary = (text), __VA_ARGS__},           \
+        {verb,       "/datasets/{owner}/{name}" rest, to, .access = (who), .summary = (text),      \
+         __VA_ARGS__},                                                                             \
+    {                                                                                              \
+        verb, "/spaces/{owner}/{name}" rest, to, .access = (who), .summary = (text), __VA_ARGS__   \
+    }
 
 typedef struct Visit {
     Viewer viewer;
