@@ -5,7 +5,7 @@
 
 enum { PAGE_SIZE = 30 };
 
-static Str discussion_path(Arena *a, const Repo *repo, int64_t num)
+Str discussion_path(Arena *a, const Repo *repo, int64_t num)
 {
     return str_of(
         arena_printf(a, "%.*s/discussions/%lld", STR(repo_path(a, repo)), (long long)num));

@@ -6,9 +6,6 @@
 #include "hub/discussions.h"
 #include "web/web_internal.h"
 
-#include "base/encode.h"
-#include "base/file.h"
-
 enum {
     MAX_TEXT = 1 << 20,      // of a file that is edited here
     MAX_FORM = 4 * MAX_TEXT, // percent-encoded, with a title and a description
@@ -22,18 +19,6 @@ typedef struct Draft {
     Str text, title, description;
     bool crlf; // the file's lines end so
 } Draft;
-
-static Str branch_path(Arena *a, const Repo *repo, const char *page, Str rev, Str path)
-{
-    AUTO_BUF out;
-    buf_init(&out, 0);
-    buf_printf(&out, "%.*s/%s/", STR(repo_path(a, repo)), page);
-    url_encode(&out, rev, "");
-    if (path.len)
-        buf_add(&out, S("/"));
-    url_encode(&out, path, "/");
-    return arena_str(a, buf_str(&out));
-}
 
 static bool may_commit(const Repo *repo, Str rev)
 {
@@ -70,8 +55,7 @@ bool web_change_commit(Request *r, const Repo *repo, Change *c, bool pull, Str *
         return change_commit(c, a, &sha, err);
     if (!change_commit_pull(c, a, &sha, &d, err))
         return false;
-    *location =
-        str_of(arena_printf(a, "%.*s/discussions/%lld", STR(repo_path(a, repo)), (long long)d.num));
+    *location = discussion_path(a, repo, d.num);
     return true;
 }
 
@@ -102,14 +86,9 @@ static void show(Request *r, const Repo *repo, int status, const Draft *d, const
     set(page, "problem", json_string(problem));
     set_str(page, "action", request_path(r));
     set_str(page, "back",
-            d->path.len ? branch_path(a, repo, "blob", rev, d->path)
-                        : branch_path(a, repo, "tree", rev, d->folder));
+            d->path.len ? rev_path(a, repo, "blob", rev, d->path)
+                        : rev_path(a, repo, "tree", rev, d->folder));
     page_render(r, status, "edit", page);
-}
-
-static bool is_text(Str bytes)
-{
-    return str_find_char(bytes, 0, 0) == SIZE_MAX && str_is_utf8(bytes);
 }
 
 /* The file as it lies on the branch now: its id, and whether and how its text can be edited. */
@@ -125,7 +104,7 @@ static bool draft_find(Request *r, const Repo *repo, Draft *d, Error *err)
                     "%.*s: files over 1 MiB, and those that go by LFS, are uploaded", STR(d->path));
     if (!repo_file_bytes(hub_of(r), a, repo, &file, MAX_TEXT, &bytes, err))
         return false;
-    if (!is_text(bytes))
+    if (!web_is_text(bytes))
         return fail(err, ERR_INVALID, "%.*s: not a text", STR(d->path));
     d->oid = file.entry.oid;
     d->text = bytes;
@@ -223,11 +202,17 @@ static bool draft_commit(Request *r, const Repo *repo, const Draft *d, bool pull
     if (d->path.len && !str_eq(d->name, d->path))
         change_delete(c, d->path);
     change_add(c, d->name, with_line_ends(a, d->text, now.crlf));
-    *location = branch_path(a, repo, "blob", rev, d->name);
+    *location = rev_path(a, repo, "blob", rev, d->name);
     return change_ok(c, err) && web_change_commit(r, repo, c, pull, location, err);
 }
 
-static void save(Request *r, Draft *d)
+typedef bool Commit(Request *r, const Repo *repo, const Draft *d, bool pull, Str *location,
+                    Error *err);
+typedef void Show(Request *r, const Repo *repo, int status, const Draft *d, const char *problem);
+
+/* A form that was posted: the commit, and then where it can be seen; or the form again, with what
+ * was wrong. */
+static void take_form(Request *r, Draft *d, Commit *commit, Show *show_again)
 {
     Params form;
     Error err = {0};
@@ -241,21 +226,21 @@ static void save(Request *r, Draft *d)
     d->title = str_trim(params_get(&form, "summary"));
     d->description = str_trim(params_get(&form, "description"));
     bool pull = str_eq(params_get(&form, "how"), S("pull"));
-    if (draft_commit(r, &repo, d, pull, &location, &err))
+    if (commit(r, &repo, d, pull, &location, &err))
         return reply_redirect(r, 303, location);
     if (!can_be_mended(&err))
         return reply_error(r, &err);
-    show(r, &repo, error_http_status(err.code), d, err.text);
+    show_again(r, &repo, error_http_status(err.code), d, err.text);
 }
 
 static void edit(Request *r)
 {
-    save(r, &(Draft){.path = request_param(r, "path")});
+    take_form(r, &(Draft){.path = request_param(r, "path")}, draft_commit, show);
 }
 
 static void create(Request *r)
 {
-    save(r, &(Draft){.folder = request_param(r, "path")});
+    take_form(r, &(Draft){.folder = request_param(r, "path")}, draft_commit, show);
 }
 
 /* ---- Away with it ---- */
@@ -273,7 +258,7 @@ static void show_delete(Request *r, const Repo *repo, int status, const Draft *d
     set_str(page, "description", d->description);
     set(page, "problem", json_string(problem));
     set_str(page, "action", request_path(r));
-    set_str(page, "back", branch_path(a, repo, "blob", rev, d->path));
+    set_str(page, "back", rev_path(a, repo, "blob", rev, d->path));
     page_render(r, status, "delete", page);
 }
 
@@ -302,27 +287,13 @@ static bool delete_commit(Request *r, const Repo *repo, const Draft *d, bool pul
     change_title(c, d->title.len ? d->title : str_of(arena_printf(a, "Delete %.*s", STR(d->path))),
                  d->description);
     change_delete(c, d->path);
-    *location = branch_path(a, repo, "tree", rev, (Str){0});
+    *location = rev_path(a, repo, "tree", rev, (Str){0});
     return change_ok(c, err) && web_change_commit(r, repo, c, pull, location, err);
 }
 
-static void delete (Request *r)
+static void delete_file(Request *r)
 {
-    Params form;
-    Error err = {0};
-    Repo repo;
-    Str location;
-    if (!web_form(r, &form) || !web_repo(r, ACCESS_PROPOSE, &repo))
-        return;
-    Draft d = {.path = request_param(r, "path"),
-               .title = str_trim(params_get(&form, "summary")),
-               .description = str_trim(params_get(&form, "description"))};
-    bool pull = str_eq(params_get(&form, "how"), S("pull"));
-    if (delete_commit(r, &repo, &d, pull, &location, &err))
-        return reply_redirect(r, 303, location);
-    if (!can_be_mended(&err))
-        return reply_error(r, &err);
-    show_delete(r, &repo, error_http_status(err.code), &d, err.text);
+    take_form(r, &(Draft){.path = request_param(r, "path")}, delete_commit, show_delete);
 }
 
 const Route web_edit_routes[] = {
@@ -333,6 +304,6 @@ const Route web_edit_routes[] = {
     EACH_KIND("POST", "/new/{rev}/{path...}", create, WEB_LOGGED_IN, "Commit a new file",
               .max_body = MAX_FORM),
     EACH_KIND("GET", "/delete/{rev}/{path...}", delete_form, WEB_LOGGED_IN, "A file to delete"),
-    EACH_KIND("POST", "/delete/{rev}/{path...}", delete, WEB_LOGGED_IN, "Delete a file"),
+    EACH_KIND("POST", "/delete/{rev}/{path...}", delete_file, WEB_LOGGED_IN, "Delete a file"),
 };
 const size_t web_edit_routes_n = COUNT(web_edit_routes);

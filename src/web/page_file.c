@@ -147,7 +147,7 @@ static void tree(Request *r)
 
 /* ---- One file ---- */
 
-static bool is_text(Str bytes)
+bool web_is_text(Str bytes)
 {
     return str_find_char(bytes, 0, 0) == SIZE_MAX && str_is_utf8(bytes);
 }
@@ -205,7 +205,7 @@ static bool set_view(Request *r, json_t *page, const Repo *repo, const RepoFile 
     } else if (!view) {
         if (!repo_file_bytes(hub_of(r), a, repo, file, MAX_SHOWN, &bytes, err))
             return false;
-        view = !is_text(bytes) ? "binary" : markdown && !plain ? "markdown" : "text";
+        view = !web_is_text(bytes) ? "binary" : markdown && !plain ? "markdown" : "text";
     }
     if (strcmp(view, "text") == 0) {
         html = lines_html(a, bytes, file->entry.path, &lines);

@@ -3,7 +3,6 @@
  * store at once. How a file is kept is decided as for every other upload (repo_preupload). */
 #include "web/web_internal.h"
 
-#include "base/encode.h"
 #include "blobs/blobs.h"
 
 enum {
@@ -128,20 +127,13 @@ static bool take(void *user, const FormField *field, int64_t at, Str bytes, Erro
 static bool finish(Upload *u, Str *location, Error *err)
 {
     Arena *a = request_arena(u->request);
-    AUTO_BUF rev;
-    buf_init(&rev, 0);
     if (!u->n)
         return fail(err, ERR_INVALID, "Choose at least one file");
     Str title = str_trim(buf_str(&u->summary));
     if (!title.len)
         title = str_of(arena_printf(a, "Upload %zu file%s", u->n, u->n == 1 ? "" : "s"));
     change_title(u->change, title, buf_str(&u->description));
-    buf_printf(&rev, "%.*s/tree/", STR(repo_path(a, &u->repo)));
-    url_encode(&rev, u->rev, "");
-    if (u->folder.len)
-        buf_add(&rev, S("/"));
-    url_encode(&rev, u->folder, "/");
-    *location = arena_str(a, buf_str(&rev));
+    *location = rev_path(a, &u->repo, "tree", u->rev, u->folder);
     return change_ok(u->change, err) &&
            web_change_commit(u->request, &u->repo, u->change, u->pull, location, err);
 }
@@ -150,14 +142,11 @@ static void show(Request *r, const Repo *repo, int status, const char *problem)
 {
     Arena *a = request_arena(r);
     Str folder = request_param(r, "path");
-    AUTO_BUF back;
-    buf_init(&back, 0);
-    buf_printf(&back, "%.*s/tree/", STR(repo_path(a, repo)));
-    url_encode(&back, request_param(r, "rev"), "");
+    Str rev = request_param(r, "rev");
     json_t *page = page_new(r, arena_printf(a, "Upload to %.*s", STR(repo->full)));
-    page_set_commit(r, page, repo, request_param(r, "rev"), "Upload files");
+    page_set_commit(r, page, repo, rev, "Upload files");
     set(page, "by_address", json_true());
-    set_str(page, "back", buf_str(&back));
+    set_str(page, "back", rev_path(a, repo, "tree", rev, (Str){0}));
     set(page, "summary", json_string(""));
     set(page, "description", json_string(""));
     set_str(page, "folder", folder);

@@ -204,6 +204,18 @@ Str repo_path(Arena *a, const Repo *repo)
     return str_of(arena_printf(a, "/%s%.*s", repo_kind_info(repo->kind)->prefix, STR(repo->full)));
 }
 
+Str rev_path(Arena *a, const Repo *repo, const char *page, Str rev, Str path)
+{
+    AUTO_BUF out;
+    buf_init(&out, 0);
+    buf_printf(&out, "%.*s/%s/", STR(repo_path(a, repo)), page);
+    url_encode(&out, rev, "");
+    if (path.len)
+        buf_add(&out, S("/"));
+    url_encode(&out, path, "/");
+    return arena_str(a, buf_str(&out));
+}
+
 /* The same page below the repository's present name. */
 static void redirect_to_new_name(Request *r, const Repo *repo)
 {

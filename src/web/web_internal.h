@@ -68,6 +68,12 @@ void web_set_session(Request *r, Str cookie); // empty: away with it
 bool web_repo(Request *r, Access need, Repo *out);
 /* "/me/x", "/datasets/me/x" */
 Str repo_path(Arena *a, const Repo *repo);
+/* "/me/x/blob/refs%2Fpr%2F1/a/b.txt": a page about a path of a revision; empty is its root. */
+Str rev_path(Arena *a, const Repo *repo, const char *page, Str rev, Str path);
+/* "/me/x/discussions/3" */
+Str discussion_path(Arena *a, const Repo *repo, int64_t num);
+/* Can it be shown and edited as text: UTF-8 without a NUL? */
+bool web_is_text(Str bytes);
 
 /* ---- Pages ---- */
 
