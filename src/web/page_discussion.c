@@ -307,112 +307,117 @@ static void changed_files(Request *r)
         show(r, &repo, &d, &(Shown){.status = 200, .files = true});
 }
 
-/* What the small forms have in common: back to the thread, or the thread with what was wrong. */
-static void finish(Request *r, const Repo *repo, const Discussion *d, bool ok, Str comment,
-                   const Error *err)
+/* A small form of a thread that was posted. */
+typedef struct Posted {
+    Params form;
+    Repo repo;
+    Discussion d;
+    Str comment; // shown again where it is not taken
+    Str event;   // to come back to; empty: to the thread
+} Posted;
+typedef bool Act(Request *r, Posted *p, Error *err);
+
+/* Back to the thread, or the thread with what was wrong. */
+static void act(Request *r, Access need, Act *run)
 {
-    if (ok)
-        return reply_redirect(r, 303, discussion_path(request_arena(r), repo, d->num));
-    if (err->code != ERR_INVALID && err->code != ERR_CONFLICT && err->code != ERR_DENIED)
-        return reply_error(r, err);
+    Posted p = {0};
+    Error err = {0};
+    Arena *a = request_arena(r);
+    if (!web_form(r, &p.form) || !find(r, need, &p.repo, &p.d))
+        return;
+    if (run(r, &p, &err)) {
+        const char *mark = p.event.len ? "#" : "";
+        Str path = discussion_path(a, &p.repo, p.d.num);
+        return reply_redirect(r, 303,
+                              str_of(arena_printf(a, "%.*s%s%.*s", STR(path), mark, STR(p.event))));
+    }
+    if (err.code != ERR_INVALID && err.code != ERR_CONFLICT && err.code != ERR_DENIED)
+        return reply_error(r, &err);
     show(
-        r, repo, d,
-        &(Shown){.status = error_http_status(err->code), .comment = comment, .problem = err->text});
+        r, &p.repo, &p.d,
+        &(Shown){.status = error_http_status(err.code), .comment = p.comment, .problem = err.text});
+}
+
+static bool act_comment(Request *r, Posted *p, Error *err)
+{
+    DiscussionEvent event;
+    Hub *hub = hub_of(r);
+    Arena *a = request_arena(r);
+    Str action = params_get(&p->form, "do");
+    p->comment = str_trim(params_get(&p->form, "comment"));
+    return str_eq(action, S("open")) || str_eq(action, S("closed"))
+               ? discussion_set_status(hub, a, web_viewer(r), &p->repo, &p->d, action, p->comment,
+                                       &event, err)
+               : discussion_comment(hub, a, web_viewer(r), &p->repo, &p->d, p->comment, &event,
+                                    err);
+}
+
+static bool act_title(Request *r, Posted *p, Error *err)
+{
+    DiscussionEvent event;
+    return discussion_retitle(hub_of(r), request_arena(r), web_viewer(r), &p->repo, &p->d,
+                              params_get(&p->form, "title"), &event, err);
+}
+
+static bool act_edit(Request *r, Posted *p, Error *err)
+{
+    DiscussionEvent event;
+    return discussion_edit(hub_of(r), request_arena(r), web_viewer(r), &p->repo, &p->d,
+                           params_get(&p->form, "event"), str_trim(params_get(&p->form, "comment")),
+                           &event, err);
+}
+
+static bool act_react(Request *r, Posted *p, Error *err)
+{
+    DiscussionEvent event;
+    p->event = params_get(&p->form, "event");
+    return discussion_react(hub_of(r), request_arena(r), web_viewer(r), &p->repo, &p->d, p->event,
+                            params_get(&p->form, "emoji"),
+                            !str_eq(request_query_get(r, "on"), S("no")), &event, err);
+}
+
+static bool act_hide(Request *r, Posted *p, Error *err)
+{
+    DiscussionEvent event;
+    return discussion_hide(hub_of(r), request_arena(r), web_viewer(r), &p->repo, &p->d,
+                           params_get(&p->form, "event"), &event, err);
+}
+
+static bool act_merge(Request *r, Posted *p, Error *err)
+{
+    Str sha;
+    return pull_merge(hub_of(r), request_arena(r), web_viewer(r), &p->repo, &p->d, (Str){0}, &sha,
+                      err);
 }
 
 static void comment(Request *r)
 {
-    Params form;
-    Error err = {0};
-    Repo repo;
-    Discussion d;
-    DiscussionEvent event;
-    if (!web_form(r, &form) || !find(r, ACCESS_PROPOSE, &repo, &d))
-        return;
-    Str text = str_trim(params_get(&form, "comment")), action = params_get(&form, "do");
-    Hub *hub = hub_of(r);
-    Arena *a = request_arena(r);
-    bool ok =
-        str_eq(action, S("open")) || str_eq(action, S("closed"))
-            ? discussion_set_status(hub, a, web_viewer(r), &repo, &d, action, text, &event, &err)
-            : discussion_comment(hub, a, web_viewer(r), &repo, &d, text, &event, &err);
-    finish(r, &repo, &d, ok, text, &err);
+    act(r, ACCESS_PROPOSE, act_comment);
 }
 
 static void retitle(Request *r)
 {
-    Params form;
-    Error err = {0};
-    Repo repo;
-    Discussion d;
-    DiscussionEvent event;
-    if (!web_form(r, &form) || !find(r, ACCESS_PROPOSE, &repo, &d))
-        return;
-    bool ok = discussion_retitle(hub_of(r), request_arena(r), web_viewer(r), &repo, &d,
-                                 params_get(&form, "title"), &event, &err);
-    finish(r, &repo, &d, ok, (Str){0}, &err);
+    act(r, ACCESS_PROPOSE, act_title);
 }
 
 static void edit(Request *r)
 {
-    Params form;
-    Error err = {0};
-    Repo repo;
-    Discussion d;
-    DiscussionEvent event;
-    if (!web_form(r, &form) || !find(r, ACCESS_PROPOSE, &repo, &d))
-        return;
-    bool ok = discussion_edit(hub_of(r), request_arena(r), web_viewer(r), &repo, &d,
-                              params_get(&form, "event"), str_trim(params_get(&form, "comment")),
-                              &event, &err);
-    finish(r, &repo, &d, ok, (Str){0}, &err);
+    act(r, ACCESS_PROPOSE, act_edit);
 }
 
 static void react(Request *r)
 {
-    Params form;
-    Error err = {0};
-    Repo repo;
-    Discussion d;
-    DiscussionEvent event;
-    Arena *a = request_arena(r);
-    if (!web_form(r, &form) || !find(r, ACCESS_PROPOSE, &repo, &d))
-        return;
-    Str id = params_get(&form, "event");
-    if (!discussion_react(hub_of(r), a, web_viewer(r), &repo, &d, id, params_get(&form, "emoji"),
-                          !str_eq(request_query_get(r, "on"), S("no")), &event, &err))
-        return finish(r, &repo, &d, false, (Str){0}, &err);
-    reply_redirect(
-        r, 303,
-        str_of(arena_printf(a, "%.*s#%.*s", STR(discussion_path(a, &repo, d.num)), STR(id))));
+    act(r, ACCESS_PROPOSE, act_react);
 }
 
 static void hide(Request *r)
 {
-    Params form;
-    Error err = {0};
-    Repo repo;
-    Discussion d;
-    DiscussionEvent event;
-    if (!web_form(r, &form) || !find(r, ACCESS_PROPOSE, &repo, &d))
-        return;
-    bool ok = discussion_hide(hub_of(r), request_arena(r), web_viewer(r), &repo, &d,
-                              params_get(&form, "event"), &event, &err);
-    finish(r, &repo, &d, ok, (Str){0}, &err);
+    act(r, ACCESS_PROPOSE, act_hide);
 }
 
 static void merge(Request *r)
 {
-    Params form;
-    Error err = {0};
-    Repo repo;
-    Discussion d;
-    Str sha;
-    if (!web_form(r, &form) || !find(r, ACCESS_WRITE, &repo, &d))
-        return;
-    bool ok =
-        pull_merge(hub_of(r), request_arena(r), web_viewer(r), &repo, &d, (Str){0}, &sha, &err);
-    finish(r, &repo, &d, ok, (Str){0}, &err);
+    act(r, ACCESS_WRITE, act_merge);
 }
 
 const Route web_discussion_routes[] = {
