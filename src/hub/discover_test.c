@@ -1,9 +1,9 @@
 /* Tests of what finds repositories: search.h, lineage.h, evals.h, and the words and changes of
  * card.h. */
-#include "db/db_testing.h"
 #include "hub/card.h"
 #include "hub/downloads.h"
 #include "hub/evals.h"
+#include "hub/hub_testing.h"
 #include "hub/lineage.h"
 #include "hub/search.h"
 
@@ -299,10 +299,8 @@ static void test_which_files_count_as_downloads(void **state)
 
 static int set_up(void **state)
 {
-    Error err = {0};
     a = arena_new(0);
-    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
-    assert_ok(hub);
+    hub = test_hub();
     ada = person("ada");
     bob = person("bob");
     return 0;
@@ -310,10 +308,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    hub_close(hub);
-    arena_free(a);
-    test_folder_remove();
-    return 0;
+    return test_hub_done(hub, a);
 }
 
 int main(void)

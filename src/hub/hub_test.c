@@ -2,13 +2,13 @@
 #include "base/encode.h"
 #include "base/map.h"
 #include "blobs/blobs.h"
-#include "db/db_testing.h"
 #include "git/git.h"
 #include "hub/collections.h"
 #include "hub/discussions.h"
 #include "hub/downloads.h"
 #include "hub/gates.h"
 #include "hub/hub.h"
+#include "hub/hub_testing.h"
 #include "hub/tokens.h"
 
 #include <fcntl.h>
@@ -34,11 +34,8 @@ static Viewer join(const char *name)
 
 static int set_up(void **state)
 {
-    Error err = {0};
     a = arena_new(0);
-    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
-    if (!hub)
-        fail_msg("%s", err.text);
+    hub = test_hub();
     ada = join("Ada");
     bob = join("bob");
     return 0;
@@ -46,10 +43,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    hub_close(hub);
-    arena_free(a);
-    test_folder_remove();
-    return 0;
+    return test_hub_done(hub, a);
 }
 
 static Repo make(const char *name, RepoKind kind, bool is_private)
@@ -502,8 +496,7 @@ static void test_a_start_mends_what_a_crash_left(void **state)
     const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
     assert_int_equal(utimensat(AT_FDCWD, orphan, old, 0), 0);
     hub_close(hub);
-    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
-    assert_ok(hub);
+    hub = test_hub();
     RepoQuery query = {
         .kind = REPO_MODEL, .tags = (const Str[]){S("license:zlib")}, .n_tags = 1, .limit = 10};
     RepoPage page = {0};
@@ -684,8 +677,7 @@ static void test_likes_and_downloads_are_counted(void **state)
     client.address = S("10.0.0.2"); // an account is one client wherever it is
     download_count(hub, &repo, &client);
     hub_close(hub); // writes what was counted
-    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
-    assert_ok(hub);
+    hub = test_hub();
     assert_ok(repo_find(hub, a, &nobody, REPO_MODEL, repo.full, ACCESS_READ, &found, &err));
     assert_int_equal(found.likes, 1);
     assert_int_equal(found.downloads, 3);
@@ -694,8 +686,7 @@ static void test_likes_and_downloads_are_counted(void **state)
     // What was counted before the restart is not counted again.
     download_count(hub, &repo, &client);
     hub_close(hub);
-    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
-    assert_ok(hub);
+    hub = test_hub();
     int64_t days[3];
     assert_ok(download_days(hub, &repo, 3, days, &err));
     assert_int_equal(days[0] + days[1], 0);

@@ -1,9 +1,9 @@
 /* Stories of access tokens: what a fine-grained one opens and what it keeps shut, how tokens end,
  * and what the members of an organisation may do with and without them. */
 #include "base/clock.h"
-#include "db/db_testing.h"
 #include "hub/collections.h"
 #include "hub/gates.h"
+#include "hub/hub_testing.h"
 #include "hub/tokens.h"
 
 #include <sched.h>
@@ -24,9 +24,7 @@ static int set_up(void **state)
     Error err = {0};
     Account team;
     a = arena_new(0);
-    hub = hub_open(&(HubOptions){.data = test_path("hub"), .db = test_db("hub")}, &err);
-    if (!hub)
-        fail_msg("%s", err.text);
+    hub = test_hub();
     add_user("ada", true);
     add_user("bob", false);
     add_user("cyd", false);
@@ -36,10 +34,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    hub_close(hub);
-    arena_free(a);
-    test_folder_remove();
-    return 0;
+    return test_hub_done(hub, a);
 }
 
 static Viewer as(const char *user)
