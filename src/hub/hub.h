@@ -230,7 +230,6 @@ typedef enum RepoSort {
 /* "trendingScore", "lastModified", "createdAt", "downloads", "likes", "likes30d",
  * "num_parameters", "mainSize"; false if it is none. */
 bool repo_sort_parse(Str name, RepoSort *sort);
-const char *repo_sort_name(RepoSort sort);
 
 /* Numbers of parameters; 0 for no bound. */
 typedef struct ParameterRange {

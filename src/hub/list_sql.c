@@ -29,11 +29,6 @@ bool repo_sort_parse(Str name, RepoSort *sort)
     return false;
 }
 
-const char *repo_sort_name(RepoSort sort)
-{
-    return sorts[sort].name;
-}
-
 /* The statement in the making: text, and the values that its placeholders stand for. */
 typedef struct Where {
     Arena *arena;

@@ -325,14 +325,4 @@ static bool parquet_read(Table *t, int64_t from, int64_t n, Arena *a, TableRows 
     return ok;
 }
 
-static Str parquet_metadata(const Table *t, Str key)
-{
-    const Parquet *p = (const Parquet *)t;
-    for (size_t i = 0; i < p->n_keys; i++)
-        if (str_eq(p->keys[i], key))
-            return p->values[i];
-    return (Str){0};
-}
-
-const TableKind parquet_kind = {
-    .open = parquet_open, .free = parquet_free, .read = parquet_read, .metadata = parquet_metadata};
+const TableKind parquet_kind = {.open = parquet_open, .free = parquet_free, .read = parquet_read};

@@ -70,8 +70,6 @@ typedef struct Parquet {
     size_t n_leaves;
     RowGroup *groups;
     size_t n_groups;
-    Str *keys, *values;
-    size_t n_keys;
 } Parquet;
 
 /* A plain value: an integer, a number, or bytes. */

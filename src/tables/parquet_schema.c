@@ -1,4 +1,4 @@
-/* parquet_schema.c: the footer of a Parquet file: its schema, row groups and key-value metadata. */
+/* parquet_schema.c: the footer of a Parquet file: its schema and row groups. */
 #include "tables/parquet_internal.h"
 #include "tables/thrift.h"
 
@@ -400,27 +400,6 @@ static void read_groups(Footer *f)
     p->table.rows = first;
 }
 
-static void read_keys(Footer *f)
-{
-    int type;
-    size_t n = thrift_list(&f->r, &type);
-    Parquet *p = f->p;
-    p->keys = take(f, n, sizeof(Str));
-    p->values = take(f, n, sizeof(Str));
-    for (size_t i = 0; p->keys && p->values && i < n && !f->r.error.code; i++) {
-        ThriftStruct s = {0};
-        while (thrift_field(&f->r, &s)) {
-            if (s.id == 1 && s.type == THRIFT_BINARY)
-                p->keys[i] = thrift_binary(&f->r);
-            else if (s.id == 2 && s.type == THRIFT_BINARY)
-                p->values[i] = thrift_binary(&f->r);
-            else
-                thrift_skip(&f->r, s.type);
-        }
-        p->n_keys = i + 1;
-    }
-}
-
 /* ---- The whole ---- */
 
 /* The schema comes before the row groups, as field numbers rise. */
@@ -435,8 +414,6 @@ static void read_metadata(Footer *f)
                 make_node(f, &f->p->root, 0, 0, 0);
         } else if (s.id == 4 && s.type == THRIFT_LIST && f->p->n_leaves && !f->p->groups)
             read_groups(f);
-        else if (s.id == 5 && s.type == THRIFT_LIST && !f->p->keys)
-            read_keys(f);
         else
             thrift_skip(&f->r, s.type);
     }

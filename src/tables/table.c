@@ -57,11 +57,6 @@ bool table_read(Table *t, int64_t from, int64_t n, Arena *a, TableRows *out, Err
     return t->kind->read(t, from, n, a, out, err);
 }
 
-Str table_metadata(const Table *t, Str key)
-{
-    return t->kind->metadata ? t->kind->metadata(t, key) : (Str){0};
-}
-
 void *room_take(const Room *room, size_t n, size_t size)
 {
     size_t total;

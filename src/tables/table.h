@@ -101,5 +101,3 @@ bool table_count(Table *t, int64_t max, int64_t *n, Error *err);
 /* Rows from to from + n - 1, fewer at the end; into an arena without a limit of its own. ERR_LIMIT
  * where they come to more than 192 MiB. */
 bool table_read(Table *t, int64_t from, int64_t n, Arena *a, TableRows *out, Error *err);
-/* What the file says of itself under a key: Parquet's key-value metadata. Empty if absent. */
-Str table_metadata(const Table *t, Str key);

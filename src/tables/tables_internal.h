@@ -8,7 +8,6 @@ typedef struct TableKind {
     void (*free)(Table *t);
     bool (*count)(Table *t, int64_t max, Error *err); // sets Table.rows
     bool (*read)(Table *t, int64_t from, int64_t n, Arena *a, TableRows *out, Error *err);
-    Str (*metadata)(const Table *t, Str key); // NULL: none
 } TableKind;
 
 struct Table {
