@@ -2,7 +2,7 @@
 import os, re, shutil, subprocess, tempfile, time
 from pathlib import Path
 
-from common import Hub, Row, free_port, in_turn, wait_for
+from common import ROOT, Hub, Row, free_port, in_turn, wait_for
 
 LARGE = 1 << 30
 NGINX = '''
@@ -30,6 +30,15 @@ def download(url):
     return int(said[0]) / float(said[1]) / 1e6
 
 
+def bare_server(folder):
+    """Compiles and starts libmicrohttpd alone; its address and process."""
+    program = folder / 'bare_server'
+    subprocess.run(['cc', '-O2', '-o', program, ROOT / 'bench/bare_server.c', '-lmicrohttpd'], check=True)
+    process = subprocess.Popen([program, str(port := free_port())])
+    wait_for(port, process)
+    return f'http://127.0.0.1:{port}/', process
+
+
 def start_ms(hub):
     began = time.perf_counter()
     hub.start()
@@ -40,7 +49,7 @@ def start_ms(hub):
 
 def rows(hug):
     folder = Path(tempfile.mkdtemp(prefix='hug-bench-'))
-    nginx = None
+    nginx = bare = None
     hub = Hub(hug, folder / 'data')
     try:
         hub.start()
@@ -64,15 +73,18 @@ def rows(hug):
         nginx = subprocess.Popen(['/usr/sbin/nginx', '-e', f'{folder}/error.log', '-c', f'{folder}/nginx.conf'])
         wait_for(port, nginx)
         peer = f'http://127.0.0.1:{port}'
-        yield Row('GET /api/models/me/bench', wrk(f'{hub.url}/api/models/me/bench'), None, 'req/s', False)
-        ours, theirs = in_turn(lambda: wrk(f'{hub.url}/me/bench/resolve/main/small.json'), lambda: wrk(f'{peer}/small.json'), rounds=3)
-        yield Row('GET resolve of 10 KB', ours, theirs, 'req/s', False, 'nginx, a plain file')
+        library, bare = bare_server(folder)
+        model, small = f'{hub.url}/api/models/me/bench', f'{hub.url}/me/bench/resolve/main/small.json'
+        info, resolved, plain, least = in_turn(*(lambda url=url: wrk(url, 2) for url in (model, small, f'{peer}/small.json', library)))
+        yield Row('GET /api/models/me/bench', info, plain, 'req/s', False, 'nginx, a plain file of 10 KB')
+        yield Row('GET resolve of 10 KB', resolved, plain, 'req/s', False, 'nginx, a plain file of 10 KB')
+        yield Row('GET resolve of 10 KB', resolved, least, 'req/s', False, 'libmicrohttpd alone, 10 KB of memory')
         ours, theirs = in_turn(lambda: download(f'{hub.url}/me/bench/resolve/main/large.bin'), lambda: download(f'{peer}/large.bin'))
         yield Row('download of 1 GiB in LFS', ours, theirs, 'MB/s', False, 'nginx, sendfile')
         yield Row('memory after that', hub.resident_mb(), None, 'MB', True)
     finally:
         hub.stop()
-        if nginx:
-            nginx.terminate()
-            nginx.wait()
+        for process in filter(None, (nginx, bare)):
+            process.terminate()
+            process.wait()
         shutil.rmtree(folder, ignore_errors=True)
