@@ -1,9 +1,13 @@
 /* client.c: one libcurl easy handle per Client; see client.h. */
 #include "net/client.h"
 
+#include "net/networks.h"
+
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { MAX_ANSWER = 16 << 20, MAX_HEADERS = 256 << 10, MAX_REDIRECTS = 8 };
@@ -19,6 +23,8 @@ typedef struct Transfer {
     Buf headers, body;
     int64_t sent, farthest; // of send_size
     Error error;            // raised by a callback; the call ends
+    Error refused;          // the last address that was not to be called
+    bool is_cut;
 } Transfer;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -63,6 +69,12 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     if (t->call->take && status >= 200 && status < 300)
         return t->call->take(t->call->context, (int)status, piece, &t->error) ? piece.len : 0;
+    size_t room = t->body.max - t->body.len;
+    if (t->call->cut && piece.len > room) {
+        buf_add(&t->body, str_slice(piece, 0, room));
+        t->is_cut = true;
+        return 0;
+    }
     buf_add(&t->body, piece);
     return buf_ok(&t->body, &t->error) ? piece.len : 0;
 }
@@ -111,11 +123,30 @@ static int on_tick(void *context, curl_off_t down_all, curl_off_t down, curl_off
     return t->call->cancelled && atomic_load(t->call->cancelled);
 }
 
+static bool may_call(const Address *address, const Networks *allow, Error *err)
+{
+    char text[ADDRESS_SIZE];
+    if (address_is_public(address) || networks_has(allow, address))
+        return true;
+    address_format(address, text);
+    return fail(err, ERR_DENIED, "%s is not an address of the open internet", text);
+}
+
+/* Each connection's socket, of redirects too, is made here, when its address is known for good. */
+static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    Transfer *t = context;
+    Address address;
+    if (!address_of_socket(&to->addr, &address) || !may_call(&address, t->call->allow, &t->refused))
+        return CURL_SOCKET_BAD;
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 /* A typed front over the variadic curl_easy_setopt, whose result only ever says that libcurl lacks
  * the option: we ask for none that Debian's lacks. */
 #define SET(option, value) CHECK(curl_easy_setopt(curl, CURLOPT_##option, (value)) == CURLE_OK)
 
-static void set_policy(CURL *curl, const ClientCall *call)
+static void set_policy(CURL *curl, const ClientCall *call, Transfer *t)
 {
     curl_easy_reset(curl); // keeps connections
     SET(URL, call->url);
@@ -128,6 +159,15 @@ static void set_policy(CURL *curl, const ClientCall *call)
     SET(CONNECTTIMEOUT, call->connect_seconds ? (long)call->connect_seconds : 10L);
     SET(LOW_SPEED_LIMIT, 1L);
     SET(LOW_SPEED_TIME, call->idle_seconds ? (long)call->idle_seconds : 60L);
+    SET(TIMEOUT, (long)call->total_seconds);
+    if (call->public_only) {
+        SET(OPENSOCKETFUNCTION, on_socket);
+        SET(OPENSOCKETDATA, t);
+        SET(PROXY, "");
+        // A connection that stands was made under another call's rules.
+        SET(FRESH_CONNECT, 1L);
+        SET(FORBID_REUSE, 1L);
+    }
     // A hint: refused where an earlier call's buffer is still held.
     (void)curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 256L << 10);
     if (call->token) {
@@ -187,7 +227,7 @@ static bool perform(Client *c, Arena *a, Transfer *t, ClientAnswer *answer, Erro
     for (const char *const *h = call->headers; h && *h; h++)
         headers = curl_slist_append(headers, *h);
     CHECK(headers);
-    set_policy(curl, call);
+    set_policy(curl, call, t);
     set_body(curl, call, t);
     SET(HTTPHEADER, headers);
     SET(ERRORBUFFER, detail);
@@ -205,12 +245,14 @@ static bool perform(Client *c, Arena *a, Transfer *t, ClientAnswer *answer, Erro
     curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_URL, &url);
     curl_slist_free_all(headers);
     SET(ERRORBUFFER, NULL); // it lives on this stack
+    if (code == CURLE_COULDNT_CONNECT && t->refused.code)
+        t->error = t->refused;
     if (t->error.code) {
         if (err)
             *err = t->error;
         return false;
     }
-    if (code != CURLE_OK)
+    if (code != CURLE_OK && !t->is_cut)
         return explain(code, detail, err);
     *answer = (ClientAnswer){.status = (int)status,
                              .body = arena_str(a, buf_str(&t->body)),
@@ -244,4 +286,28 @@ Str client_header(const ClientAnswer *answer, const char *name)
             return str_trim(str_slice(line, colon + 1, line.len));
     }
     return (Str){0};
+}
+
+bool client_url_check(const char *url, const Networks *allow, Error *err)
+{
+    pthread_once(&once, start_curl);
+    CURLU *parts = curl_url();
+    CHECK(parts);
+    char *scheme = NULL, *host = NULL;
+    CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, 0);
+    bool ok = code == CURLUE_OK && curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+              curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0] &&
+              (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+    if (!ok)
+        (void)!fail(err, ERR_INVALID, "it is not an http:// or https:// address");
+    Address address;
+    Str name = str_of(ok ? host : "");
+    if (str_starts(name, S("[")))
+        name = str_slice(name, 1, name.len - 1);
+    if (address_parse(name, &address))
+        ok = may_call(&address, allow, err);
+    curl_free(scheme);
+    curl_free(host);
+    curl_url_cleanup(parts);
+    return ok;
 }

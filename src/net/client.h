@@ -8,12 +8,18 @@
  *
  * Redirects are followed within http and https, keeping method and body; the token goes to the host
  * of the first URL only. Proxies come from the usual environment variables.
+ *
+ * A URL that somebody else chose is called with public_only: the address that a connection is about
+ * to be made to must be one of the open internet, whatever name led there and however often its
+ * resolver changes its mind. Such calls use no proxy, which would resolve the name itself.
  * Threads: a Client keeps its connection for the next call and belongs to one thread at a time. */
 #pragma once
 
 #include "base/str.h"
 
 #include <stdatomic.h>
+
+struct Networks; // net/networks.h
 
 typedef struct Client Client;
 Client *client_new(void) __attribute__((returns_nonnull));
@@ -42,7 +48,11 @@ typedef struct ClientCall {
     const atomic_bool *cancelled; // looked at a few times a second
     int connect_seconds;          // 0: 10
     int idle_seconds;             // without a byte either way; 0: 60
+    int total_seconds;            // 0: no limit
     bool stay;                    // do not follow redirects
+    bool cut;                     // past max_body the answer ends, without an error
+    bool public_only;             // ERR_DENIED for any address that is not of the open internet
+    const struct Networks *allow; //   but for those in here; NULL: none
 } ClientCall;
 
 typedef struct ClientAnswer {
@@ -53,8 +63,12 @@ typedef struct ClientAnswer {
 } ClientAnswer;
 
 /* False when there was no whole answer: ERR_UNAVAILABLE (no such host, nobody listens, cut off),
- * ERR_TIMEOUT, ERR_CANCELLED, ERR_LIMIT, ERR_INVALID for a URL that is none, or what `take` raised.
+ * ERR_TIMEOUT, ERR_CANCELLED, ERR_LIMIT, ERR_DENIED for an address that is not public, ERR_INVALID
+ * for a URL that is none, or what `take` raised.
  * The text names the method and the URL without its query. */
 bool client_call(Client *c, Arena *a, const ClientCall *call, ClientAnswer *answer, Error *err);
 /* The value of a header, any letter case; {NULL, 0} if absent. Borrowed from the answer. */
 Str client_header(const ClientAnswer *answer, const char *name);
+/* Is it a whole http or https URL that says its host? One that is an address in itself must be one
+ * that public_only would call. ERR_INVALID, ERR_DENIED. */
+bool client_url_check(const char *url, const struct Networks *allow, Error *err);

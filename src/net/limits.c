@@ -2,8 +2,7 @@
 #include "net/limits.h"
 
 #include "base/rate.h"
-
-#include <arpa/inet.h>
+#include "net/networks.h"
 
 enum { KEYS = 65536 };
 
@@ -33,21 +32,17 @@ void limits_free(Limits *l)
 
 Str address_key(Arena *a, Str address)
 {
-    uint8_t bytes[16];
+    Address parsed;
+    char text[ADDRESS_SIZE];
     if (str_starts(address, S("127.")) || str_eq(address, S("::1")))
         return (Str){0};
-    if (str_find_char(address, ':', 0) == SIZE_MAX ||
-        inet_pton(AF_INET6, arena_cstr(a, address), bytes) != 1)
+    if (!address_parse(address, &parsed))
         return address;
-    char text[INET6_ADDRSTRLEN];
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (memcmp(bytes, mapped, sizeof mapped) == 0) {
-        inet_ntop(AF_INET, bytes + sizeof mapped, text, sizeof text);
-        return arena_str(a, str_of(text));
-    }
-    memset(bytes + 8, 0, 8);
-    inet_ntop(AF_INET6, bytes, text, sizeof text);
-    return str_of(arena_printf(a, "%s/64", text));
+    bool is_v4 = address_is_v4(&parsed);
+    if (!is_v4)
+        memset(parsed.bytes + 8, 0, 8);
+    address_format(&parsed, text);
+    return str_of(arena_printf(a, "%s%s", text, is_v4 ? "" : "/64"));
 }
 
 Str client_key(Request *r)

@@ -200,7 +200,7 @@ static bool begin(Request *r, const char *method)
     r->method = arena_str(r->arena, str_of(method));
     copy_headers(r);
     choose_id(r);
-    const Trusted *trusted = r->server->trusted;
+    const Networks *trusted = r->server->trusted;
     r->proxied = !trusted || trusted_has(trusted, r->remote);
     if (trusted)
         r->remote = trusted_client(trusted, r->remote, request_header(r, "X-Forwarded-For"));
@@ -591,7 +591,7 @@ static void server_free(Server *s)
 {
     workers_free(s->workers);
     router_free(s->router);
-    trusted_free(s->trusted);
+    networks_free(s->trusted);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -605,7 +605,7 @@ Server *server_start(const ServerOptions *options, Error *err)
     pthread_mutex_init(&s->lock, NULL);
     s->router = router_new(options->tables);
     s->workers = workers_new("worker", s->options.workers, (size_t)s->options.queue);
-    if (options->trusted_proxies && !(s->trusted = trusted_new(options->trusted_proxies, err))) {
+    if (options->trusted_proxies && !(s->trusted = networks_new(options->trusted_proxies, err))) {
         server_free(s);
         return fail_while(err, "trusted proxies");
     }

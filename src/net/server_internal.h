@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/thread.h"
+#include "net/networks.h"
 #include "net/router.h"
 #include "net/server.h"
 
@@ -38,15 +39,10 @@ void pipe_done(Pipe *p);
 
 /* ---- trusted.c ---- */
 
-typedef struct Trusted Trusted;
-/* From a list of addresses and ranges, separated by commas; ERR_INVALID. */
-Trusted *trusted_new(const char *list, Error *err);
-void trusted_free(Trusted *t);
-AUTO_FREE(Trusted, trusted_free)
-bool trusted_has(const Trusted *t, Str address);
+bool trusted_has(const Networks *trusted, Str address);
 /* Who asks, where the connection is from `peer` and says so in X-Forwarded-For; borrowed from
  * these. */
-Str trusted_client(const Trusted *t, Str peer, Str forwarded);
+Str trusted_client(const Networks *trusted, Str peer, Str forwarded);
 
 /* One client's connection; its loop's, but for the fields that the watch thread reads. */
 typedef struct Conn {
@@ -122,7 +118,7 @@ struct Server {
     Router *router;
     Workers *workers;
     ServerOptions options;
-    Trusted *trusted; // NULL: none are named
+    Networks *trusted; // NULL: none are named
     char address[80];
     int watch_fd, wake_fd; // epoll and eventfd of the watch thread
     pthread_t watch_thread;
