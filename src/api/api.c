@@ -83,7 +83,8 @@ static LimitBucket bucket_of(const Request *r)
 
 bool api_admit(Request *r)
 {
-    if (api_access(request_route(r)) == API_NO_VIEWER)
+    int kind = api_access(request_route(r));
+    if (kind == API_NO_VIEWER || kind == API_LFS_SIGNED)
         return true;
     Arena *a = request_arena(r);
     Hub *hub = api_of(r)->hub;
@@ -105,7 +106,6 @@ bool api_admit(Request *r)
         reply_failure(r, 403, "This needs the page's " CSRF_HEADER " header");
         return false;
     }
-    int kind = api_access(request_route(r));
     if (viewer->by == BY_NOBODY && (kind == API_LOGGED_IN || kind == API_ANY_TOKEN)) {
         reply_failure(r, 401, "Invalid username or password.");
         return false;
@@ -152,15 +152,21 @@ void api_error(Request *r, int status, const char *text, const Error *err)
     }
     reply_header(r, "X-Error-Message", str_of(text));
     int access = request_route(r) ? api_access(request_route(r)) : API_ANYBODY;
+    Str challenge = S("Basic realm=\"hug: your name and a token\"");
     if (status == 401 && (access == API_GIT || access == API_LFS))
-        reply_header(r, "WWW-Authenticate", S("Basic realm=\"hug: your name and a token\""));
+        reply_header(r, "WWW-Authenticate", challenge);
+    if (status == 401 && access == API_LFS)
+        reply_header(r, "LFS-Authenticate", challenge);
     if (access == API_GIT) {
         char *line = arena_printf(request_arena(r), "%s\n", text);
         return reply_bytes(r, status, "text/plain; charset=utf-8", str_of(line));
     }
     json_t *body = inference_error_json(r, status, NULL, NULL, text);
-    if (access == API_LFS)
+    if (access == API_LFS || access == API_LFS_SIGNED) {
         json_object_set_new(body, "message", json_from_str(str_of(text)));
+        json_object_set_new(body, "request_id", json_from_str(request_id(r)));
+        return api_reply_lfs(r, status, body);
+    }
     reply_json(r, status, body);
     json_decref(body);
 }

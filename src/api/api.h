@@ -40,6 +40,7 @@ enum ApiAccess {
     API_NO_VIEWER, // not even looked at: the handler knows its caller otherwise, or does not care
     API_GIT, // as API_ANYBODY, for git: 401 asks for a name and a token, errors are plain text
     API_LFS, // the same for git-lfs: errors are its JSON
+    API_LFS_SIGNED, // as API_NO_VIEWER, by URLs that its batch signed: errors are its JSON
     /* As API_LOGGED_IN, for every token: what it names is found by a function of hub/ that looks at
      * what the token may. */
     API_ANY_TOKEN,

@@ -19,6 +19,7 @@
     X(resolve)                                                                                     \
     X(git)                                                                                         \
     X(lfs)                                                                                         \
+    X(lock)                                                                                        \
     X(xet)                                                                                         \
     X(inference)                                                                                   \
     X(openai)                                                                                      \
@@ -39,6 +40,9 @@ const json_t *api_optional_json(Request *r, size_t max, Error *err);
 Access api_upload_access(Request *r, Str rev);
 /* 200 with this value, which is consumed. */
 void api_reply(Request *r, json_t *value);
+/* The same in git-lfs's own type. */
+#define API_LFS_TYPE "application/vnd.git-lfs+json"
+void api_reply_lfs(Request *r, int status, json_t *value);
 /* True for "true", "True" and "1". */
 bool api_flag(Request *r, const char *name);
 /* ?limit=: 1 to most; larger ones are cut. False: it has answered. */

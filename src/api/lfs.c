@@ -20,15 +20,14 @@ enum {
 };
 static const int64_t PART_SIZE = 64 << 20, MULTIPART_FROM = 512 << 20,
                      MAX_OBJECT = INT64_C(1) << 40;
-#define LFS_TYPE "application/vnd.git-lfs+json"
 
-static void reply_lfs(Request *r, int status, json_t *value)
+void api_reply_lfs(Request *r, int status, json_t *value)
 {
     AUTO_BUF body;
     buf_init(&body, 0);
     json_write(&body, value);
     json_decref(value);
-    reply_buf(r, status, LFS_TYPE, &body);
+    reply_buf(r, status, API_LFS_TYPE, &body);
 }
 
 /* ---- The batch ---- */
@@ -136,6 +135,13 @@ static bool offers(const json_t *body, const char *transfer)
     return false;
 }
 
+/* Absent, it is sha256; huggingface.js spells it in its own way. */
+static bool names_sha256(const json_t *body)
+{
+    Str named = json_str(body, "hash_algo");
+    return !named.len || str_eq(named, S("sha256")) || str_eq(named, S("sha_256"));
+}
+
 static void batch(Request *r)
 {
     Error err = {0};
@@ -151,8 +157,12 @@ static void batch(Request *r)
                .multipart = offers(body, "multipart")};
     if (!b.upload && !str_eq(operation, S("download")))
         return reply_failure(r, 422, "operation: upload or download");
-    if (!json_is_array(objects) || json_array_size(objects) > MAX_OBJECTS)
-        return reply_failure(r, 422, "objects: a list of at most 10000");
+    if (!names_sha256(body))
+        return reply_failure(r, 409, "hash_algo: only sha256 is known here");
+    if (!json_is_array(objects))
+        return reply_failure(r, 422, "objects: a list");
+    if (json_array_size(objects) > MAX_OBJECTS)
+        return reply_failure(r, 413, "objects: at most 10000 at once");
     // The batch does not say whether a pull request will name what is uploaded.
     if (!api_repo(r, b.upload ? ACCESS_PROPOSE : ACCESS_FILES, &repo))
         return;
@@ -163,15 +173,9 @@ static void batch(Request *r)
             return reply_error(r, &err);
         json_array_append_new(list, item);
     }
-    reply_lfs(r, 200,
-              json_pack("{s:s, s:O, s:s}", "transfer", b.used_multipart ? "multipart" : "basic",
-                        "objects", list, "hash_algo", "sha256"));
-}
-
-/* As huggingface.co: 404 tells git-lfs that there are no locks here. */
-static void no_locks(Request *r)
-{
-    reply_failure(r, 404, "This hub has no file locks");
+    api_reply_lfs(r, 200,
+                  json_pack("{s:s, s:O, s:s}", "transfer", b.used_multipart ? "multipart" : "basic",
+                            "objects", list, "hash_algo", "sha256"));
 }
 
 /* ---- Objects, by signed URLs ---- */
@@ -296,7 +300,7 @@ static void complete_object(Request *r)
     if (!blobs_parts_finish(hub_blobs(u.hub), upload_name(r, &u), u.oid, u.size, &err) ||
         !grant(&u, &err))
         return api_unprocessable(r, &err);
-    reply_lfs(r, 200, json_object());
+    api_reply_lfs(r, 200, json_object());
 }
 
 /* git-lfs asks once more whether all went well, and sends no credentials along either. */
@@ -313,7 +317,7 @@ static void verify_object(Request *r)
         return reply_error(r, &err);
     if (!has || stored != u.size)
         return reply_failure(r, 404, "this repository has no such object");
-    reply_lfs(r, 200, json_object());
+    api_reply_lfs(r, 200, json_object());
 }
 
 static void get_object(Request *r)
@@ -333,34 +337,27 @@ static void get_object(Request *r)
                                .etag = str_of(arena_printf(request_arena(r), "\"%s\"", oid))});
 }
 
-#define LFS_ROUTES(prefix, ending)                                                                 \
-    {"POST",                                                                                       \
-     prefix "/{owner}/{name}" ending "/info/lfs/objects/batch",                                    \
-     batch,                                                                                        \
-     .access = API_LFS,                                                                            \
-     .max_body = BATCH_BODY,                                                                       \
-     .summary = "git-lfs: where to send or get objects"},                                          \
-        {"POST", prefix "/{owner}/{name}" ending "/info/lfs/locks/verify", no_locks,               \
-         .access = API_LFS, .summary = "git-lfs: there are no locks"},                             \
+#define BATCH_ROUTE(prefix, ending)                                                                \
     {                                                                                              \
-        "GET", prefix "/{owner}/{name}" ending "/info/lfs/locks", no_locks,                        \
-            .access = API_LFS, .summary = "git-lfs: there are no locks"                            \
+        "POST", prefix "/{owner}/{name}" ending "/info/lfs/objects/batch", batch,                  \
+            .access = API_LFS, .max_body = BATCH_BODY,                                             \
+            .summary = "git-lfs: where to send or get objects"                                     \
     }
 
 const Route lfs_routes[] = {
-    LFS_ROUTES("", ""),
-    LFS_ROUTES("", ".git"),
-    LFS_ROUTES("/datasets", ""),
-    LFS_ROUTES("/datasets", ".git"),
-    LFS_ROUTES("/spaces", ""),
-    LFS_ROUTES("/spaces", ".git"),
+    BATCH_ROUTE("", ""),
+    BATCH_ROUTE("", ".git"),
+    BATCH_ROUTE("/datasets", ""),
+    BATCH_ROUTE("/datasets", ".git"),
+    BATCH_ROUTE("/spaces", ""),
+    BATCH_ROUTE("/spaces", ".git"),
     {"PUT", "/api/lfs/{kind}/{owner}/{name}/{oid}", put_object, .flags = ROUTE_RAW,
-     .access = API_NO_VIEWER, .max_body = ANY_BODY, .summary = "git-lfs: an object or a part"},
-    {"POST", "/api/lfs/{kind}/{owner}/{name}/{oid}", complete_object, .access = API_NO_VIEWER,
+     .access = API_LFS_SIGNED, .max_body = ANY_BODY, .summary = "git-lfs: an object or a part"},
+    {"POST", "/api/lfs/{kind}/{owner}/{name}/{oid}", complete_object, .access = API_LFS_SIGNED,
      .max_body = BATCH_BODY, .summary = "git-lfs: all parts are there"},
-    {"POST", "/api/lfs/{kind}/{owner}/{name}/{oid}/verify", verify_object, .access = API_NO_VIEWER,
+    {"POST", "/api/lfs/{kind}/{owner}/{name}/{oid}/verify", verify_object, .access = API_LFS_SIGNED,
      .summary = "git-lfs: was the object stored"},
-    {"GET", "/api/lfs/{kind}/{owner}/{name}/{oid}", get_object, .access = API_NO_VIEWER,
+    {"GET", "/api/lfs/{kind}/{owner}/{name}/{oid}", get_object, .access = API_LFS_SIGNED,
      .summary = "git-lfs: an object"},
 };
 const size_t lfs_routes_n = COUNT(lfs_routes);

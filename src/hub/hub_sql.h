@@ -7,6 +7,7 @@
 #include "hub/discussions.h"
 #include "hub/downloads.h"
 #include "hub/gates.h"
+#include "hub/locks.h"
 #include "hub/search.h"
 #include "hub/tokens.h"
 
@@ -139,6 +140,14 @@ bool sql_gate_add(Conn *c, Str repo, Str user, const AccessRequest *request, boo
                   Error *err);
 /* Status and reason. */
 bool sql_gate_set(Conn *c, const AccessRequest *request, int64_t now, Error *err);
+
+/* ---- File locks ---- */
+/* Up to query->limit, whose page's end is found by asking for one more. */
+bool sql_lock_list(Conn *c, Arena *a, const Viewer *viewer, Str repo, const LockQuery *query,
+                   LockPage *out, Error *err);
+bool sql_lock_count(Conn *c, Str repo, int64_t *n, Error *err);
+bool sql_lock_add(Conn *c, Str repo, Str owner, const FileLock *lock, Error *err);
+bool sql_lock_remove(Conn *c, Str id, Error *err);
 
 /* ---- Collections ---- */
 enum { MAX_COLLECTION_ITEMS = 1000 };

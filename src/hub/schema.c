@@ -110,6 +110,11 @@ static const Migration migrations[] = {
      "CREATE TABLE reactions (event_id TEXT NOT NULL REFERENCES discussion_events(id)"
      " ON DELETE CASCADE, emoji TEXT NOT NULL, user_id TEXT NOT NULL REFERENCES accounts(id)"
      " ON DELETE CASCADE, created_ns BIGINT NOT NULL, PRIMARY KEY (event_id, emoji, user_id));"},
+    {11, "file locks",
+     "CREATE TABLE file_locks (id TEXT PRIMARY KEY, repo_id TEXT NOT NULL REFERENCES repos(id)"
+     " ON DELETE CASCADE, owner_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " ref TEXT NOT NULL, path TEXT NOT NULL, locked_ns BIGINT NOT NULL,"
+     " UNIQUE (repo_id, path, ref));"},
 };
 
 bool sql_migrate(Db *db, Error *err)
