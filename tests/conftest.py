@@ -11,10 +11,10 @@ Face libraries read HF_ENDPOINT when they are imported: it is set here, before a
 Under `tools/postgres pytest ...` each hub has a schema of its own there instead of a file.
 
 Users: "me" (an administrator) and "you" (an ordinary account); passwords in Hub.passwords."""
-import importlib.machinery, importlib.util, os, shutil, socket, subprocess, sys, tempfile, time
+import importlib.machinery, importlib.util, os, re, shutil, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 
-import pytest
+import pytest, requests
 
 ROOT = Path(__file__).resolve().parent.parent
 HUG = Path(os.environ.get('HUG', ROOT / 'build/hug')).resolve()
@@ -140,6 +140,28 @@ class Hub:
         status = Path(f'/proc/{self.process.pid}/status').read_text()
         values = dict(line.split(':', 1) for line in status.splitlines() if ':' in line)
         return tuple(int(values[key].split()[0]) / 1024 for key in ('VmRSS', 'VmHWM'))
+
+
+class Site:
+    """The pages, as somebody who has logged in with a password sees them: `get` and `post` of forms."""
+    def __init__(self, hub, user):
+        self.hub, self.s = hub, requests.Session()
+        self.s.headers['Accept'] = 'text/html'
+        self.csrf = self.token('/login')
+        self.post('/login', name=user, password=hub.passwords.get(user, user + ' has a password'))
+        self.csrf = self.token('/')
+
+    def token(self, path):
+        return re.search(r'name="csrf" content="([^"]+)"', self.get(path).text)[1]
+
+    def get(self, path):
+        return self.s.get(self.at(path), allow_redirects=False)
+
+    def post(self, path, **fields):
+        return self.s.post(self.at(path), data={'csrf': self.csrf} | fields, allow_redirects=False)
+
+    def at(self, path):
+        return path if path.startswith('http') else self.hub.url + path
 
 
 @pytest.fixture(scope='session')

@@ -152,24 +152,6 @@ bool account_set_repos_private(Hub *hub, Str name, bool yes, Error *err)
     return c && sql_account_repos_private(c, account.id, yes, err) && conn_commit(c, err);
 }
 
-bool org_set_member(Hub *hub, Str org, Str user, Str role, Error *err)
-{
-    static const char *const roles[] = {"admin", "write", "contributor", "read"};
-    bool known = false;
-    for (size_t i = 0; i < COUNT(roles); i++)
-        known |= str_eq(role, str_of(roles[i]));
-    if (!known)
-        return fail(err, ERR_INVALID, "role '%.*s': admin, write, contributor or read", STR(role));
-    AUTO(arena_free) Arena *a = arena_new(0);
-    Account group, person;
-    if (!account_find(hub, a, org, &group, err) || !account_find(hub, a, user, &person, err))
-        return false;
-    if (!group.is_org || person.is_org)
-        return fail(err, ERR_INVALID, "only users can be members, and only of organisations");
-    AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_member_set(c, group.id, person.id, role, err) && conn_commit(c, err);
-}
-
 bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err)
 {
     AUTO(conn_end) Conn *c = db_read(hub->db, err);

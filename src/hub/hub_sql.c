@@ -179,17 +179,6 @@ bool sql_account_count(Conn *c, int64_t *n, Error *err)
     return query_ok(q, err);
 }
 
-bool sql_member_set(Conn *c, Str org, Str user, Str role, Error *err)
-{
-    AUTO(query_end)
-    Query *q = query_open(c, "INSERT INTO members (org_id, user_id, role) VALUES ($1, $2, $3)"
-                             " ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role");
-    bind_str(q, org);
-    bind_str(q, user);
-    bind_str(q, role);
-    return query_run(q, err);
-}
-
 /* ---- Sessions ---- */
 
 bool sql_session_add(Conn *c, Str hash, Str user, int64_t now, int64_t expires, Error *err)

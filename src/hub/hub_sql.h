@@ -8,6 +8,7 @@
 #include "hub/downloads.h"
 #include "hub/gates.h"
 #include "hub/locks.h"
+#include "hub/orgs.h"
 #include "hub/search.h"
 #include "hub/tokens.h"
 
@@ -24,7 +25,18 @@ bool sql_account_repos_private(Conn *c, Str id, bool yes, Error *err);
 bool sql_account_password(Conn *c, Str id, Str password, Error *err);
 bool sql_account_list(Conn *c, Arena *a, Account **out, size_t *n, Error *err);
 bool sql_account_count(Conn *c, int64_t *n, Error *err);
+
+/* ---- Organisations ---- */
 bool sql_member_set(Conn *c, Str org, Str user, Str role, Error *err);
+bool sql_member_remove(Conn *c, Str org, Str user, Error *err);
+/* How many administrators there are besides this one. */
+bool sql_other_admins(Conn *c, Str org, Str user, int64_t *n, Error *err);
+bool sql_invite(Conn *c, Str org, Str user, Str role, int64_t now, Error *err);
+/* Removes the invitation and says what it was to be. ERR_NOT_FOUND */
+bool sql_uninvite(Conn *c, Arena *a, Str org, Str user, Str *role, Error *err);
+/* Of an organisation or to a user, by the account's id. */
+bool sql_invitations(Conn *c, Arena *a, Str account, bool is_org, Invitation **out, size_t *n,
+                     Error *err);
 
 /* ---- Tokens and sessions ---- */
 /* With its scopes, whose ids count. ERR_EXISTS */

@@ -1,5 +1,4 @@
-/* page_account.c: signing up, logging in and out, tokens, one's own profile. */
-#include "hub/tokens.h"
+/* page_account.c: signing up, logging in and out, one's own profile. */
 #include "net/limits.h"
 #include "web/web_internal.h"
 
@@ -94,69 +93,6 @@ static void do_join(Request *r)
     reply_redirect(r, 303, S("/"));
 }
 
-/* ---- Tokens ---- */
-
-static json_t *token_json(const Token *t)
-{
-    json_t *o = json_object();
-    set_str(o, "id", t->id);
-    set_str(o, "name", t->name);
-    set_str(o, "role", t->role);
-    set_str(o, "tail", t->tail);
-    set(o, "created", json_when(t->created_ns));
-    set(o, "used", t->used_ns ? json_when(t->used_ns) : json_null());
-    return o;
-}
-
-/* The secret is shown on the page that answers its making, and never again. */
-static void show_tokens(Request *r, int status, Str secret, const char *problem)
-{
-    Error err = {0};
-    Token *tokens;
-    size_t n;
-    if (!token_list(hub_of(r), request_arena(r), web_viewer(r)->account.name, &tokens, &n, &err))
-        return reply_error(r, &err);
-    json_t *page = page_new(r, "Access tokens"), *list = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, token_json(&tokens[i]));
-    set(page, "tokens", list);
-    set_str(page, "secret", secret);
-    set(page, "problem", json_string(problem));
-    page_render(r, status, "tokens", page);
-}
-
-static void tokens(Request *r)
-{
-    show_tokens(r, 200, (Str){0}, "");
-}
-
-static void make_token(Request *r)
-{
-    Params form;
-    Error err = {0};
-    Str secret;
-    if (!web_form(r, &form))
-        return;
-    if (!token_create(hub_of(r), request_arena(r), web_viewer(r)->account.name,
-                      str_trim(params_get(&form, "name")), params_get(&form, "role"), &secret,
-                      &err))
-        return err.code == ERR_INVALID || err.code == ERR_EXISTS
-                   ? show_tokens(r, error_http_status(err.code), (Str){0}, err.text)
-                   : reply_error(r, &err);
-    show_tokens(r, 201, secret, "");
-}
-
-static void revoke_token(Request *r)
-{
-    Params form;
-    Error err = {0};
-    if (!web_form(r, &form))
-        return;
-    if (!token_revoke(hub_of(r), web_viewer(r)->account.name, request_param(r, "id"), &err))
-        return reply_error(r, &err);
-    reply_redirect(r, 303, S("/settings/tokens"));
-}
-
 /* ---- Profile ---- */
 
 static void show_profile(Request *r, int status, const Account *account, const char *notice,
@@ -211,10 +147,6 @@ const Route web_account_routes[] = {
     {"GET", "/join", join, .summary = "Sign up"},
     {"POST", "/join", do_join, .summary = "Sign up"},
     {"GET", "/settings", settings, .access = WEB_LOGGED_IN, .summary = "Settings"},
-    {"GET", "/settings/tokens", tokens, .access = WEB_LOGGED_IN, .summary = "Access tokens"},
-    {"POST", "/settings/tokens", make_token, .access = WEB_LOGGED_IN, .summary = "Make a token"},
-    {"POST", "/settings/tokens/{id}/revoke", revoke_token, .access = WEB_LOGGED_IN,
-     .summary = "Revoke a token"},
     {"GET", "/settings/profile", profile, .access = WEB_LOGGED_IN, .summary = "Profile"},
     {"POST", "/settings/profile", change_profile, .access = WEB_LOGGED_IN, .summary = "Profile"},
 };

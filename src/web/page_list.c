@@ -3,6 +3,7 @@
  * Filters live in the address. All of them are tags of the repositories; the parameter's name only
  * says under which heading a tag stands. */
 #include "hub/collections.h"
+#include "hub/orgs.h"
 #include "web/web_internal.h"
 
 #include "base/encode.h"
@@ -391,6 +392,7 @@ static void profile(Request *r)
     set(page, "is_org", json_boolean(account.is_org));
     set(page, "is_me",
         json_boolean(web_is_known(r) && str_eq(web_viewer(r)->account.id, account.id)));
+    set(page, "manages", json_boolean(org_is_led_by(&account, web_viewer(r))));
     set(page, "joined", json_when(account.created_ns));
     set(page, "others", members_json(&account));
     set(page, "kinds", kinds);

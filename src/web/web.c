@@ -26,6 +26,8 @@ static const struct {
     {"history", web_history_routes, &web_history_routes_n},
     {"discussion", web_discussion_routes, &web_discussion_routes_n},
     {"collection", web_collection_routes, &web_collection_routes_n},
+    {"org", web_org_routes, &web_org_routes_n},
+    {"token", web_token_routes, &web_token_routes_n},
     {"settings", web_settings_routes, &web_settings_routes_n},
     {"try", web_try_routes, &web_try_routes_n},
 };

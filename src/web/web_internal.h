@@ -14,11 +14,13 @@ struct Web {
 extern const Route web_home_routes[], web_list_routes[], web_account_routes[], web_new_routes[],
     web_repo_routes[], web_file_routes[], web_history_routes[], web_settings_routes[],
     web_try_routes[], web_search_routes[], web_static_routes[], web_discussion_routes[],
-    web_collection_routes[], web_edit_routes[], web_upload_routes[], web_viewer_routes[];
+    web_collection_routes[], web_edit_routes[], web_upload_routes[], web_viewer_routes[],
+    web_org_routes[], web_token_routes[];
 extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, web_new_routes_n,
     web_repo_routes_n, web_file_routes_n, web_history_routes_n, web_settings_routes_n,
     web_try_routes_n, web_search_routes_n, web_static_routes_n, web_discussion_routes_n,
-    web_collection_routes_n, web_edit_routes_n, web_upload_routes_n, web_viewer_routes_n;
+    web_collection_routes_n, web_edit_routes_n, web_upload_routes_n, web_viewer_routes_n,
+    web_org_routes_n, web_token_routes_n;
 
 /* ---- Who asks ---- */
 
@@ -66,6 +68,10 @@ void web_set_session(Request *r, Str cookie); // empty: away with it
 /* The repository of {owner} and {name} in the kind's own paths. False: it has answered, with an
  * error page or with a redirect to where the repository has moved. */
 bool web_repo(Request *r, Access need, Repo *out);
+/* The organisation {org}, if the viewer may do that much with it. False: it has answered. */
+bool web_org(Request *r, Access need, Account *out);
+/* What org_nav.html wants, into page: "org", null for a person. */
+void page_set_org(json_t *page, const Account *account);
 /* "/me/x", "/datasets/me/x" */
 Str repo_path(Arena *a, const Repo *repo);
 /* "/me/x/blob/refs%2Fpr%2F1/a/b.txt": a page about a path of a revision; empty is its root. */

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REAL_HOME, ROOT
+from conftest import REAL_HOME, ROOT, Site
 
 CARD = '''---
 license: mit
@@ -75,7 +75,7 @@ def walk(hub, browser, reading, tmp_path):
     return go
 
 
-def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, reading):
+def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, reading):
     from huggingface_hub import CommitOperationAdd as Add
     api.create_repo('me/pages', repo_type='dataset', exist_ok=True)
     api.create_repo('me/pages', repo_type='space', space_sdk='gradio', exist_ok=True)
@@ -84,7 +84,13 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, readi
     talk = api.create_discussion(reading, 'Why two?', description='**One** would do, or `three`.').num
     pull = api.create_commit(reading, [Add('src/run.py', b'import sys\nprint("three")\n')], create_pr=True,
                              commit_message='Third thoughts', commit_description='Better yet.').pr_num
+    site = Site(hub, 'me')
+    site.post('/organizations/new', name='page-people', fullname='People of the pages')
+    site.post('/organizations/page-people/settings/members', user='you', role='write')
     walk('every_page', pages={
+        'organisations': '/settings/organizations', 'new-organisation': '/organizations/new', 'organisation': '/page-people',
+        'members': '/organizations/page-people/settings/members', 'organisation-profile': '/organizations/page-people/settings/profile',
+        'organisation-tokens': '/organizations/page-people/settings/tokens', 'new-token': '/settings/tokens/new?ownUserPermissions=repo.write',
         'discussions': f'/{reading}/discussions', 'discussion': f'/{reading}/discussions/{talk}',
         'pull': f'/{reading}/discussions/{pull}', 'pull-files': f'/{reading}/discussions/{pull}/files',
         'new-discussion': f'/{reading}/discussions/new',
@@ -103,6 +109,10 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, api, readi
 
 def test_a_person_signs_up_logs_in_and_makes_a_token(walk):
     walk('account', new_user='walker')
+
+
+def test_people_share_an_organisation_and_make_a_token_for_one_repository(walk, hub):
+    walk('organisation', other={'user': 'you', 'password': hub.passwords['you']})
 
 
 def test_a_repository_is_made_liked_renamed_hidden_and_deleted(walk):

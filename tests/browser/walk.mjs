@@ -125,6 +125,56 @@ const stories = {
     await context.close();
   },
 
+  // Made, somebody asked to join, a role changed, a token that may read one repository; and left.
+  async organisation() {
+    const { context, page } = await start();
+    await logIn(page);
+    await page.getByLabel('New', { exact: true }).click();
+    await page.getByRole('link', { name: 'New organisation' }).click();
+    await page.getByLabel('Name', { exact: false }).first().fill('walkers');
+    await page.getByRole('button', { name: 'Create organisation' }).click();
+    await page.getByLabel('Who').fill(told.other.user);
+    await page.locator('.row-form select[name=role]').selectOption('write');
+    await page.getByRole('button', { name: 'Ask to join' }).click();
+    await page.getByText('as write').waitFor();
+
+    const other = await start();
+    await logIn(other.page, told.other.user, told.other.password);
+    await go(other.page, '/settings/organizations');
+    await inspect(other.page, 'an invitation');
+    await other.page.getByRole('button', { name: 'Join walkers' }).click();
+    await other.page.getByRole('button', { name: 'Leave walkers' }).waitFor();
+
+    await go(page, '/organizations/walkers/settings/members');
+    await page.getByLabel(`Role of ${told.other.user}`).selectOption('contributor');
+    await page.getByRole('listitem').filter({ hasText: told.other.user }).getByRole('button', { name: 'Change' }).click();
+    await page.waitForLoadState();
+    assert.equal(await page.getByLabel(`Role of ${told.other.user}`).inputValue(), 'contributor');
+    await page.getByRole('button', { name: 'Remove me', exact: true }).click();
+    await page.getByRole('alert').filter({ hasText: 'last administrator' }).waitFor();
+    await inspect(page, 'the last administrator');
+    await other.page.getByRole('button', { name: 'Leave walkers' }).click();
+    await other.page.getByText('In no organisation yet').waitFor();
+    await other.context.close();
+
+    await go(page, '/settings/tokens');
+    await page.getByRole('link', { name: 'Fine-grained' }).click();
+    await page.getByLabel('What is it for?').fill('a reader');
+    await page.getByLabel('One a line').fill(told.repo);
+    await page.locator('input[name=repo][value="repo.content.read"]').check();
+    await page.getByLabel('It ends').selectOption('30');
+    await page.getByRole('button', { name: 'Create token' }).click();
+    const secret = await page.locator('.secret code').innerText();
+    await page.getByRole('link', { name: 'a reader' }).click();
+    assert.ok(await page.locator('input[name=repo][value="repo.content.read"]').isChecked());
+    await inspect(page, 'a token');
+    await page.getByRole('button', { name: 'Give it a new secret' }).click();
+    assert.notEqual(await page.locator('.secret code').innerText(), secret);
+    await page.getByRole('button', { name: 'Revoke a reader' }).click();
+    assert.equal(await page.getByRole('link', { name: 'a reader' }).count(), 0);
+    await context.close();
+  },
+
   async repository() {
     const { context, page } = await start();
     const main = page.getByRole('main');

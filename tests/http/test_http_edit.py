@@ -2,6 +2,7 @@
 import re
 
 import pytest, requests
+from conftest import Site
 
 
 @pytest.fixture(scope='module')
@@ -9,22 +10,6 @@ def site(hub, api):
     """A session of "me", the address of a repository, and a function that posts a form with its token."""
     api.create_repo('me/edited', exist_ok=True)
     return Site(hub, 'me'), f'{hub.url}/me/edited'
-
-
-class Site:
-    def __init__(self, hub, user):
-        self.s = requests.Session()
-        self.s.headers['Accept'] = 'text/html'
-        page = self.s.get(f'{hub.url}/login').text
-        self.s.post(f'{hub.url}/login', data={'csrf': token(page), 'name': user, 'password': hub.passwords[user]})
-        self.csrf = token(self.s.get(hub.url).text)
-
-    def post(self, url, **fields):
-        return self.s.post(url, data={'csrf': self.csrf} | fields, allow_redirects=False)
-
-
-def token(page):
-    return re.search(r'name="csrf" content="([^"]+)"', page)[1]
 
 
 def oid(page):
