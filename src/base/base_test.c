@@ -9,8 +9,10 @@
 #include "base/json_scan.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "base/thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -236,6 +238,36 @@ static void test_files_are_replaced_whole(void **state)
     assert_true(file_exists("/etc/passwd"));
 }
 
+/* Makes and removes files in a folder, until the folder is gone. */
+static void *litter(void *folder)
+{
+    int *fd = folder;
+    for (int i = 0; i < 100000; i++) {
+        int made = openat(*fd, i % 2 ? "odd" : "even", O_CREAT | O_WRONLY, 0600);
+        if (made < 0)
+            break;
+        close(made);
+        (void)!unlinkat(*fd, i % 3 ? "even" : "odd", 0);
+    }
+    return NULL;
+}
+
+static void test_a_folder_goes_while_others_work_in_it(void **state)
+{
+    Error err = {0};
+    for (int i = 0; i < 20; i++) {
+        assert_ok(file_make_folders(test_path("busy/inner"), 0700, &err));
+        int fd = open(test_path("busy/inner"), O_RDONLY | O_DIRECTORY);
+        assert_true(fd >= 0);
+        pthread_t thread = thread_start("litter", litter, &fd);
+        bool gone = file_remove_tree(test_path("busy"), &err);
+        pthread_join(thread, NULL);
+        close(fd);
+        assert_ok(gone);
+        assert_false(file_exists(test_path("busy")));
+    }
+}
+
 static void test_unsafe_paths_are_refused(void **state)
 {
     Error err = {0};
@@ -414,8 +446,8 @@ int main(void)
                test_buffers_remember_the_first_failure, test_readers_name_the_offset,
                test_readers_take_numbers_of_any_length, test_maps_keep_order_and_replace,
                test_encodings_round_trip, test_dates_are_what_the_clients_parse,
-               test_files_are_replaced_whole, test_unsafe_paths_are_refused,
-               test_field_tables_read_and_complain, test_dtypes_round_trip,
-               test_json_is_scanned_without_building_it, test_broken_utf8_becomes_one_mark_a_part,
-               test_random_numbers_repeat_and_are_spread);
+               test_files_are_replaced_whole, test_a_folder_goes_while_others_work_in_it,
+               test_unsafe_paths_are_refused, test_field_tables_read_and_complain,
+               test_dtypes_round_trip, test_json_is_scanned_without_building_it,
+               test_broken_utf8_becomes_one_mark_a_part, test_random_numbers_repeat_and_are_spread);
 }

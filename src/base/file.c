@@ -168,15 +168,13 @@ bool file_make_folders(const char *path, int mode, Error *err)
     return true;
 }
 
-static bool remove_at(int parent, const char *name, Error *err)
+static bool remove_at(int parent, const char *name, Error *err);
+
+static bool empty_folder(int parent, const char *name, Error *err)
 {
-    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
-        return true;
-    if (errno != EISDIR && errno != EPERM)
-        return fail_io(err, "remove '%s'", name);
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return fail_io(err, "remove '%s'", name);
+        return errno == ENOENT || fail_io(err, "remove '%s'", name);
     DIR *dir = fdopendir(fd);
     CHECK(dir);
     bool ok = true;
@@ -184,9 +182,27 @@ static bool remove_at(int parent, const char *name, Error *err)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             ok = remove_at(fd, entry->d_name, err);
     closedir(dir);
-    if (ok && unlinkat(parent, name, AT_REMOVEDIR) < 0)
-        return fail_io(err, "remove '%s'", name);
     return ok;
+}
+
+/* Others may be at work in the folder (a repository is deleted while git packs it): what they
+ * remove first is gone as well, and what they add is removed in another round. */
+static bool remove_at(int parent, const char *name, Error *err)
+{
+    enum { ROUNDS = 100 };
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+        return true;
+    if (errno != EISDIR && errno != EPERM)
+        return fail_io(err, "remove '%s'", name);
+    for (int i = 0; i < ROUNDS; i++) {
+        if (!empty_folder(parent, name, err))
+            return false;
+        if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return true;
+        if (errno != ENOTEMPTY && errno != EEXIST)
+            break;
+    }
+    return fail_io(err, "remove '%s'", name);
 }
 
 bool file_remove_tree(const char *path, Error *err)
