@@ -2,18 +2,29 @@
  * collection with it. */
 #include "hub/collections.h"
 #include "api/api_internal.h"
+#include "base/encode.h"
 
-enum { PAGE = 100 };
+enum { PAGE = 100, ID_SIZE = 24 };
 
 static json_t *item_json(const CollectionItem *item)
 {
+    Str id = item->target;
+    bool nested = str_eq(item->kind, S("collection"));
+    if (nested) // a slug, which ends with the id
+        id = str_slice(id, id.len > ID_SIZE ? id.len - ID_SIZE : 0, id.len);
     json_t *out = json_pack("{s:o, s:o, s:o, s:I}", "_id", json_from_str(item->id), "type",
-                            json_from_str(item->kind), "id", json_from_str(item->target),
-                            "position", (json_int_t)item->position);
-    if (str_eq(item->kind, S("collection")))
+                            json_from_str(item->kind), "id", json_from_str(id), "position",
+                            (json_int_t)item->position);
+    if (nested)
         api_set_str(out, "slug", item->target);
-    if (item->note.len)
-        json_object_set_new(out, "note", json_pack("{s:o}", "text", json_from_str(item->note)));
+    if (item->note.len) {
+        AUTO_BUF html;
+        buf_init(&html, 0);
+        html_escape(&html, item->note);
+        json_object_set_new(out, "note",
+                            json_pack("{s:o, s:o}", "text", json_from_str(item->note), "html",
+                                      json_from_str(buf_str(&html))));
+    }
     return out;
 }
 

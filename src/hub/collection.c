@@ -251,8 +251,8 @@ bool collection_delete(Hub *hub, const Collection *c, Error *err)
 }
 
 /* The id of what is to be added. */
-static bool target_of(Hub *hub, Arena *a, const Viewer *viewer, const Collection *into, Str kind,
-                      Str name, Str *id, Error *err)
+static bool target_of(Hub *hub, Arena *a, const Viewer *viewer, Str kind, Str name, Str *id,
+                      Error *err)
 {
     Collection nested;
     RepoKind repo_kind;
@@ -260,8 +260,6 @@ static bool target_of(Hub *hub, Arena *a, const Viewer *viewer, const Collection
     if (str_eq(kind, S("collection"))) {
         if (!collection_find(hub, a, viewer, name, ACCESS_READ, &nested, err))
             return false;
-        if (str_eq(nested.id, into->id))
-            return fail(err, ERR_INVALID, "a collection cannot hold itself");
         *id = nested.id;
         return true;
     }
@@ -284,7 +282,7 @@ bool collection_add(Hub *hub, Arena *a, const Viewer *viewer, const Collection *
 {
     CollectionItem item = {.id = id_new(a), .kind = kind, .note = note}, *there;
     size_t n;
-    if (!note_check(note, err) || !target_of(hub, a, viewer, c, kind, target, &item.target, err))
+    if (!note_check(note, err) || !target_of(hub, a, viewer, kind, target, &item.target, err))
         return false;
     AUTO(conn_end) Conn *conn = db_write(hub->db, err);
     if (!conn || !sql_collection_items(conn, a, c->id, &there, &n, err))

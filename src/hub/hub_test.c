@@ -1006,15 +1006,15 @@ static void test_a_collection_keeps_what_its_viewer_may_see(void **state)
                  "already");
     assert_fails(collection_add(hub, a, &ada, &c, S("space"), open.full, S(""), &err), ERR_NO_REPO,
                  "not found");
-    assert_fails(collection_add(hub, a, &ada, &c, S("collection"), c.slug, S(""), &err),
-                 ERR_INVALID, "itself");
+    // As on huggingface.co, even itself.
+    assert_ok(collection_add(hub, a, &ada, &c, S("collection"), c.slug, S(""), &err));
     assert_ok(collection_find(hub, a, &ada, c.slug, ACCESS_WRITE, &seen, &err));
-    assert_int_equal(seen.n_items, 2);
+    assert_int_equal(seen.n_items, 3);
     const int64_t first = 0;
     assert_ok(collection_move(hub, a, &seen, seen.items[1].id, &title, &first, &err));
     assert_ok(repo_move(hub, a, &ada, &open, S("Ada/kept-on"), &err)); // items follow
     assert_ok(collection_find(hub, a, &bob, c.slug, ACCESS_READ, &seen, &err));
-    assert_int_equal(seen.n_items, 1);
+    assert_int_equal(seen.n_items, 2);
     assert_str(seen.items[0].target, "Ada/kept-on");
     assert_fails(collection_find(hub, a, &bob, c.slug, ACCESS_WRITE, &seen, &err), ERR_DENIED,
                  "may not");
