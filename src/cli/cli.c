@@ -1,6 +1,7 @@
 /* cli.c: finds the verb, runs it, reports its error; see cli.h. */
 #include "cli/cli.h"
 
+#include "cli/commands.h"
 #include "cli/knobs.h"
 
 #ifndef HUG_VERSION
@@ -15,9 +16,18 @@ static const Verb *verb_find(const char *name)
     return NULL;
 }
 
-static int print_help(const char *name)
+/* words: a verb and perhaps the name of one of its commands. */
+static int print_help(int n, char **words)
 {
+    const char *name = n > 0 ? words[0] : NULL;
     const Verb *verb = name ? verb_find(name) : NULL;
+    if (verb && verb->commands) {
+        if (commands_help(verb, n - 1, words + 1))
+            return 0;
+        fprintf(stderr, "hug: there is no command '%s %s'; `hug help %s` lists them\n", name,
+                words[1], name);
+        return 2;
+    }
     if (verb) {
         printf("hug %s %s\n\n%s\n", verb->name, verb->synopsis, verb->summary);
         if (verb->help)
@@ -43,6 +53,22 @@ static int print_help(const char *name)
     return 0;
 }
 
+/* For shells: `hug --complete WORD...` prints what may stand behind these words, one a line. */
+static int complete(int n, char **words)
+{
+    const Verb *verb = n > 0 ? verb_find(words[0]) : NULL;
+    if (verb && verb->commands)
+        commands_complete(verb, n, words);
+    for (size_t i = 0; verb && i < verb->n_options; i++) {
+        Str rest = str_of(verb->options[i].name), spelling;
+        while (str_split(&rest, '|', &spelling))
+            printf("%.*s\n", STR(spelling));
+    }
+    for (const Verb *const *v = verbs; n == 0 && *v; v++)
+        puts((*v)->name);
+    return 0;
+}
+
 int cli_main(int n, char **args)
 {
     const char *name = n > 1 ? args[1] : "help";
@@ -51,14 +77,17 @@ int cli_main(int n, char **args)
         return 0;
     }
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-        return print_help(n > 2 ? args[2] : NULL);
+        return print_help(n - 2, args + 2);
+    if (strcmp(name, "--complete") == 0)
+        return complete(n - 2, args + 2);
     const Verb *verb = verb_find(name);
     if (!verb)
-        return print_help(name);
+        return print_help(1, args + 1);
     if (n > 2 && (strcmp(args[2], "--help") == 0 || strcmp(args[2], "-h") == 0))
-        return print_help(name);
+        return print_help(1, args + 1);
     Error err = {0};
-    if (verb->run(n - 1, args + 1, &err))
+    if (verb->commands ? commands_run(verb, n - 1, args + 1, &err)
+                       : verb->run(n - 1, args + 1, &err))
         return 0;
     fprintf(stderr, "hug %s: %s\n", verb->name, err.text);
     return err.code == ERR_USAGE ? 2 : 1;

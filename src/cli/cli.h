@@ -18,7 +18,9 @@ typedef struct Verb {
     bool (*run)(int n, char **args, Error *err);
     const Option *options; // for the help; see cli/options.h
     size_t n_options;
-    bool takes_knobs; // generation's; see cli/knobs.h
+    bool takes_knobs;               // generation's; see cli/knobs.h
+    const struct Command *commands; // instead of run: the verb is a table; see cli/commands.h
+    size_t n_commands;
     const Setting *settings; // likewise, for verbs that also take a file; see base/settings.h
     size_t n_settings;
 } Verb;

@@ -14,12 +14,15 @@
 #include "base/str.h"
 
 typedef enum OptionKind {
-    OPTION_FLAG, // bool, set to true
-    OPTION_INT,  // int64_t
-    OPTION_NUM,  // double
-    OPTION_TEXT, // const char *, borrowed from args
-    OPTION_LIST, // OptionList: may be given several times
+    OPTION_FLAG,   // bool, set to true
+    OPTION_SWITCH, // OptionSwitch: "--x" says yes, "--no-x" no
+    OPTION_INT,    // int64_t
+    OPTION_NUM,    // double
+    OPTION_TEXT,   // const char *, borrowed from args
+    OPTION_LIST,   // OptionList: may be given several times
 } OptionKind;
+
+typedef enum OptionSwitch { SWITCH_UNSAID, SWITCH_YES, SWITCH_NO } OptionSwitch;
 
 enum { OPTION_LIST_MAX = 64 };
 typedef struct OptionList {
@@ -39,15 +42,19 @@ typedef struct Option {
     {                                                                                              \
         .name = (option), .kind = OPTION_FLAG, .offset = offsetof(type, member), .help = (text)    \
     }
+#define SWITCH(type, member, option, text)                                                         \
+    {                                                                                              \
+        .name = (option), .kind = OPTION_SWITCH, .offset = offsetof(type, member), .help = (text)  \
+    }
 #define VALUE(type, member, option_kind, option, placeholder, text)                                \
     {                                                                                              \
         .name = (option), .kind = OPTION_##option_kind, .offset = offsetof(type, member),          \
         .value = (placeholder), .help = (text)                                                     \
     }
 
-/* Stores every option found in args[1..*n), as "--name value" or "--name=value", takes it out of
- * args and lowers *n. "--" ends the options; a lone "-" is none. What is not given keeps what *out
- * had. ERR_USAGE names the option. */
+/* Stores every option found in args[1..*n), as "--name value" or "--name=value" (for "-n" also
+ * "-nvalue"), takes it out of args and lowers *n. "--" ends the options; a lone "-" is none. What
+ * is not given keeps what *out had. ERR_USAGE names the option. */
 bool options_read(void *out, const Option *options, size_t n_options, int *n, char **args,
                   Error *err);
 /* One line an option. */

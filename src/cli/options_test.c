@@ -8,6 +8,7 @@ typedef struct Sample {
     double heat;
     const char *dtype;
     OptionList set;
+    OptionSwitch private_, gated;
 } Sample;
 
 static const Option options[] = {
@@ -16,6 +17,8 @@ static const Option options[] = {
     VALUE(Sample, heat, NUM, "--heat", "T", "how wild"),
     VALUE(Sample, dtype, TEXT, "--dtype", "D", "of the weights"),
     VALUE(Sample, set, LIST, "-p", "KEY=VALUE", "a parameter"),
+    SWITCH(Sample, private_, "--private", "hidden"),
+    SWITCH(Sample, gated, "--gated", "behind a form"),
 };
 
 static void test_options_are_taken_out_and_the_rest_stays(void **state)
@@ -37,6 +40,18 @@ static void test_options_are_taken_out_and_the_rest_stays(void **state)
     assert_string_equal(s.set.items[1], "c");
 }
 
+static void test_switches_say_yes_or_no_and_short_values_may_stick(void **state)
+{
+    Error err = {0};
+    Sample s = {0};
+    char verb[] = "run", a[] = "--private", b[] = "--no-gated", c[] = "-n12";
+    char *args[] = {verb, a, b, c, NULL};
+    int n = COUNT(args) - 1;
+    assert_ok(options_read(&s, options, COUNT(options), &n, args, &err));
+    assert_int_equal(n, 1);
+    assert_true(s.private_ == SWITCH_YES && s.gated == SWITCH_NO && s.limit == 12);
+}
+
 static void refuse(const char *one, const char *two, const char *words)
 {
     Error err;
@@ -56,6 +71,8 @@ static void test_misuse_is_named(void **state)
     refuse("--limit", "x", "takes a whole number, not 'x'");
     refuse("--heat=", NULL, "takes a number, not ''");
     refuse("--greedy=1", NULL, "takes no value");
+    refuse("--private=1", NULL, "takes no value");
+    refuse("--no-greedy", NULL, "no option '--no-greedy'");
 }
 
 static void test_help_has_one_line_an_option(void **state)
@@ -69,6 +86,7 @@ static void test_help_has_one_line_an_option(void **state)
 
 int main(void)
 {
-    return RUN(test_options_are_taken_out_and_the_rest_stays, test_misuse_is_named,
+    return RUN(test_options_are_taken_out_and_the_rest_stays,
+               test_switches_say_yes_or_no_and_short_values_may_stick, test_misuse_is_named,
                test_help_has_one_line_an_option);
 }

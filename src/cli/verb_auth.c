@@ -1,21 +1,12 @@
-/* verb_auth.c: `hug auth login|whoami|logout|token`: who we are for the hub. */
-#include "cli/cli.h"
+/* verb_auth.c: `hug auth`: who we are for the hub. */
+#include "cli/commands.h"
 
-#include "base/json.h"
-#include "fetch/fetch.h"
+#include "base/clock.h"
+#include "fetch/tokens.h"
 
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
-
-typedef struct Options {
-    const char *token;
-    bool json;
-} Options;
-
-static const Option options[] = {
-    VALUE(Options, token, TEXT, "--token", "T", "login: this one, without being asked"),
-    FLAG(Options, json, "--json", "whoami: all that the hub says"),
-};
 
 /* A line from the terminal that is not shown while it is typed. */
 static bool ask_token(char *token, size_t size)
@@ -37,63 +28,151 @@ static bool ask_token(char *token, size_t size)
     return ok && token[0];
 }
 
-static bool login(const Options *o, Error *err)
+static void warn_of_environment(Arena *a, const char *token)
+{
+    const char *other = fetch_env_token(a);
+    if (other && strcmp(other, token) != 0)
+        output_warning("HF_TOKEN is set and goes before the token that is kept.");
+}
+
+static bool login(Ask *ask, Error *err)
 {
     char typed[512] = "";
-    const char *token = o->token;
+    const char *token = ask->token, *name;
+    if (!token && !ask->force && fetch_token(ask->a)) {
+        output_text(&ask->out, "already logged in; `hug auth login --force` takes another token");
+        return true;
+    }
     if (!token && !ask_token(typed, sizeof typed))
-        return fail(err, ERR_USAGE, "no token was given");
-    AUTO(json_decref) json_t *who = fetch_login(token ? token : typed, err);
-    if (!who)
+        return fail(err, ERR_USAGE, "no token was given; say --token, or type one");
+    token = token ? token : typed;
+    AUTO(json_decref) json_t *who = fetch_login(ask->a, token, &name, err);
+    if (!who || (ask->git_credential && !fetch_git_credential(token, err)))
         return false;
-    printf("logged in as %s\n", json_text(who, "name", "?"));
+    warn_of_environment(ask->a, token);
+    const char *user = json_text(who, "name", "?");
+    output_result(&ask->out, arena_printf(ask->a, "logged in as %s", user), NULL,
+                  json_pack("{s:s, s:s}", "user", user, "token_name", name));
     return true;
 }
 
-static bool whoami(const Options *o, Error *err)
+static bool logout(Ask *ask, Error *err)
 {
-    AUTO(json_decref) json_t *who = fetch_whoami(o->token, err);
+    if (!fetch_logout(ask->token_name, err))
+        return false;
+    (void)!fetch_git_credential(NULL, NULL); // most have told git nothing
+    if (fetch_env_token(ask->a))
+        output_warning("HF_TOKEN is still set.");
+    return true;
+}
+
+static bool switch_token(Ask *ask, Error *err)
+{
+    if (!ask->token_name)
+        return fail(err, ERR_USAGE, "say --token-name; `hug auth list` shows them");
+    if (!fetch_token_switch(ask->token_name, err))
+        return false;
+    const char *token = fetch_token(ask->a);
+    AUTO(json_decref) json_t *all = fetch_tokens(err);
+    if (!all)
+        return false;
+    const char *chosen = json_text(json_object_get(all, ask->token_name), "hf_token", "");
+    if (ask->git_credential && !fetch_git_credential(chosen, err))
+        return false;
+    warn_of_environment(ask->a, token ? chosen : "");
+    output_result(&ask->out, arena_printf(ask->a, "using the token '%s'", ask->token_name), NULL,
+                  json_pack("{s:s}", "token_name", ask->token_name));
+    return true;
+}
+
+/* "2027-01-31", with a remark if that is over; "" for a token that does not end. */
+static const char *expiry(Arena *a, const json_t *fields)
+{
+    int64_t at;
+    char date[ISO8601_SIZE];
+    if (!str_to_int(json_str(fields, "expires_at"), 0, INT64_MAX / NS_PER_S, &at))
+        return "";
+    iso8601_format(at * NS_PER_S, date);
+    return arena_printf(a, "%.10s%s", date, at < time(NULL) ? " (expired)" : "");
+}
+
+static bool list(Ask *ask, Error *err)
+{
+    AUTO(json_decref) json_t *all = fetch_tokens(err);
+    if (!all)
+        return false;
+    const char *used = fetch_token(ask->a);
+    AUTO(json_decref) json_t *rows = json_array();
+    const char *name;
+    json_t *fields;
+    bool any_used = false, any_expires = false;
+    json_object_foreach(all, name, fields)
+    {
+        const char *token = json_text(fields, "hf_token", "");
+        Str tail = str_of(token);
+        tail = str_slice(tail, tail.len > 8 ? tail.len - 4 : tail.len, tail.len);
+        bool current = used && strcmp(used, token) == 0;
+        const char *ends = expiry(ask->a, fields);
+        any_used |= current;
+        any_expires |= ends[0] != 0;
+        json_array_append_new(
+            rows,
+            json_pack("{s:s, s:s, s:s, s:s}", "active", current ? "*" : "", "name", name, "token",
+                      arena_printf(ask->a, "%.3s****%.*s", token, STR(tail)), "expires", ends));
+    }
+    output_table(&ask->out, rows, any_expires ? "active name token expires" : "active name token",
+                 "name");
+    if (fetch_env_token(ask->a))
+        output_warning("HF_TOKEN is set and goes before the tokens that are kept.");
+    else if (!any_used && json_array_size(rows))
+        output_hint(&ask->out, "None is in use; `hug auth switch --token-name NAME` takes one.");
+    return true;
+}
+
+static bool token(Ask *ask, Error *err)
+{
+    const char *used = fetch_token(ask->a);
+    if (!used)
+        return fail(err, ERR_UNAUTHENTICATED, "not logged in; run `hug auth login`");
+    puts(used);
+    return true;
+}
+
+static bool whoami(Ask *ask, Error *err)
+{
+    AUTO(json_decref) json_t *who = fetch_whoami(ask->token, err);
     if (!who)
         return false;
-    AUTO_BUF out;
-    buf_init(&out, 0);
-    if (o->json)
-        json_write(&out, who);
-    else
-        buf_add(&out, json_str(who, "name"));
+    AUTO_BUF orgs;
+    buf_init(&orgs, 0);
     size_t i;
     json_t *org;
     json_array_foreach(json_object_get(who, "orgs"), i, org)
-    {
-        if (!o->json)
-            buf_printf(&out, "%s%s", i ? ", " : "\norgs: ", json_text(org, "name", ""));
-    }
-    puts(out.ptr ? out.ptr : "");
+        buf_printf(&orgs, "%s%s", i ? "," : "", json_text(org, "name", ""));
+    const char *name = json_text(who, "name", "?");
+    const char *words = orgs.len ? arena_printf(ask->a, "%s\norgs: %s", name, orgs.ptr) : name;
+    output_result(&ask->out, words, NULL,
+                  json_pack("{s:s, s:s?, s:s}", "user", name, "orgs", orgs.len ? orgs.ptr : NULL,
+                            "endpoint", fetch_endpoint(ask->a)));
     return true;
 }
 
-static bool run(int n, char **args, Error *err)
-{
-    Options o = {0};
-    if (!options_read(&o, options, COUNT(options), &n, args, err))
-        return false;
-    const char *what = n == 2 ? args[1] : "";
-    if (strcmp(what, "login") == 0)
-        return login(&o, err);
-    if (strcmp(what, "whoami") == 0)
-        return whoami(&o, err);
-    if (strcmp(what, "logout") == 0)
-        return fetch_logout(err);
-    return fail(err, ERR_USAGE, "give login, whoami or logout");
-}
+static const Command commands[] = {
+    {"login", "[--token T]", "keep a token, and use it from now on", 0, 0,
+     "token add-to-git-credential force", login},
+    {"list|ls", "", "the tokens that are kept", 0, 0, "", list},
+    {"switch", "--token-name NAME", "use another of them", 0, 0, "token-name add-to-git-credential",
+     switch_token},
+    {"logout", "[--token-name NAME]", "forget one token, or all", 0, 0, "token-name", logout},
+    {"token", "", "print the one in use", 0, 0, "", token},
+    {"whoami", "", "ask the hub whose it is", 0, 0, "token", whoami},
+};
 
 const Verb verb_auth = {
     .name = "auth",
-    .synopsis = "login | whoami | logout",
+    .synopsis = "login | list | switch | logout | token | whoami",
     .summary = "say who you are to the hub",
-    .help = "The token is kept in HF_HOME/token, where the `hf` command keeps it; HF_TOKEN goes "
-            "before it.",
-    .run = run,
-    .options = options,
-    .n_options = COUNT(options),
+    .help = "Tokens are kept in HF_HOME, where the `hf` command keeps them; HF_TOKEN goes before "
+            "them.\n",
+    COMMANDS(commands),
 };

@@ -1,129 +1,304 @@
-/* verb_repos.c: `hug repos create|delete|ls`: repositories on the hub. */
-#include "cli/cli.h"
+/* verb_repos.c: `hug repos`: repositories on the hub, their branches and tags. */
+#include "cli/commands.h"
 
-#include "base/json.h"
-#include "cli/hub_options.h"
+#include "base/progress.h"
+#include "cli/copy.h"
+#include "fetch/api.h"
 
-#include <unistd.h>
+enum { LISTED = 30 };
 
-typedef struct Options {
-    HubOptions hub;
-    const char *sdk, *namespace, *search;
-    int64_t limit;
-    bool private_, exist_ok, missing_ok, yes, json;
-} Options;
-
-static const Option options[] = {
-    HUB_OPTIONS(Options, hub),
-    FLAG(Options, private_, "--private", "create: only its owner may see it"),
-    FLAG(Options, exist_ok, "--exist-ok", "create: one that is there already is fine"),
-    VALUE(Options, sdk, TEXT, "--space-sdk|--sdk", "SDK",
-          "create: gradio, streamlit, docker or static"),
-    FLAG(Options, missing_ok, "--missing-ok", "delete: one that is not there is fine"),
-    FLAG(Options, yes, "-y|--yes", "delete: do not ask"),
-    VALUE(Options, namespace, TEXT, "--namespace", "NAME", "ls: of this user or organisation"),
-    VALUE(Options, search, TEXT, "--search", "TEXT", "ls: with this in its name"),
-    VALUE(Options, limit, INT, "--limit", "N", "ls: at most so many (30)"),
-    FLAG(Options, json, "--json", "ls: as JSON"),
-};
-
-static bool create(const Options *o, const char *id, Error *err)
+/* "private" or "public", NULL if neither was said. */
+static const char *visibility(const Ask *ask)
 {
-    UploadOptions upload = {.token = o->hub.token, .private_ = o->private_};
-    AUTO(arena_free) Arena *a = arena_new(0);
-    if (!hub_kind(&o->hub, &upload.kind, err))
+    if (ask->private_ == SWITCH_YES)
+        return "private";
+    return ask->public_ || ask->private_ == SWITCH_NO ? "public" : NULL;
+}
+
+static json_t *row_json(Arena *a, const json_t *repo)
+{
+    char size[SIZE_TEXT];
+    size_format(json_int(repo, "storage", 0), size);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", json_text(repo, "id", ""), "type",
+                     json_text(repo, "type", ""), "updated",
+                     arena_printf(a, "%.10s", json_text(repo, "updatedAt", "")), "visibility",
+                     json_text(repo, "visibility", ""), "storage", size, "%_of_total",
+                     arena_printf(a, "%.1f%%", json_num(repo, "storagePercent", 0)));
+}
+
+static bool is_searched(const Ask *ask, const json_t *repo)
+{
+    if (ask->type && !str_eq(json_str(repo, "type"), str_of(fetch_kind_name(ask->kind))))
         return false;
-    char *url = fetch_repo_create(a, id, &upload, o->sdk, o->exist_ok, err);
-    if (url)
-        puts(url);
-    return url != NULL;
+    return !ask->search || strcasestr(json_text(repo, "id", ""), ask->search);
 }
 
-static bool confirmed(const char *id)
+static bool list(Ask *ask, Error *err)
 {
-    char answer[16] = "";
-    fprintf(stderr, "Delete %s and all its history? [y/N] ", id);
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
-static bool delete (const Options *o, const char *id, Error *err)
-{
-    FetchKind kind = FETCH_MODEL;
-    if (!hub_kind(&o->hub, &kind, err))
+    const char *path =
+        ask->namespace
+            ? arena_printf(ask->a, "organizations/%s/settings/repositories", ask->namespace)
+            : "settings/repositories";
+    AUTO(json_decref) json_t *all = api_list(ask->token, path, NULL, -1, err);
+    if (!all)
         return false;
-    if (!o->yes && !isatty(STDIN_FILENO))
-        return fail(err, ERR_USAGE, "say --yes to delete %s without being asked", id);
-    if (!o->yes && !confirmed(id))
-        return fail(err, ERR_CANCELLED, "%s was not deleted", id);
-    Error failure = {0};
-    if (fetch_repo_delete(id, kind, o->hub.token, &failure))
-        return true;
-    if (o->missing_ok && failure.code == ERR_NO_REPO)
-        return true;
-    *err = failure;
-    return false;
-}
-
-static bool list(const Options *o, Error *err)
-{
-    FetchKind from = FETCH_MODEL, to = FETCH_SPACE;
-    if (o->hub.type) {
-        if (!hub_kind(&o->hub, &from, err))
-            return false;
-        to = from;
-    }
-    AUTO(json_decref) json_t *all = json_array();
-    for (FetchKind kind = from; kind <= to; kind++) {
-        AUTO(json_decref)
-        json_t *some = fetch_repo_list(kind, o->namespace, o->search, o->limit, o->hub.token, err);
-        if (!some)
-            return false;
-        size_t i;
-        json_t *repo;
-        json_array_foreach(some, i, repo)
-        {
-            json_object_set_new(repo, "type", json_string(fetch_kind_name(kind)));
-            json_array_append(all, repo);
-        }
-    }
-    if (o->json) {
-        AUTO_BUF out;
-        buf_init(&out, 0);
-        json_write(&out, all);
-        puts(out.ptr);
-        return true;
-    }
+    int64_t limit = ask->limit < 0 ? LISTED : ask->limit, found = 0;
+    AUTO(json_decref) json_t *rows = json_array();
     size_t i;
     json_t *repo;
     json_array_foreach(all, i, repo)
     {
-        printf("%-8s %-48s %-8s %.10s\n", json_text(repo, "type", ""), json_text(repo, "id", ""),
-               json_flag(repo, "private", false) ? "private" : "public",
-               json_text(repo, "lastModified", ""));
+        if (is_searched(ask, repo) && (found++ < limit || limit == 0))
+            json_array_append_new(rows, row_json(ask->a, repo));
     }
+    output_table(&ask->out, rows, NULL, "id");
+    if (limit && found > limit)
+        output_hint(&ask->out, "Showing %lld of %lld repos. Use `--limit 0` to list all.",
+                    (long long)limit, (long long)found);
     return true;
 }
 
-static bool run(int n, char **args, Error *err)
+static bool create(Ask *ask, Error *err)
 {
-    Options o = {.limit = 30};
-    if (!options_read(&o, options, COUNT(options), &n, args, err))
+    UploadOptions upload = {
+        .kind = ask->kind, .token = ask->token, .private_ = ask->private_ == SWITCH_YES};
+    char *url = fetch_repo_create(ask->a, ask->args[0], &upload, ask->sdk, ask->exist_ok, err);
+    if (!url)
         return false;
-    const char *what = n > 1 ? args[1] : "";
-    if (n == 2 && (strcmp(what, "ls") == 0 || strcmp(what, "list") == 0))
-        return list(&o, err);
-    if (n == 3 && strcmp(what, "create") == 0)
-        return create(&o, args[2], err);
-    if (n == 3 && strcmp(what, "delete") == 0)
-        return delete (&o, args[2], err);
-    return fail(err, ERR_USAGE, "give create REPO, delete REPO, or ls");
+    Str id = str_of(url);
+    size_t slash = str_rfind_char(str_slice(id, 0, str_rfind_char(id, '/')), '/');
+    output_result(&ask->out, "Repo created", "url",
+                  json_pack("{s:s, s:s}", "repo_id", id.ptr + slash + 1, "url", url));
+    return true;
 }
+
+/* {"name", "organization", "type"}, as the calls take a repository. */
+static json_t *name_json(Ask *ask, const char *id, Error *err)
+{
+    FetchKind kind = ask->kind;
+    char *full = api_repo_id(ask->a, id, &kind, ask->token, err);
+    if (!full)
+        return NULL;
+    Str owner = str_slice(str_of(full), 0, str_find_char(str_of(full), '/', 0));
+    json_t *json =
+        json_pack("{s:s, s:s}", "type", fetch_kind_name(kind), "name", full + owner.len + 1);
+    json_object_set_new(json, "organization", json_from_str(owner));
+    return json;
+}
+
+static bool delete_repo(Ask *ask, Error *err)
+{
+    const char *id = ask->args[0];
+    if (!output_confirm(&ask->out, ask->yes, err, "Delete %s and all its history?", id))
+        return false;
+    json_t *body = name_json(ask, id, err);
+    if (!body)
+        return false;
+    Error failure = {0};
+    AUTO(json_decref)
+    json_t *done = api_call(ask->token, "DELETE", "repos/delete", body, &failure);
+    if (!done && !(ask->missing_ok && failure.code == ERR_NO_REPO))
+        return fail(err, failure.code, "delete %s: %s", id, failure.text);
+    output_result(&ask->out, arena_printf(ask->a, "Deleted %s", id), NULL,
+                  json_pack("{s:s}", "repo_id", id));
+    return true;
+}
+
+static bool move_repo(Ask *ask, Error *err)
+{
+    FetchKind kind = ask->kind;
+    const char *from = api_repo_id(ask->a, ask->args[0], &kind, ask->token, err);
+    const char *to = from ? api_repo_id(ask->a, ask->args[1], &kind, ask->token, err) : NULL;
+    if (!to)
+        return false;
+    AUTO(json_decref)
+    json_t *done = api_call(
+        ask->token, "POST", "repos/move",
+        json_pack("{s:s, s:s, s:s}", "fromRepo", from, "toRepo", to, "type", fetch_kind_name(kind)),
+        err);
+    if (!done)
+        return fail_while(err, "move %s to %s", from, to);
+    output_result(&ask->out, arena_printf(ask->a, "Moved %s to %s", from, to), NULL,
+                  json_pack("{s:s, s:s}", "from_id", from, "to_id", to));
+    return true;
+}
+
+static bool duplicate(Ask *ask, Error *err)
+{
+    const char *from = ask->args[0], *name = strrchr(from, '/');
+    FetchKind kind = ask->kind;
+    const char *to = ask->n > 1 ? ask->args[1] : name ? name + 1 : from;
+    to = api_repo_id(ask->a, to, &kind, ask->token, err);
+    char *path = to ? api_repo_path(ask->a, from, ask->kind, ask->token, err, "/duplicate") : NULL;
+    if (!path)
+        return false;
+    json_t *body = json_pack("{s:s}", "repository", to);
+    if (visibility(ask))
+        json_object_set_new(body, "visibility", json_string(visibility(ask)));
+    Error failure = {0};
+    AUTO(json_decref) json_t *made = api_call(ask->token, "POST", path, body, &failure);
+    if (!made && !(ask->exist_ok && failure.code == ERR_EXISTS))
+        return fail(err, failure.code, "duplicate %s: %s", from, failure.text);
+    const char *prefix = kind == FETCH_MODEL ? "" : kind == FETCH_DATASET ? "datasets/" : "spaces/";
+    const char *url = arena_printf(ask->a, "%s/%s%s", fetch_endpoint(ask->a), prefix, to);
+    output_result(&ask->out, "Repo duplicated", "url",
+                  json_pack("{s:s, s:s, s:s}", "from_id", from, "to_id", to, "url", url));
+    return true;
+}
+
+static bool settings(Ask *ask, Error *err)
+{
+    AUTO(json_decref) json_t *body = json_object();
+    const char *gated = ask->gated;
+    if (gated && strcmp(gated, "auto") != 0 && strcmp(gated, "manual") != 0 &&
+        strcmp(gated, "false") != 0)
+        return fail(err, ERR_USAGE, "--gated is auto, manual or false, not '%s'", gated);
+    if (gated)
+        json_object_set_new(body, "gated", gated[0] == 'f' ? json_false() : json_string(gated));
+    if (visibility(ask))
+        json_object_set_new(body, "visibility", json_string(visibility(ask)));
+    if (json_object_size(body) == 0)
+        return fail(err, ERR_USAGE, "say what to set: --private, --public or --gated");
+    char *path = api_repo_path(ask->a, ask->args[0], ask->kind, ask->token, err, "/settings");
+    AUTO(json_decref)
+    json_t *done = path ? api_call(ask->token, "PUT", path, TAKE(body), err) : NULL;
+    if (!done)
+        return fail_while(err, "change the settings of %s", ask->args[0]);
+    output_result(&ask->out, "Repo settings updated", NULL,
+                  json_pack("{s:s}", "repo_id", ask->args[0]));
+    return true;
+}
+
+static bool delete_files(Ask *ask, Error *err)
+{
+    UploadOptions options = {.kind = ask->kind,
+                             .token = ask->token,
+                             .revision = ask->revision,
+                             .message = ask->message,
+                             .description = ask->description,
+                             .create_pr = ask->create_pr == SWITCH_YES,
+                             .remove = ask->args + 1,
+                             .quiet = true};
+    UploadResult result;
+    if (!fetch_delete_files(ask->a, ask->args[0], &options, &result, err))
+        return false;
+    if (!result.commit)
+        return fail(err, ERR_NO_ENTRY,
+                    "%s has no file that matches; `hug models ls %s -R` lists them", ask->args[0],
+                    ask->args[0]);
+    output_result(&ask->out, "Files deleted", "commit_url",
+                  json_pack("{s:s, s:s}", "repo_id", ask->args[0], "commit_url", result.url));
+    return true;
+}
+
+/* ---- Branches and tags ---- */
+
+/* One call about a branch or a tag of args[0]. */
+static bool change_ref(Ask *ask, const char *method, const char *what, const char *name,
+                       json_t *body, Error *err)
+{
+    const char *rest = api_query(ask->a, "", "x", name); // "?x=" and the encoded name
+    char *path =
+        api_repo_path(ask->a, ask->args[0], ask->kind, ask->token, err, "/%s/%s", what, rest + 3);
+    if (!path) {
+        json_decref(body);
+        return false;
+    }
+    Error failure = {0};
+    AUTO(json_decref) json_t *done = api_call(ask->token, method, path, body, &failure);
+    if (done || (ask->exist_ok && failure.code == ERR_EXISTS))
+        return true;
+    return fail(err, failure.code, "%s", failure.text);
+}
+
+static void tell_ref(const Ask *ask, const char *message, const char *what)
+{
+    output_result(&ask->out, arena_printf(ask->a, "%s: %s", message, ask->args[1]), NULL,
+                  json_pack("{s:s, s:s, s:s}", what, ask->args[1], "repo_type",
+                            fetch_kind_name(ask->kind), "repo_id", ask->args[0]));
+}
+
+static bool branch_create(Ask *ask, Error *err)
+{
+    json_t *body = json_object();
+    if (ask->revision)
+        json_object_set_new(body, "startingPoint", json_string(ask->revision));
+    if (!change_ref(ask, "POST", "branch", ask->args[1], body, err))
+        return false;
+    tell_ref(ask, "Branch created", "branch");
+    return true;
+}
+
+static bool branch_delete(Ask *ask, Error *err)
+{
+    if (!change_ref(ask, "DELETE", "branch", ask->args[1], NULL, err))
+        return false;
+    tell_ref(ask, "Branch deleted", "branch");
+    return true;
+}
+
+static bool tag_create(Ask *ask, Error *err)
+{
+    json_t *body = json_pack("{s:s}", "tag", ask->args[1]);
+    if (ask->message)
+        json_object_set_new(body, "message", json_string(ask->message));
+    if (!change_ref(ask, "POST", "tag", ask->revision ? ask->revision : "main", body, err))
+        return false;
+    tell_ref(ask, "Tag created", "tag");
+    return true;
+}
+
+static bool tag_delete(Ask *ask, Error *err)
+{
+    if (!output_confirm(&ask->out, ask->yes, err, "Delete the tag %s of %s?", ask->args[1],
+                        ask->args[0]) ||
+        !change_ref(ask, "DELETE", "tag", ask->args[1], NULL, err))
+        return false;
+    tell_ref(ask, "Tag deleted", "tag");
+    return true;
+}
+
+static bool tag_list(Ask *ask, Error *err)
+{
+    char *path = api_repo_path(ask->a, ask->args[0], ask->kind, ask->token, err, "/refs");
+    AUTO(json_decref) json_t *refs = path ? api_call(ask->token, "GET", path, NULL, err) : NULL;
+    if (!refs)
+        return false;
+    AUTO(json_decref) json_t *rows = json_array();
+    size_t i;
+    json_t *tag;
+    json_array_foreach(json_object_get(refs, "tags"), i, tag) json_array_append_new(
+        rows, json_pack("{s:s, s:s, s:s}", "name", json_text(tag, "name", ""), "target_commit",
+                        json_text(tag, "targetCommit", ""), "ref", json_text(tag, "ref", "")));
+    output_table(&ask->out, rows, NULL, NULL);
+    return true;
+}
+
+static const Command commands[] = {
+    {"list|ls", "", "repositories of yours, or of an organisation, and their size", 0, 0,
+     "namespace type search limit token", list},
+    {"create", "REPO", "make one", 1, 1, "type sdk private public exist-ok token", create},
+    {"delete", "REPO", "delete one with all its history", 1, 1, "type missing-ok yes token",
+     delete_repo},
+    {"move", "FROM TO", "rename one, or give it to another owner", 2, 2, "type token", move_repo},
+    {"duplicate", "FROM [TO]", "copy one, with its history", 1, 2,
+     "type private public exist-ok token", duplicate},
+    {"settings", "REPO", "who may see it", 1, 1, "type private public gated token", settings},
+    {"delete-files", "REPO GLOB...", "delete files by a commit; 'folder/' means all below", 2, -1,
+     "type revision commit-message commit-description create-pr token", delete_files},
+    {"cp", "FROM TO", "copy a file to or from a repository, as `hug cp`", 1, 2, "token", copy_run},
+    {"branch create", "REPO BRANCH", "make a branch", 2, 2, "type revision exist-ok token",
+     branch_create},
+    {"branch delete", "REPO BRANCH", "delete a branch", 2, 2, "type token", branch_delete},
+    {"tag create", "REPO TAG", "give a commit a name", 2, 2, "type revision message token",
+     tag_create},
+    {"tag list|ls", "REPO", "the tags of a repository", 1, 1, "type token", tag_list},
+    {"tag delete", "REPO TAG", "delete a tag", 2, 2, "type yes token", tag_delete},
+};
 
 const Verb verb_repos = {
     .name = "repos",
-    .synopsis = "create REPO | delete REPO | ls",
-    .summary = "make, delete and list repositories on the hub",
-    .run = run,
-    .options = options,
-    .n_options = COUNT(options),
+    .synopsis = "COMMAND",
+    .summary = "make, change, list and delete repositories on the hub",
+    COMMANDS(commands),
 };

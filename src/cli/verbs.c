@@ -13,6 +13,7 @@
     X(verb_convert)                                                                                \
     X(verb_download)                                                                               \
     X(verb_upload)                                                                                 \
+    X(verb_cp)                                                                                     \
     X(verb_repos)                                                                                  \
     X(verb_auth)                                                                                   \
     X(verb_cache)                                                                                  \

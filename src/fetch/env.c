@@ -4,9 +4,7 @@
 #include "base/encode.h"
 #include "base/file.h"
 
-#include <errno.h>
 #include <strings.h>
-#include <unistd.h>
 
 enum { MAX_ID = 200, MAX_REVISION = 250, MAX_TOKEN = 4096 };
 
@@ -70,6 +68,12 @@ const char *fetch_token_path(Arena *a)
     return path ? arena_cstr(a, str_of(path)) : arena_printf(a, "%s/token", fetch_home(a));
 }
 
+const char *fetch_stored_tokens_path(Arena *a)
+{
+    const char *token = fetch_token_path(a);
+    return arena_printf(a, "%.*s/stored_tokens", STR(path_parent(str_of(token))));
+}
+
 const char *fetch_endpoint(Arena *a)
 {
     const char *value = env_text("HF_ENDPOINT");
@@ -79,13 +83,19 @@ const char *fetch_endpoint(Arena *a)
     return arena_cstr(a, endpoint);
 }
 
-static const char *find_token(Arena *a)
+const char *fetch_env_token(Arena *a)
 {
     const char *token = env_text("HF_TOKEN");
     if (!token)
         token = env_text("HUGGING_FACE_HUB_TOKEN");
+    return token ? arena_cstr(a, str_trim(str_of(token))) : NULL;
+}
+
+const char *fetch_token(Arena *a)
+{
+    const char *token = fetch_env_token(a);
     if (token)
-        return arena_cstr(a, str_trim(str_of(token)));
+        return token;
     if (env_flag("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
         return NULL;
     AUTO_BUF text;
@@ -102,7 +112,7 @@ FetchEnv fetch_env(Arena *a, const char *token, const char *cache)
     if (token)
         env.token = token[0] ? token : NULL;
     else
-        env.token = find_token(a);
+        env.token = fetch_token(a);
     if (!cache)
         cache = env_text("HF_HUB_CACHE");
     if (!cache)
@@ -188,6 +198,11 @@ char *repo_api(Arena *a, const FetchEnv *env, const RepoName *name, const char *
     return arena_cstr(a, buf_str(&out));
 }
 
+char *repo_page(Arena *a, const FetchEnv *env, const RepoName *name)
+{
+    return arena_printf(a, "%s/%s%s", env->endpoint, fetch_kind(name->kind)->prefix, name->id);
+}
+
 json_t *fetch_whoami(const char *token, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
@@ -198,25 +213,4 @@ json_t *fetch_whoami(const char *token, Error *err)
                     "not logged in: set HF_TOKEN, or run `hug auth login`");
     return hub_json(c, a, &env, "GET", arena_printf(a, "%s/api/whoami-v2", env.endpoint), NULL,
                     NULL, err);
-}
-
-json_t *fetch_login(const char *token, Error *err)
-{
-    AUTO(arena_free) Arena *a = arena_new(0);
-    AUTO(json_decref) json_t *who = fetch_whoami(token, err);
-    if (!who || !file_make_folders(fetch_home(a), 0700, err) ||
-        !file_write_atomic(fetch_token_path(a), str_of(token), 0600, err))
-        return fail_while(err, "log in");
-    return TAKE(who);
-}
-
-bool fetch_logout(Error *err)
-{
-    AUTO(arena_free) Arena *a = arena_new(0);
-    const char *path = fetch_token_path(a);
-    if (unlink(path) == 0)
-        return true;
-    if (errno == ENOENT)
-        return fail(err, ERR_NOT_FOUND, "no token is kept at %s", path);
-    return fail_io(err, "%s", path);
 }

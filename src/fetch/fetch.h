@@ -62,6 +62,8 @@ typedef struct UploadOptions {
     const char *const *include, *const *exclude;
     const char *const *remove; // patterns of files that the same commit deletes
     bool private_;             // if the repository is made
+    bool must_exist;           // never make it
+    bool create_pr;            // the commit opens a pull request instead of moving the branch
     bool quiet;
 } UploadOptions;
 
@@ -75,31 +77,15 @@ typedef struct UploadResult {
 bool fetch_upload(Arena *a, const char *id, const char *local, const char *path,
                   const UploadOptions *options, UploadResult *result, Error *err);
 
+/* Deletes the files that match options->remove by one commit; result->commit is NULL if none do. */
+bool fetch_delete_files(Arena *a, const char *id, const UploadOptions *options,
+                        UploadResult *result, Error *err);
+
 /* The page of the new repository. exist_ok: one that is there already is fine. sdk: a Space's, else
  * NULL. */
 char *fetch_repo_create(Arena *a, const char *id, const UploadOptions *options, const char *sdk,
                         bool exist_ok, Error *err);
-bool fetch_repo_delete(const char *id, FetchKind kind, const char *token, Error *err);
-/* An array of repositories as the hub lists them. owner NULL: ours. */
-json_t *fetch_repo_list(FetchKind kind, const char *owner, const char *search, int64_t limit,
-                        const char *token, Error *err);
-
 /* What the hub knows of the token's owner. */
 json_t *fetch_whoami(const char *token, Error *err);
-/* Keeps a token for later calls, after asking the hub whether it is good. */
-json_t *fetch_login(const char *token, Error *err);
-/* Forgets it; ERR_NOT_FOUND if there is none. */
-bool fetch_logout(Error *err);
 /* Where the hub is: HF_ENDPOINT. */
 const char *fetch_endpoint(Arena *a);
-
-typedef struct CachedRepo {
-    FetchKind kind;
-    const char *id, *path;
-    int64_t size; // of its blobs
-    int64_t used_ns, changed_ns;
-    const char *refs; // "main, v1"
-    int snapshots;
-} CachedRepo;
-/* What is in the cache, by name; cache NULL: the environment's. A missing one is empty. */
-bool fetch_cache_list(Arena *a, const char *cache, CachedRepo **repos, size_t *n, Error *err);

@@ -1,7 +1,9 @@
 /* What the files of fetch/ share; see fetch.h. */
 #pragma once
 
+#include "base/digest.h"
 #include "fetch/fetch.h"
+#include "fetch/tokens.h"
 #include "net/client.h"
 
 /* Where the hub is, who we are, where files are kept. Strings are in the arena. */
@@ -12,9 +14,10 @@ typedef struct FetchEnv {
     bool offline;
 } FetchEnv;
 FetchEnv fetch_env(Arena *a, const char *token, const char *cache);
-/* HF_HOME, and the file that keeps the token. */
+/* HF_HOME, the file that keeps the token in use, and the one that keeps all of them. */
 const char *fetch_home(Arena *a);
 const char *fetch_token_path(Arena *a);
+const char *fetch_stored_tokens_path(Arena *a);
 
 typedef struct KindInfo {
     const char *name;   // "dataset"
@@ -34,6 +37,9 @@ bool repo_name_parse(RepoName *name, Arena *a, const char *id, FetchKind kind, c
 /* ENDPOINT/api/models/ID/rest, formatted. */
 char *repo_api(Arena *a, const FetchEnv *env, const RepoName *name, const char *format, ...)
     __attribute__((format(printf, 4, 5), returns_nonnull));
+/* Its page: ENDPOINT/org/name */
+char *repo_page(Arena *a, const FetchEnv *env, const RepoName *name)
+    __attribute__((returns_nonnull));
 /* s with all but unreserved characters encoded, '/' too. */
 char *url_segment(Arena *a, const char *s) __attribute__((returns_nonnull));
 /* Keeps '/'. */
@@ -59,6 +65,10 @@ typedef struct RemoteFile {
 /* All files of a revision, by the tree listing. */
 bool hub_tree(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, const char *commit,
               RemoteFile **files, size_t *n, Error *err);
+
+enum { OID_SIZE = 2 * SHA256_SIZE + 1 };
+/* What the hub calls the content of a file: its sha256 (lfs), or as git names a blob. */
+bool file_oid(const char *path, int64_t size, bool lfs, char oid[OID_SIZE], Error *err);
 
 /* Patterns as Python's fnmatch has them: '*' matches '/' too; "folder/" means all below it. */
 bool path_matches(const char *path, const char *const *patterns);

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/encode.h"
+#include "fetch/cached.h"
 #include "fetch/fetch_internal.h"
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
@@ -122,13 +123,12 @@ static void test_a_snapshot_is_laid_out_as_the_python_library_does(void **state)
                         arena_printf(f.a, "%s/d/model.bin", path));
     assert_fails(fetch_file(f.a, "me/x", "other", NULL, &err), ERR_NO_ENTRY, "other");
 
-    CachedRepo *repos;
-    size_t n;
-    assert_ok(fetch_cache_list(f.a, NULL, &repos, &n, &err));
-    assert_int_equal(n, 1);
-    assert_string_equal(repos[0].id, "me/x");
-    assert_string_equal(repos[0].refs, "main");
-    assert_int_equal(repos[0].size, strlen(content));
+    CacheScan scan;
+    assert_ok(cache_scan(&scan, f.a, NULL, &err));
+    assert_int_equal(scan.n, 1);
+    assert_string_equal(scan.repos[0].id, "me/x");
+    assert_string_equal(scan.repos[0].revisions[0].refs[0], "main");
+    assert_int_equal(scan.repos[0].size, strlen(content));
     arena_free(f.a);
 }
 

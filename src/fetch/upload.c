@@ -2,7 +2,6 @@
  * LFS, then the commit itself with the small ones inside, streamed from a file; see fetch.h. */
 #include "fetch/fetch_internal.h"
 
-#include "base/digest.h"
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/progress.h"
@@ -12,20 +11,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum {
-    MAX_FILES = 100000,
-    PREUPLOAD = 256,
-    SAMPLE = 512,
-    PIECE = 1 << 20,
-    MAX_DEPTH = 64,
-    MAX_PARTS = 10000
-};
+enum { MAX_FILES = 100000, PREUPLOAD = 256, SAMPLE = 512, MAX_DEPTH = 64, MAX_PARTS = 10000 };
 
 typedef struct LocalFile {
     const char *local, *path; // on this disk, in the repository
     int64_t size;
     bool lfs, skip; // the hub said so
-    char oid[2 * SHA256_SIZE + 1];
+    char oid[OID_SIZE];
 } LocalFile;
 
 typedef struct Upload {
@@ -111,30 +103,9 @@ static bool collect(Upload *u, const char *local, const char *path, Error *err)
                     info.st_size, err);
 }
 
-/* sha256 for LFS, else as git names a blob. */
-static bool hash_file(LocalFile *f, Error *err)
+static const char *pr_query(const Upload *u)
 {
-    AUTO_FD int fd = open(f->local, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_io(err, "%s", f->local);
-    AUTO(digest_free) Digest *digest = f->lfs ? digest_sha256_new() : digest_sha1_new();
-    if (!f->lfs) {
-        char head[32];
-        digest_add(digest, head,
-                   (size_t)snprintf(head, sizeof head, "blob %lld", (long long)f->size) + 1);
-    }
-    AUTO(free) char *piece = xmalloc(PIECE);
-    for (int64_t at = 0; at < f->size;) {
-        size_t n = (size_t)MIN((int64_t)PIECE, f->size - at);
-        if (!fd_read_at(fd, piece, n, at, err))
-            return fail_while(err, "%s", f->local);
-        digest_add(digest, piece, n);
-        at += (int64_t)n;
-    }
-    uint8_t sum[SHA256_SIZE];
-    digest_finish(digest, sum);
-    hex_encode(sum, f->lfs ? SHA256_SIZE : SHA1_SIZE, f->oid);
-    return true;
+    return u->options->create_pr ? "?create_pr=1" : "";
 }
 
 /* ---- Which way each file goes ---- */
@@ -170,7 +141,7 @@ static bool take_answer(Upload *u, size_t from, size_t to, const json_t *said, E
     if (!f)
         return true;
     f->lfs = f->size > 0 && str_eq(json_str(said, "uploadMode"), S("lfs"));
-    if (!hash_file(f, err))
+    if (!file_oid(f->local, f->size, f->lfs, f->oid, err))
         return false;
     f->skip =
         json_flag(said, "shouldIgnore", false) || str_eq(json_str(said, "oid"), str_of(f->oid));
@@ -189,8 +160,8 @@ static bool preupload(Upload *u, size_t from, size_t to, Error *err)
             return false;
         json_array_append_new(list, entry);
     }
-    const char *url =
-        repo_api(u->a, &u->env, &u->name, "/preupload/%s", url_segment(u->a, u->name.revision));
+    const char *url = repo_api(u->a, &u->env, &u->name, "/preupload/%s%s",
+                               url_segment(u->a, u->name.revision), pr_query(u));
     AUTO(json_decref)
     json_t *answer = hub_json(u->client, u->a, &u->env, "POST", url, asked, NULL, err);
     if (!answer)
@@ -388,8 +359,8 @@ static json_t *send_commit(Upload *u, const char *message, Error *err)
         (fstat(fileno(body), &info) == 0 || fail_io(err, "a temporary file"))) {
         ClientCall call = {
             .method = "POST",
-            .url = repo_api(u->a, &u->env, &u->name, "/commit/%s",
-                            url_segment(u->a, u->name.revision)),
+            .url = repo_api(u->a, &u->env, &u->name, "/commit/%s%s",
+                            url_segment(u->a, u->name.revision), pr_query(u)),
             .token = u->env.token,
             .fd = fileno(body),
             .send_size = info.st_size,
@@ -450,24 +421,72 @@ static bool upload(Upload *u, UploadResult *result, Error *err)
     return true;
 }
 
+/* Names and who we are. */
+static bool upload_init(Upload *u, Arena *a, const char *id, const UploadOptions *options,
+                        UploadResult *result, Error *err)
+{
+    *u = (Upload){.a = a, .options = options, .env = fetch_env(a, options->token, NULL)};
+    *result = (UploadResult){0};
+    if (!repo_name_parse(&u->name, a, id, options->kind, options->revision, err))
+        return false;
+    return u->env.token ||
+           fail(err, ERR_UNAUTHENTICATED, "not logged in: set HF_TOKEN, or run `hug auth login`");
+}
+
+/* A branch that is not there yet is made, as the repository is. */
+static bool make_branch(Upload *u, Error *err)
+{
+    if (!u->options->revision || u->options->create_pr || u->options->must_exist ||
+        strncmp(u->name.revision, "refs/", 5) == 0)
+        return true;
+    const char *branch = url_segment(u->a, u->name.revision);
+    Error failure = {0};
+    AUTO(json_decref)
+    json_t *there =
+        hub_json(u->client, u->a, &u->env, "GET",
+                 repo_api(u->a, &u->env, &u->name, "/revision/%s", branch), NULL, NULL, &failure);
+    if (there || failure.code != ERR_NO_REVISION)
+        return true; // what else is wrong will be said by the calls that follow
+    AUTO(json_decref) json_t *nothing = json_object();
+    AUTO(json_decref)
+    json_t *made =
+        hub_json(u->client, u->a, &u->env, "POST",
+                 repo_api(u->a, &u->env, &u->name, "/branch/%s", branch), nothing, NULL, &failure);
+    return made || failure.code == ERR_EXISTS || fail(err, failure.code, "%s", failure.text);
+}
+
 bool fetch_upload(Arena *a, const char *id, const char *local, const char *path,
                   const UploadOptions *options, UploadResult *result, Error *err)
 {
-    Upload u = {.a = a, .options = options, .env = fetch_env(a, options->token, NULL)};
-    *result = (UploadResult){0};
-    if (!repo_name_parse(&u.name, a, id, options->kind, options->revision, err))
+    Upload u;
+    if (!upload_init(&u, a, id, options, result, err))
         return false;
-    if (!u.env.token)
-        return fail(err, ERR_UNAUTHENTICATED,
-                    "not logged in: set HF_TOKEN, or run `hug auth login`");
     if (!collect(&u, local, path, err))
         return fail_while(err, "upload to %s", id);
     if (u.n == 0 && !options->remove)
         return fail(err, ERR_NOT_FOUND, "%s: there is nothing to upload", local);
-    result->url = fetch_repo_create(a, id, options, NULL, true, err);
+    if (options->must_exist)
+        result->url = repo_page(a, &u.env, &u.name);
+    else
+        result->url = fetch_repo_create(a, id, options, NULL, true, err);
     AUTO(client_free) Client *client = client_new();
     u.client = client;
-    if (!result->url || !upload(&u, result, err))
+    if (!result->url || !make_branch(&u, err) || !upload(&u, result, err))
         return fail_while(err, "upload to %s", id);
     return true;
+}
+
+bool fetch_delete_files(Arena *a, const char *id, const UploadOptions *options,
+                        UploadResult *result, Error *err)
+{
+    Upload u;
+    UploadOptions with_message = *options;
+    if (!options->message)
+        with_message.message = "Delete files with hug";
+    if (!upload_init(&u, a, id, &with_message, result, err))
+        return false;
+    AUTO(client_free) Client *client = client_new();
+    u.client = client;
+    result->url = repo_page(a, &u.env, &u.name);
+    return upload(&u, result, err) || fail_while(err, "delete files of %s", id);
 }

@@ -110,8 +110,7 @@ def test_the_cache_is_listed(hub, hug, folder, tmp_path):
     hug('upload', 'me/cached', folder)
     hug('download', 'me/cached', '--cache-dir', tmp_path)
     [repo] = json.loads(hug('cache', 'ls', '--json', '--cache-dir', tmp_path))
-    assert repo['id'] == 'me/cached' and repo['type'] == 'model' and repo['refs'] == 'main'
-    assert repo['size'] > 20_000_000
+    assert repo['id'] == 'model/me/cached' and repo['refs'] == ['main'] and repo['size'] == '21.0M'
 
 
 def test_two_at_once_share_one_download(hub, hug, folder, tmp_path):

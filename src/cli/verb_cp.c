@@ -1,0 +1,242 @@
+/* verb_cp.c: `hug cp`: one file by its hf:// address; see copy.h. */
+#include "cli/copy.h"
+
+#include "base/encode.h"
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { PIECE = 1 << 20 };
+
+/* hf://[datasets/]org/name[@revision]/path */
+typedef struct Address {
+    FetchKind kind;
+    const char *id, *revision; // NULL: main
+    const char *path;          // "" for the repository itself
+    bool folder;               // ended with a slash
+} Address;
+
+static bool is_address(const char *text)
+{
+    return text && strncmp(text, "hf://", 5) == 0;
+}
+
+static bool address_parse(Address *out, Arena *a, const char *text, Error *err)
+{
+    Str rest = str_of(text + 5), part, name;
+    *out = (Address){.folder = str_ends(rest, S("/")), .path = ""};
+    size_t slash = str_find_char(rest, '/', 0);
+    if (slash != SIZE_MAX && fetch_kind_parse(str_slice(rest, 0, slash), &out->kind))
+        rest = str_slice(rest, slash + 1, rest.len);
+    if (!str_split(&rest, '/', &part) || !str_split(&rest, '/', &name) || !part.len || !name.len)
+        return fail(err, ERR_USAGE,
+                    "'%s' is no address of a file; it looks like hf://org/name/file, or "
+                    "hf://datasets/org/name@revision/file",
+                    text);
+    size_t at = str_find_char(name, '@', 0);
+    if (at != SIZE_MAX) {
+        // A branch may have slashes: refs/pr/1 is what people write.
+        Str revision = str_slice(name, at + 1, name.len), number, pr;
+        Str left = rest;
+        if (str_eq(revision, S("refs")) && str_split(&left, '/', &pr) && str_eq(pr, S("pr")) &&
+            str_split(&left, '/', &number)) {
+            out->revision = arena_printf(a, "refs/pr/%.*s", STR(number));
+            rest = left;
+        } else {
+            AUTO_BUF plain;
+            buf_init(&plain, 0);
+            if (!url_decode(&plain, revision, false, err))
+                return false;
+            out->revision = arena_cstr(a, buf_str(&plain));
+        }
+        name = str_slice(name, 0, at);
+    }
+    out->id = arena_printf(a, "%.*s/%.*s", STR(part), STR(name));
+    while (str_ends(rest, S("/")))
+        rest.len--;
+    out->path = arena_cstr(a, rest);
+    return true;
+}
+
+static const char *last_name(Arena *a, const char *path)
+{
+    return arena_cstr(a, path_name(str_of(path)));
+}
+
+/* ---- From the hub ---- */
+
+static bool print_file(const char *path, Error *err)
+{
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) != 0)
+        return fail_io(err, "%s", path);
+    AUTO(free) char *piece = xmalloc(PIECE);
+    for (int64_t at = 0; at < info.st_size;) {
+        size_t n = (size_t)MIN((int64_t)PIECE, info.st_size - at);
+        if (!fd_read_at(fd, piece, n, at, err) || !fd_write_all(STDOUT_FILENO, piece, n, err))
+            return false;
+        at += (int64_t)n;
+    }
+    return true;
+}
+
+/* Into a folder beside the target, and from there in one step. */
+static bool download_to(Ask *ask, const Address *from, const char *target, bool print, Error *err)
+{
+    Str parent = path_parent(str_of(target));
+    const char *beside = parent.len ? arena_cstr(ask->a, parent) : ".";
+    if (print)
+        beside = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    else if (!file_make_folders(beside, 0755, err))
+        return false;
+    const char *folder = file_temp_folder(ask->a, beside, err);
+    if (!folder)
+        return false;
+    FetchOptions options = {.kind = from->kind,
+                            .revision = from->revision,
+                            .token = ask->token,
+                            .folder = folder,
+                            .quiet = print || ask->quiet};
+    const char *path = fetch_file(ask->a, from->id, from->path, &options, err);
+    bool ok = path && (print ? print_file(path, err)
+                             : rename(path, target) == 0 || fail_io(err, "%s", target));
+    (void)!file_remove_tree(folder, NULL);
+    return ok;
+}
+
+static bool download(Ask *ask, const char *source, const char *to, Error *err)
+{
+    Address from;
+    if (!address_parse(&from, ask->a, source, err))
+        return false;
+    if (!from.path[0] || from.folder)
+        return fail(err, ERR_USAGE, "'%s' names no file; `hug download` fetches folders", source);
+    if (to && strcmp(to, "-") == 0)
+        return download_to(ask, &from, to, true, err);
+    const char *name = last_name(ask->a, from.path);
+    if (!to)
+        to = name;
+    else if (file_is_folder(to) || str_ends(str_of(to), S("/")))
+        to = arena_printf(ask->a, "%s%s%s", to, str_ends(str_of(to), S("/")) ? "" : "/", name);
+    if (!download_to(ask, &from, to, false, err))
+        return false;
+    output_result(&ask->out, "Downloaded", "dst",
+                  json_pack("{s:s, s:s}", "src", source, "dst", to));
+    return true;
+}
+
+/* ---- To the hub ---- */
+
+static bool keep_input(int fd, void *context, Error *err)
+{
+    AUTO(free) char *piece = xmalloc(PIECE);
+    for (;;) {
+        ssize_t n = read(STDIN_FILENO, piece, PIECE);
+        if (n < 0)
+            return fail_io(err, "standard input");
+        if (n == 0)
+            return true;
+        if (!fd_write_all(fd, piece, (size_t)n, err))
+            return false;
+    }
+}
+
+static bool upload(Ask *ask, const char *from, const char *target, Error *err)
+{
+    Address to;
+    bool input = strcmp(from, "-") == 0;
+    if (!address_parse(&to, ask->a, target, err))
+        return false;
+    if (input && (!to.path[0] || to.folder))
+        return fail(err, ERR_USAGE, "'%s' names no file for what comes from standard input",
+                    target);
+    if (!input && file_is_folder(from))
+        return fail(err, ERR_USAGE, "%s is a folder; `hug upload` takes folders", from);
+    const char *path = to.path, *folder = NULL, *local = from;
+    if (!path[0] || to.folder)
+        path = arena_printf(ask->a, "%s%s%s", path, path[0] ? "/" : "", last_name(ask->a, from));
+    if (input) {
+        folder = file_temp_folder(ask->a, getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", err);
+        local = arena_printf(ask->a, "%s/input", folder ? folder : "");
+    }
+    UploadOptions options = {.kind = to.kind,
+                             .revision = to.revision,
+                             .token = ask->token,
+                             .must_exist = true,
+                             .quiet = ask->quiet};
+    UploadResult result;
+    bool ok = (!input || (folder && file_write_atomic_by(local, 0600, keep_input, NULL, err))) &&
+              fetch_upload(ask->a, to.id, local, path, &options, &result, err);
+    if (folder)
+        (void)!file_remove_tree(folder, NULL);
+    if (ok)
+        output_result(&ask->out, "Uploaded", "dst",
+                      json_pack("{s:s, s:s}", "src", input ? "stdin" : from, "dst", target));
+    return ok;
+}
+
+/* ---- Between repositories ---- */
+
+/* By way of this machine: what both hold in common is not sent again. */
+static bool copy(Ask *ask, const char *source, const char *target, Error *err)
+{
+    Address from, to;
+    if (!address_parse(&from, ask->a, source, err) || !address_parse(&to, ask->a, target, err))
+        return false;
+    bool all = !from.path[0] || from.folder;
+    FetchOptions options = {
+        .kind = from.kind, .revision = from.revision, .token = ask->token, .quiet = ask->quiet};
+    const char *below[] = {arena_printf(ask->a, "%s/", from.path), NULL};
+    options.include = all && from.path[0] ? below : NULL;
+    const char *local = all ? fetch_snapshot(ask->a, from.id, &options, err)
+                            : fetch_file(ask->a, from.id, from.path, &options, err);
+    if (!local)
+        return false;
+    const char *path = to.path;
+    if (all && from.path[0])
+        local = arena_printf(ask->a, "%s/%s", local, from.path);
+    else if (!all && (!path[0] || to.folder))
+        path =
+            arena_printf(ask->a, "%s%s%s", path, path[0] ? "/" : "", last_name(ask->a, from.path));
+    UploadOptions upload_options = {.kind = to.kind,
+                                    .revision = to.revision,
+                                    .token = ask->token,
+                                    .must_exist = true,
+                                    .quiet = ask->quiet};
+    UploadResult result;
+    if (!fetch_upload(ask->a, to.id, local, path, &upload_options, &result, err))
+        return false;
+    output_result(&ask->out, "Copied", "dst",
+                  json_pack("{s:s, s:s}", "src", source, "dst", target));
+    return true;
+}
+
+bool copy_run(Ask *ask, Error *err)
+{
+    const char *from = ask->args[0], *to = ask->n > 1 ? ask->args[1] : NULL;
+    if (is_address(from) && is_address(to))
+        return copy(ask, from, to, err);
+    if (is_address(from))
+        return download(ask, from, to, err);
+    if (is_address(to))
+        return upload(ask, from, to, err);
+    return fail(err, ERR_USAGE, "one of both is an address on the hub: hf://org/name/file");
+}
+
+static const Command commands[] = {
+    {"", "FROM [TO]", "copy a file to, from or between repositories on the hub", 1, 2, "token",
+     copy_run},
+};
+
+const Verb verb_cp = {
+    .name = "cp",
+    .synopsis = "FROM [TO]",
+    .summary = "copy a file to, from or between repositories on the hub",
+    .help =
+        "Addresses look like hf://org/name/file or hf://datasets/org/name@revision/file; '-' is\n"
+        "standard input or output. Between repositories, an address that ends with a slash\n"
+        "stands for all files below.",
+    COMMANDS(commands),
+};

@@ -1,0 +1,187 @@
+"""`hug` and `hf` in turn on the same things: tokens, cache, repositories."""
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from huggingface_hub import scan_cache_dir, snapshot_download
+
+from conftest import HUG, TEMP, run
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A HF_HOME of its own, without HF_TOKEN."""
+    return {'HF_HOME': str(tmp_path / 'home'), 'HF_TOKEN': ''}
+
+
+def test_tokens_are_shared(hub, hug, hf, home):
+    assert run(HUG, 'auth', 'token', ok=False, **home).returncode == 1
+    assert json.loads(hug('auth', 'list', '--json', **home)) == []
+    assert hug('auth', 'login', '--token', hub.token, **home) == 'logged in as me\n'
+    hf('auth', 'login', '--token', hub.read_token, **home)
+    listed = json.loads(hug('auth', 'ls', '--json', **home))
+    assert {t['name']: t['active'] for t in listed} == {'tests': '', 'reader': '*'}
+    assert listed[0]['token'].startswith('hf_****') and hub.read_token not in str(listed)
+    assert hug('auth', 'token', **home).strip() == hub.read_token
+    assert 'using' in hug('auth', 'switch', '--token-name', 'tests', **home)
+    assert hf('auth', 'token', **home).split()[0] == hub.token
+    assert '* tests' in ' '.join(hf('auth', 'list', **home).split())
+    hug('auth', 'logout', '--token-name', 'tests', **home)
+    assert run(HUG, 'auth', 'whoami', ok=False, **home).returncode == 1
+    assert list(json.loads(hug('auth', 'list', '--json', **home))[0].values())[1] == 'reader'
+    hug('auth', 'logout', **home)
+    assert not {'token', 'stored_tokens'} & set(os.listdir(home['HF_HOME']))
+    wrong = run(HUG, 'auth', 'switch', '--token-name', 'nobody', ok=False, **home)
+    assert wrong.returncode == 1 and 'hug auth list' in wrong.stderr
+
+
+def test_git_is_told_the_token(hub, hug, home, tmp_path):
+    config = {'HOME': str(tmp_path)} | home
+    run('git', 'config', '--global', 'credential.helper', 'store', HOME=str(tmp_path))
+    hug('auth', 'login', '--token', hub.token, '--add-to-git-credential', **config)
+    kept = (tmp_path / '.git-credentials').read_text()
+    assert f'hf_user:{hub.token}@127.0.0.1' in kept
+    hug('auth', 'logout', **config)
+    assert hub.token not in (tmp_path / '.git-credentials').read_text()
+
+
+@pytest.fixture
+def cache(api, hug, tmp_path):
+    """Two revisions of one model, one of them without a name, and a dataset; fetched by both."""
+    first = api.create_repo('me/thin', exist_ok=True)
+    files = tmp_path / 'files'
+    (files / 'd').mkdir(parents=True)
+    (files / 'd/x.txt').write_text('one')
+    (files / 'same.bin').write_bytes(b'\0' * 50_000)
+    hug('upload', 'me/thin', files)
+    folder = tmp_path / 'hub'
+    snapshot_download('me/thin', cache_dir=folder)
+    (files / 'd/x.txt').write_text('two and more')
+    hug('upload', 'me/thin', files)
+    hug('download', 'me/thin', '--cache-dir', folder)
+    hug('upload', 'me/rows', files / 'd', '--type', 'dataset')
+    hug('download', 'datasets/me/rows', '--cache-dir', folder)
+    return folder
+
+
+def both(hug, hf, *args):
+    """What both commands say, as JSON."""
+    return json.loads(hug(*args, '--format', 'json')), json.loads(hf(*args, '--format', 'json'))
+
+
+def test_both_list_the_same_cache(hug, hf, cache):
+    for args in ([], ['--revisions'], ['--filter', 'size>1kb', '--sort', 'name:desc']):
+        ours, theirs = both(hug, hf, 'cache', 'ls', '--cache-dir', cache, *args)
+        assert ours == theirs and ours
+    assert hug('cache', 'ls', '-q', '--cache-dir', cache).split() == ['dataset/me/rows', 'model/me/thin']
+    table = hug('cache', 'ls', '--cache-dir', cache)
+    assert table.startswith('ID ') and 'Found 2 repo(s) for a total of 3 revision(s)' in table
+    assert run(HUG, 'cache', 'ls', '--filter', 'colour=red', ok=False).returncode == 2
+
+
+def test_pruning_leaves_what_hf_finds(hug, hf, cache):
+    (cache / 'models--me--thin/blobs/dead.incomplete').write_bytes(b'x' * 1000)
+    ours, theirs = both(hug, hf, 'cache', 'prune', '--dry-run', '--cache-dir', cache)
+    assert ours == theirs == {'dry_run': True, 'revisions': 1, 'incomplete': 1, 'shared_blobs': 0,
+                              'size': '1.0K'}
+    assert run(HUG, 'cache', 'prune', '--cache-dir', cache, ok=False).returncode == 2  # nobody to ask
+    hug('cache', 'prune', '--yes', '--cache-dir', cache)
+    left = scan_cache_dir(cache)
+    assert not left.warnings and not left.incomplete_files and len(left.repos) == 2
+    path = snapshot_download('me/thin', cache_dir=cache, local_files_only=True)
+    assert (Path(path) / 'd/x.txt').read_text() == 'two and more'
+    assert len(os.listdir(cache / 'models--me--thin/snapshots')) == 1
+    assert 'Nothing to prune' in hf('cache', 'prune', '--cache-dir', cache)
+
+
+def test_removing_by_name_file_and_commit(hug, hf, cache):
+    ours, theirs = both(hug, hf, 'cache', 'rm', 'model/me/thin', '--dry-run', '--cache-dir', cache)
+    assert ours['size'] == theirs['size'] and ours['revisions'] == theirs['revisions'] == 2
+    ours, theirs = both(hug, hf, 'cache', 'rm', 'hf://me/thin/d/x.txt', '--dry-run', '--cache-dir', cache)
+    assert ours['size'] == theirs['size'] == '15.0' and ours['files'] == theirs['files'] == 2
+    hug('cache', 'rm', 'hf://models/me/thin/d/x.txt', '-y', '--cache-dir', cache)
+    assert not list(cache.glob('models--me--thin/snapshots/*/d/x.txt'))
+    commit = os.listdir(cache / 'datasets--me--rows/snapshots')[0]
+    assert 'Deleted 1 repo(s)' in hug('cache', 'rm', commit, '-y', '--cache-dir', cache)
+    assert not (cache / 'datasets--me--rows').exists()
+    missing = run(HUG, 'cache', 'rm', 'model/none', '--cache-dir', cache, ok=False)
+    assert missing.returncode == 0 and 'Could not find in cache: model/none' in missing.stderr
+    assert not scan_cache_dir(cache).warnings
+
+
+def test_a_spoilt_cache_is_noticed(hub, hug, cache):
+    args = ('cache', 'verify', 'me/thin', '--cache-dir', cache)
+    assert json.loads(hug(*args, '--json'))['checked'] == 3
+    [x] = [p for p in cache.glob('models--me--thin/blobs/*') if p.read_bytes() == b'two and more']
+    x.write_text('two and less')
+    done = run(HUG, *args, ok=False, HF_TOKEN=hub.token)
+    assert done.returncode == 1 and 'd/x.txt: expected' in done.stdout and '--force-download' in done.stderr
+    hug('download', 'me/thin', '--force-download', '--cache-dir', cache)
+    hug(*args)
+
+
+def test_repositories(hub, hug, api, tmp_path):
+    made = json.loads(hug('repos', 'create', 'line', '--private', '--json'))
+    assert made == {'repo_id': 'me/line', 'url': f'{hub.url}/me/line'}
+    hug('repos', 'settings', 'me/line', '--public', '--gated', 'manual')
+    info = api.model_info('me/line')
+    assert not info.private and info.gated == 'manual'
+    assert run(HUG, 'repos', 'settings', 'me/line', ok=False, HF_TOKEN=hub.token).returncode == 2
+    hug('repos', 'settings', 'me/line', '--gated', 'false')
+    hug('repos', 'move', 'me/line', 'me/moved')
+    assert 'me/moved' in [r['id'] for r in json.loads(hug('repos', 'ls', '--search', 'moved', '--json'))]
+    for name in ('a.txt', 'b.json', 'c/d.json'):
+        api.upload_file(path_or_fileobj=b'x', path_in_repo=name, repo_id='me/moved')
+    hug('repos', 'branch', 'create', 'me/moved', 'dev/one')
+    hug('repos', 'branch', 'create', 'me/moved', 'dev/one', '--exist-ok')
+    hug('repos', 'tag', 'create', 'me/moved', 'v1', '-m', 'First')
+    again = run(HUG, 'repos', 'tag', 'create', 'me/moved', 'v1', ok=False, HF_TOKEN=hub.token)
+    assert again.returncode == 1 and 'v1' in again.stderr
+    assert [t['name'] for t in json.loads(hug('repos', 'tag', 'ls', 'me/moved', '--json'))] == ['v1']
+    hug('repos', 'delete-files', 'me/moved', '*.json', '--commit-message', 'Less')
+    assert set(api.list_repo_files('me/moved')) == {'.gitattributes', 'a.txt'}
+    assert len(api.list_repo_files('me/moved', revision='dev/one')) == 4
+    hug('repos', 'branch', 'delete', 'me/moved', 'dev/one')
+    hug('repos', 'tag', 'delete', 'me/moved', 'v1', '--yes')
+    refs = api.list_repo_refs('me/moved')
+    assert [b.name for b in refs.branches] == ['main'] and not refs.tags
+    hug('repos', 'delete', 'me/moved', '--yes')
+    assert not api.repo_exists('me/moved')
+
+
+def test_files_are_copied(hub, hug, api, tmp_path):
+    api.create_repo('me/from')
+    (tmp_path / 'x.txt').write_text('one file')
+    hug('cp', tmp_path / 'x.txt', 'hf://me/from/docs/')
+    assert run(HUG, 'cp', '-', 'hf://me/from/typed.txt', input='typed', HF_TOKEN=hub.token)
+    assert set(api.list_repo_files('me/from')) == {'.gitattributes', 'docs/x.txt', 'typed.txt'}
+    assert hug('cp', 'hf://me/from/typed.txt', '-') == 'typed'
+    hug('repos', 'cp', 'hf://me/from/docs/x.txt', f'{tmp_path}/new/')
+    assert (tmp_path / 'new/x.txt').read_text() == 'one file'
+    assert os.listdir(tmp_path / 'new') == ['x.txt']
+    api.create_repo('me/to', repo_type='dataset')
+    hug('cp', 'hf://me/from/docs/', 'hf://datasets/me/to/deep/')
+    assert 'deep/x.txt' in api.list_repo_files('me/to', repo_type='dataset')
+    for args in (('a', 'b'), ('hf://me', 'b'), ('hf://me/from', 'b')):
+        assert run(HUG, 'cp', *args, ok=False, HF_TOKEN=hub.token).returncode == 2
+
+
+def test_uploads_open_pull_requests_and_make_branches(hug, api, tmp_path):
+    (tmp_path / 'x.txt').write_text('x')
+    api.create_repo('me/asked')
+    hug('upload', 'me/asked', tmp_path, '--create-pr', '--commit-message', 'Please')
+    [pull] = api.get_repo_discussions('me/asked')
+    assert pull.is_pull_request and pull.title == 'Please'
+    assert 'x.txt' in api.list_repo_files('me/asked', revision='refs/pr/1')
+    hug('upload', 'me/asked', tmp_path, '--revision', 'side')
+    assert 'x.txt' in api.list_repo_files('me/asked', revision='side')
+    assert 'x.txt' not in api.list_repo_files('me/asked')
+
+
+def test_help_and_completion_know_every_command(hug):
+    assert 'branch create' in hug('help', 'repos') and '--exist-ok' in hug('repos', 'branch', 'create', '--help')
+    assert 'branch' in hug('--complete', 'repos').split() and 'create' in hug('--complete', 'repos', 'branch').split()
+    assert '--dry-run' in hug('--complete', 'cache', 'rm').split()
+    assert run(HUG, 'repos', 'brunch', ok=False).returncode == 2
