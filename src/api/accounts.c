@@ -1,12 +1,13 @@
-/* accounts.c: who am I, who are they, and what clients say to the Hub for its statistics. */
+/* accounts.c: who am I, and what clients say to the Hub for its statistics. */
 #include "api/api_internal.h"
 
-static json_t *member_json(const Member *m)
+static json_t *member_json(Request *r, const Member *m)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:n, s:b, s:n, s:o, s:b}", "type", "org", "id",
+    return json_pack("{s:s, s:o, s:o, s:o, s:n, s:b, s:n, s:s, s:o, s:b}", "type", "org", "id",
                      json_from_str(m->id), "name", json_from_str(m->name), "fullname",
-                     json_from_str(m->fullname), "email", "canPay", 0, "periodEnd", "roleInOrg",
-                     json_from_str(m->role), "isEnterprise", 0);
+                     json_from_str(m->fullname), "email", "canPay", 0, "periodEnd", "avatarUrl",
+                     api_avatar_url(r, m->name), "roleInOrg", json_from_str(m->role),
+                     "isEnterprise", 0);
 }
 
 static json_t *permissions_json(Permissions permissions)
@@ -64,10 +65,12 @@ static bool knows_org(const Viewer *viewer, const Member *org)
 static void whoami_org(Request *r, const Viewer *viewer)
 {
     const Account *account = &viewer->account;
-    api_reply(r, json_pack("{s:s, s:o, s:o, s:o, s:n, s:b, s:n, s:b, s:[], s:o}", "type", "org",
-                           "id", json_from_str(account->id), "name", json_from_str(account->name),
-                           "fullname", json_from_str(account->fullname), "email", "canPay", 0,
-                           "periodEnd", "isEnterprise", 0, "orgs", "auth", auth_json(viewer)));
+    api_reply(r,
+              json_pack("{s:s, s:o, s:o, s:o, s:n, s:b, s:n, s:s, s:b, s:[], s:o}", "type", "org",
+                        "id", json_from_str(account->id), "name", json_from_str(account->name),
+                        "fullname", json_from_str(account->fullname), "email", "canPay", 0,
+                        "periodEnd", "avatarUrl", api_avatar_url(r, account->name), "isEnterprise",
+                        0, "orgs", "auth", auth_json(viewer)));
 }
 
 static void whoami(Request *r)
@@ -76,97 +79,19 @@ static void whoami(Request *r)
     const Account *account = &viewer->account;
     if (account->is_org)
         return whoami_org(r, viewer);
-    json_t *out = json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:n, s:b, s:b}", "type", "user", "id",
-                            json_from_str(account->id), "name", json_from_str(account->name),
+    json_t *out = json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:n, s:b, s:b, s:s}", "type", "user",
+                            "id", json_from_str(account->id), "name", json_from_str(account->name),
                             "fullname", json_from_str(account->fullname), "emailVerified", 0,
-                            "canPay", 0, "periodEnd", "isPro", 0, "isAdmin", account->is_admin);
+                            "canPay", 0, "periodEnd", "isPro", 0, "isAdmin", account->is_admin,
+                            "avatarUrl", api_avatar_url(r, account->name));
     if (account->email.len)
         api_set_str(out, "email", account->email);
     json_t *orgs = json_array();
     for (size_t i = 0; i < account->n_others; i++)
         if (knows_org(viewer, &account->others[i]))
-            json_array_append_new(orgs, member_json(&account->others[i]));
+            json_array_append_new(orgs, member_json(r, &account->others[i]));
     json_object_set_new(out, "orgs", orgs);
     json_object_set_new(out, "auth", auth_json(viewer));
-    api_reply(r, out);
-}
-
-static bool count_repos(Request *r, const Account *account, json_t *out, Error *err)
-{
-    static const char *const keys[REPO_KINDS] = {
-        [REPO_MODEL] = "numModels", [REPO_DATASET] = "numDatasets", [REPO_SPACE] = "numSpaces"};
-    for (int i = 0; i < REPO_KINDS; i++) {
-        RepoQuery query = {.kind = (RepoKind)i, .author = account->name, .limit = 1};
-        RepoPage page;
-        if (!repo_list(api_of(r)->hub, request_arena(r), api_viewer(r), &query, &page, err))
-            return false;
-        json_object_set_new(out, keys[i], json_integer(page.total));
-    }
-    return true;
-}
-
-/* The overview of a user or, for organizations/, of an organisation. */
-static void overview(Request *r)
-{
-    Error err = {0};
-    Account account;
-    bool org = str_of(request_route(r)->pattern).ptr[5] == 'o';
-    if (!account_find(api_of(r)->hub, request_arena(r), request_param(r, "name"), &account, &err))
-        return reply_error(r, &err);
-    if (account.is_org != org)
-        return reply_failure(r, 404,
-                             org ? "This organization does not exist" : "This user does not exist");
-    json_t *out = json_object();
-    json_object_set_new(out, org ? "name" : "user", json_from_str(account.name));
-    json_object_set_new(out, "fullname", json_from_str(account.fullname));
-    json_object_set_new(out, "type", json_string(org ? "org" : "user"));
-    json_object_set_new(out, "createdAt", api_date(account.created_ns));
-    json_object_set_new(out, "isPro", json_false());
-    api_set_str(out, "details", account.about);
-    if (org)
-        json_object_set_new(out, "numUsers", json_integer((json_int_t)account.n_others));
-    json_t *orgs = json_array();
-    for (size_t i = 0; i < account.n_others && !org; i++)
-        json_array_append_new(orgs, member_json(&account.others[i]));
-    json_object_set_new(out, "orgs", orgs);
-    if (!count_repos(r, &account, out, &err)) {
-        json_decref(out);
-        return reply_error(r, &err);
-    }
-    api_reply(r, out);
-}
-
-static void members(Request *r)
-{
-    Error err = {0};
-    Account account;
-    if (!account_find(api_of(r)->hub, request_arena(r), request_param(r, "name"), &account, &err))
-        return reply_error(r, &err);
-    json_t *out = json_array();
-    for (size_t i = 0; i < account.n_others && account.is_org; i++) {
-        const Member *m = &account.others[i];
-        json_array_append_new(out, json_pack("{s:o, s:o, s:o, s:s, s:o}", "_id",
-                                             json_from_str(m->id), "user", json_from_str(m->name),
-                                             "fullname", json_from_str(m->fullname), "type", "user",
-                                             "role", json_from_str(m->role)));
-    }
-    api_reply(r, out);
-}
-
-static void likes(Request *r)
-{
-    Error err = {0};
-    Like *list;
-    size_t n;
-    if (!likes_of_user(api_of(r)->hub, request_arena(r), api_viewer(r), request_param(r, "name"),
-                       &list, &n, &err))
-        return reply_error(r, &err);
-    json_t *out = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(out, json_pack("{s:o, s:{s:o, s:s}}", "createdAt",
-                                             api_date(list[i].liked_ns), "repo", "name",
-                                             json_from_str(list[i].name), "type",
-                                             repo_kind_info(list[i].kind)->name));
     api_reply(r, out);
 }
 
@@ -183,10 +108,6 @@ static void no_harnesses(Request *r)
 
 const Route account_routes[] = {
     {"GET", "/api/whoami-v2", whoami, .access = API_ANY_TOKEN, .summary = "The caller's account"},
-    {"GET", "/api/users/{name}/overview", overview, .summary = "A user"},
-    {"GET", "/api/users/{name}/likes", likes, .summary = "What a user likes"},
-    {"GET", "/api/organizations/{name}/overview", overview, .summary = "An organisation"},
-    {"GET", "/api/organizations/{name}/members", members, .summary = "An organisation's members"},
     {"GET", "/api/agent-harnesses", no_harnesses, .access = API_NO_VIEWER,
      .summary = "Known coding agents: none"},
     {"GET", "/api/telemetry/{path...}", thanks, .access = API_NO_VIEWER,

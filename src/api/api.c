@@ -260,6 +260,11 @@ const char *api_url(Request *r)
     return url ? url : arena_cstr(request_arena(r), request_origin(r));
 }
 
+const char *api_avatar_url(Request *r, Str account)
+{
+    return arena_printf(request_arena(r), "%s/avatars/%.*s", api_url(r), STR(account));
+}
+
 const char *api_repo_url(Request *r, const Repo *repo)
 {
     return arena_printf(request_arena(r), "%s/%s%.*s", api_url(r),

@@ -79,6 +79,8 @@ bool api_repo(Request *r, Access need, Repo *out);
 bool api_gate(Request *r, const Repo *repo);
 /* "http://127.0.0.1:7860", without a slash at the end. */
 const char *api_url(Request *r);
+/* "http://127.0.0.1:7860/avatars/owner" */
+const char *api_avatar_url(Request *r, Str account);
 /* "http://127.0.0.1:7860/datasets/owner/name" */
 const char *api_repo_url(Request *r, const Repo *repo);
 

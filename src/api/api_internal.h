@@ -6,6 +6,7 @@
 /* Each has a file with NAME_routes and NAME_routes_n: add a line to add a file. */
 #define API_FILES(X)                                                                               \
     X(account)                                                                                     \
+    X(people)                                                                                      \
     X(repo)                                                                                        \
     X(dataset_viewer)                                                                              \
     X(info)                                                                                        \

@@ -9,11 +9,12 @@ enum { PAGE = 50, DIFF_LIMIT = 4 << 20, COMMENT_BODY = 512 << 10 };
 /* ---- JSON ---- */
 
 /* A name for people; null-free: an account that is gone has no author at all. */
-static void set_author(json_t *object, Str name)
+static void set_author(Request *r, json_t *object, Str name)
 {
     if (name.len)
         json_object_set_new(object, "author",
-                            json_pack("{s:o, s:s}", "name", json_from_str(name), "type", "user"));
+                            json_pack("{s:o, s:s, s:s}", "name", json_from_str(name), "type",
+                                      "user", "avatarUrl", api_avatar_url(r, name)));
 }
 
 static json_t *reactions_json(const DiscussionEvent *event)
@@ -31,7 +32,7 @@ static json_t *reactions_json(const DiscussionEvent *event)
     return out;
 }
 
-static json_t *comment_data(const DiscussionEvent *event)
+static json_t *comment_data(Request *r, const DiscussionEvent *event)
 {
     AUTO_BUF html;
     buf_init(&html, 0);
@@ -39,16 +40,16 @@ static json_t *comment_data(const DiscussionEvent *event)
     int64_t changed = event->edited_ns ? event->edited_ns : event->created_ns;
     json_t *latest = json_pack("{s:o, s:o, s:o}", "raw", json_from_str(event->text), "html",
                                json_from_str(buf_str(&html)), "updatedAt", api_date(changed));
-    set_author(latest, event->author);
+    set_author(r, latest, event->author);
     return json_pack("{s:b, s:b, s:o, s:[], s:I, s:o}", "edited", event->edits > 0, "hidden",
                      event->is_hidden, "latest", latest, "history", "numEdits",
                      (json_int_t)event->edits, "reactions", reactions_json(event));
 }
 
-static json_t *event_data(const DiscussionEvent *event)
+static json_t *event_data(Request *r, const DiscussionEvent *event)
 {
     if (str_eq(event->kind, S("comment")))
-        return comment_data(event);
+        return comment_data(r, event);
     if (str_eq(event->kind, S("status-change")))
         return json_pack("{s:o}", "status", json_from_str(event->text));
     if (str_eq(event->kind, S("title-change")))
@@ -58,16 +59,16 @@ static json_t *event_data(const DiscussionEvent *event)
                      json_from_str(event->other));
 }
 
-static json_t *event_json(const DiscussionEvent *event)
+static json_t *event_json(Request *r, const DiscussionEvent *event)
 {
     json_t *out = json_pack("{s:o, s:o, s:o, s:o}", "id", json_from_str(event->id), "type",
                             json_from_str(event->kind), "createdAt", api_date(event->created_ns),
-                            "data", event_data(event));
-    set_author(out, event->author);
+                            "data", event_data(r, event));
+    set_author(r, out, event->author);
     return out;
 }
 
-static json_t *discussion_json(const Repo *repo, const Discussion *d)
+static json_t *discussion_json(Request *r, const Repo *repo, const Discussion *d)
 {
     json_t *out =
         json_pack("{s:I, s:o, s:o, s:o, s:b, s:{s:o, s:s}, s:I, s:b}", "num", (json_int_t)d->num,
@@ -75,7 +76,7 @@ static json_t *discussion_json(const Repo *repo, const Discussion *d)
                   api_date(d->created_ns), "isPullRequest", d->is_pull, "repo", "name",
                   json_from_str(repo->full), "type", repo_kind_info(repo->kind)->name,
                   "numComments", (json_int_t)d->comments, "pinned", d->is_pinned);
-    set_author(out, d->author);
+    set_author(r, out, d->author);
     return out;
 }
 
@@ -158,7 +159,7 @@ static void list(Request *r)
         return reply_error(r, &err);
     json_t *items = json_array();
     for (size_t i = 0; i < page.n; i++)
-        json_array_append_new(items, discussion_json(&repo, &page.items[i]));
+        json_array_append_new(items, discussion_json(r, &repo, &page.items[i]));
     api_reply(r, json_pack("{s:o, s:I, s:I}", "discussions", items, "count", (json_int_t)page.total,
                            "start", (json_int_t)query.skip));
 }
@@ -175,10 +176,10 @@ static void details(Request *r)
         return;
     if (!discussion_events(api_of(r)->hub, request_arena(r), &repo, &d, &events, &n, &err))
         return reply_error(r, &err);
-    AUTO(json_decref) json_t *out = discussion_json(&repo, &d);
+    AUTO(json_decref) json_t *out = discussion_json(r, &repo, &d);
     json_t *shown = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(shown, event_json(&events[i]));
+        json_array_append_new(shown, event_json(r, &events[i]));
     json_object_set_new(out, "events", shown);
     if (d.is_pull && !set_pull(r, &repo, &d, out, &err))
         return reply_error(r, &err);
@@ -200,7 +201,7 @@ static void create(Request *r)
                          .is_pull = json_flag(body, "pullRequest", false)};
     if (!discussion_create(api_of(r)->hub, request_arena(r), api_viewer(r), &repo, &new, &d, &err))
         return reply_error(r, &err);
-    json_t *out = discussion_json(&repo, &d);
+    json_t *out = discussion_json(r, &repo, &d);
     json_object_set_new(out, "url",
                         json_string(arena_printf(request_arena(r), "%s/discussions/%lld",
                                                  api_repo_url(r, &repo), (long long)d.num)));
@@ -224,7 +225,7 @@ static void act(Request *r, Act *run, const char *key)
     const json_t *body = api_optional_json(r, COMMENT_BODY, &err);
     if (!body || !run(r, &repo, &d, body, &event, &err))
         return reply_error(r, &err);
-    api_reply(r, json_pack("{s:o}", key, event_json(&event)));
+    api_reply(r, json_pack("{s:o}", key, event_json(r, &event)));
 }
 
 static bool act_comment(Request *r, const Repo *repo, const Discussion *d, const json_t *body,

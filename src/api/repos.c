@@ -195,24 +195,6 @@ static void like(Request *r)
     api_reply(r, json_pack("{s:b}", "success", 1));
 }
 
-static void likers(Request *r)
-{
-    Error err = {0};
-    Repo repo;
-    Like *list;
-    size_t n;
-    if (!api_repo(r, ACCESS_READ, &repo))
-        return;
-    if (!likes_of_repo(api_of(r)->hub, request_arena(r), &repo, &list, &n, &err))
-        return reply_error(r, &err);
-    json_t *out = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(out, json_pack("{s:o, s:o, s:s}", "user", json_from_str(list[i].name),
-                                             "fullname", json_from_str(list[i].fullname), "type",
-                                             "user"));
-    api_reply(r, out);
-}
-
 /* Paths that nothing else serves. Clients send ids without an owner too, and want to hear that it
  * is the repository that is missing, where it is. */
 static void missing(Request *r)
@@ -304,7 +286,6 @@ const Route repo_routes[] = {
     {"POST", "/api/{kind}/{owner}/{name}/like", like, .access = API_LOGGED_IN, .summary = "Like"},
     {"DELETE", "/api/{kind}/{owner}/{name}/like", like, .access = API_LOGGED_IN,
      .summary = "Take a like back"},
-    {"GET", "/api/{kind}/{owner}/{name}/likers", likers, .summary = "Who likes it"},
     {"GET", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
     {"POST", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},
     {"PUT", "/api/{kind}/{name}/{path...}", missing, .summary = "An id without an owner"},

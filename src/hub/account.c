@@ -11,14 +11,14 @@ enum { MIN_PASSWORD = 8, MAX_PASSWORD = 1024, MAX_NAME = 96, MAX_FIELD = 500 };
 
 /* First segments of paths that are the hub's own: nobody may be called so. */
 static const char *const reserved[] = {
-    "about",       "admin",         "api",           "assets",    "blog",         "buckets",
-    "collections", "datasets",      "docs",          "front",     "health",       "jobs",
-    "join",        "kernels",       "login",         "logout",    "metrics",      "models",
-    "new",         "oauth",         "organizations", "papers",    "pricing",      "settings",
-    "signup",      "spaces",        "static",        "search",    "tasks",        "v1",
-    "v2",          "xet",           "well-known",    "telemetry", "uploads",      "hub",
-    "inference",   "notifications", "pipeline",      "status",    "hf-inference", "framework",
-    "leaderboard",
+    "about",     "admin",       "avatars",       "api",           "assets",    "blog",
+    "buckets",   "collections", "datasets",      "docs",          "front",     "health",
+    "jobs",      "join",        "kernels",       "login",         "logout",    "metrics",
+    "models",    "new",         "oauth",         "organizations", "papers",    "pricing",
+    "settings",  "signup",      "spaces",        "static",        "search",    "tasks",
+    "v1",        "v2",          "xet",           "well-known",    "telemetry", "uploads",
+    "hub",       "inference",   "notifications", "pipeline",      "status",    "hf-inference",
+    "framework", "leaderboard",
 };
 
 bool name_check(Str name, Error *err)
@@ -51,7 +51,7 @@ static bool account_name_check(Str name, Error *err)
     return true;
 }
 
-static bool field_check(const char *what, Str value, Error *err)
+bool field_check(const char *what, Str value, Error *err)
 {
     if (value.len > MAX_FIELD)
         return fail(err, ERR_INVALID, "%s: at most %d bytes", what, MAX_FIELD);
@@ -63,7 +63,7 @@ static bool field_check(const char *what, Str value, Error *err)
     return true;
 }
 
-static bool email_check(Str email, Error *err)
+bool email_check(Str email, Error *err)
 {
     if (!email.len)
         return true;
@@ -162,20 +162,6 @@ bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err)
         return fail_while(err, "'%.*s'", STR(name));
     *out = found;
     return true;
-}
-
-bool account_update(Hub *hub, Str name, Str fullname, Str email, Str about, Error *err)
-{
-    if (!field_check("full name", fullname, err) || !email_check(email, err) ||
-        !field_check("about", about, err))
-        return false;
-    AUTO(arena_free) Arena *a = arena_new(0);
-    Account account;
-    if (!account_find(hub, a, name, &account, err))
-        return false;
-    AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_account_update(c, account.id, fullname, email, about, err) &&
-           conn_commit(c, err);
 }
 
 bool user_set_password(Hub *hub, Str name, Str password, Error *err)

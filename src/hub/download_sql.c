@@ -73,31 +73,6 @@ bool sql_liked(Conn *c, Str repo, Str user, bool *liked, Error *err)
     return query_ok(q, err);
 }
 
-bool sql_likes(Conn *c, Arena *a, Str user, Str repo, Like **out, size_t *n, Error *err)
-{
-    AUTO(query_end)
-    Query *q = query_open(c, user.len ? "SELECT repos.kind, repos.full_name, '', likes.created_ns"
-                                        " FROM likes JOIN repos ON repos.id = likes.repo_id"
-                                        " WHERE likes.user_id = $1"
-                                        " ORDER BY likes.created_ns DESC LIMIT 1000"
-                                      : "SELECT 0, accounts.name, accounts.fullname,"
-                                        " likes.created_ns FROM likes"
-                                        " JOIN accounts ON accounts.id = likes.user_id"
-                                        " WHERE likes.repo_id = $1"
-                                        " ORDER BY likes.created_ns DESC LIMIT 1000");
-    bind_str(q, user.len ? user : repo);
-    *out = NEW_ARRAY(a, Like, MAX_LIKES);
-    *n = 0;
-    while (*n < MAX_LIKES && query_next(q)) {
-        Like *like = &(*out)[(*n)++];
-        like->kind = (RepoKind)row_int(q);
-        like->name = row_str(q, a);
-        like->fullname = row_str(q, a);
-        like->liked_ns = row_int(q);
-    }
-    return query_ok(q, err);
-}
-
 bool sql_downloads_add(Conn *c, Str repo, int64_t day, int64_t n, Error *err)
 {
     // The repository may have gone since it was downloaded: then nothing is inserted.

@@ -47,7 +47,8 @@ typedef struct Member {
 typedef struct Account {
     Str id;   // 24 hex digits
     Str name; // as it was written at sign-up; lookups ignore case
-    Str fullname, email, about;
+    Str fullname, email, about, website;
+    Str avatar; // changes with the picture (people.h); empty where it is made of the name
     bool is_org, is_admin;
     bool repos_private; // new repositories are, where nobody says otherwise
     int64_t created_ns;
@@ -69,7 +70,6 @@ bool account_set_repos_private(Hub *hub, Str name, bool yes, Error *err);
 bool org_set_member(Hub *hub, Str org, Str user, Str role, Error *err);
 /* ERR_NOT_FOUND if there is none. Fills `others`. */
 bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err);
-bool account_update(Hub *hub, Str name, Str fullname, Str email, Str about, Error *err);
 bool user_set_password(Hub *hub, Str name, Str password, Error *err);
 /* Users and organisations by name, at most 10,000; `others` is not filled. */
 bool account_list(Hub *hub, Arena *a, Account **out, size_t *n, Error *err);
@@ -202,18 +202,6 @@ bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error
 
 bool repo_like(Hub *hub, const Viewer *viewer, const Repo *repo, bool like, Error *err);
 bool repo_is_liked(Hub *hub, const Viewer *viewer, const Repo *repo, bool *liked, Error *err);
-/* One like; the newest come first, at most 1,000. */
-typedef struct Like {
-    RepoKind kind;
-    Str name, fullname; // the repository's full name, or the account's names
-    int64_t liked_ns;
-} Like;
-/* Those of the repositories that somebody likes which the viewer may see. */
-bool likes_of_user(Hub *hub, Arena *a, const Viewer *viewer, Str user, Like **out, size_t *n,
-                   Error *err);
-/* Who likes a repository. */
-bool likes_of_repo(Hub *hub, Arena *a, const Repo *repo, Like **out, size_t *n, Error *err);
-
 /* ---- Lists ---- */
 
 typedef enum RepoSort {

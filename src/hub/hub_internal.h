@@ -48,6 +48,11 @@ bool password_check(Hub *hub, Arena *a, Str address, Str name, Str password, Acc
                     Error *err);
 enum { FAILURES_WINDOW_S = 600, SIGNUPS_WINDOW_S = 3600, RATE_KEYS = 16384 };
 
+/* ERR_INVALID: a text that an account shows has at most 500 bytes of UTF-8 without control
+ * characters; an e-mail address may be empty. */
+bool field_check(const char *what, Str value, Error *err);
+bool email_check(Str email, Error *err);
+
 /* ---- downloads.c ---- */
 
 DownloadCounter *downloads_new(Db *db, Error *err);

@@ -36,7 +36,8 @@ bool sql_secret(Db *db, uint8_t secret[32], Error *err)
 /* ---- Accounts ---- */
 
 #define ACCOUNT_COLUMNS                                                                            \
-    "id, name, fullname, email, about, is_org, is_admin, created_ns, repos_private, password "
+    "id, name, fullname, email, about, is_org, is_admin, created_ns, repos_private, website,"      \
+    " avatar, password "
 
 // Columns come in order, so they are read one statement each: C does not order initializers.
 static void account_row(Query *q, Arena *a, Account *out, Str *password)
@@ -51,6 +52,8 @@ static void account_row(Query *q, Arena *a, Account *out, Str *password)
     out->is_admin = row_int(q) != 0;
     out->created_ns = row_int(q);
     out->repos_private = row_int(q) != 0;
+    out->website = row_str(q, a);
+    out->avatar = row_str(q, a);
     if (password)
         *password = row_str(q, a);
 }
@@ -127,18 +130,6 @@ bool sql_account_by_id(Conn *c, Arena *a, Str id, Account *out, Error *err)
     Query *q = query_open(c, "SELECT " ACCOUNT_COLUMNS "FROM accounts WHERE id = $1");
     bind_str(q, id);
     return account_one(c, q, a, out, NULL, err);
-}
-
-bool sql_account_update(Conn *c, Str id, Str fullname, Str email, Str about, Error *err)
-{
-    AUTO(query_end)
-    Query *q =
-        query_open(c, "UPDATE accounts SET fullname = $1, email = $2, about = $3 WHERE id = $4");
-    bind_str(q, fullname);
-    bind_str(q, email);
-    bind_str(q, about);
-    bind_str(q, id);
-    return query_run(q, err);
 }
 
 bool sql_account_repos_private(Conn *c, Str id, bool yes, Error *err)

@@ -20,7 +20,6 @@ bool sql_account_add(Conn *c, const Account *account, Str key, Str password, Err
 /* ERR_NOT_FOUND. Fills `others`; password may be NULL. */
 bool sql_account_by_key(Conn *c, Arena *a, Str key, Account *out, Str *password, Error *err);
 bool sql_account_by_id(Conn *c, Arena *a, Str id, Account *out, Error *err);
-bool sql_account_update(Conn *c, Str id, Str fullname, Str email, Str about, Error *err);
 bool sql_account_repos_private(Conn *c, Str id, bool yes, Error *err);
 bool sql_account_password(Conn *c, Str id, Str password, Error *err);
 bool sql_account_list(Conn *c, Arena *a, Account **out, size_t *n, Error *err);
@@ -97,9 +96,6 @@ bool sql_repos_after(Conn *c, Arena *a, Str id, Repo *out, Str *shas, size_t max
                      Error *err);
 bool sql_repo_exists(Conn *c, Str id, bool *exists, Error *err);
 bool sql_like(Conn *c, Str repo, Str user, bool like, int64_t now, Error *err);
-/* By account, or by repository; at most MAX_LIKES. */
-enum { MAX_LIKES = 1000 };
-bool sql_likes(Conn *c, Arena *a, Str user, Str repo, Like **out, size_t *n, Error *err);
 bool sql_liked(Conn *c, Str repo, Str user, bool *liked, Error *err);
 /* Forgets the visits of earlier days; the secret of this one. */
 bool sql_visits_day(Conn *c, int64_t day, uint8_t secret[32], Error *err);

@@ -9,6 +9,7 @@
 #include "hub/gates.h"
 #include "hub/hub.h"
 #include "hub/hub_testing.h"
+#include "hub/people.h"
 #include "hub/tokens.h"
 
 #include <fcntl.h>
@@ -659,14 +660,15 @@ static void test_likes_and_downloads_are_counted(void **state)
     assert_ok(repo_like(hub, &bob, &repo, true, &err));
     assert_ok(repo_is_liked(hub, &bob, &repo, &liked, &err));
     assert_true(liked);
-    Like *likes;
-    size_t n_likes;
-    assert_ok(likes_of_user(hub, a, &nobody, S("bob"), &likes, &n_likes, &err));
-    assert_int_equal(n_likes, 1);
-    assert_true(str_eq(likes[0].name, repo.full));
-    assert_ok(likes_of_repo(hub, a, &repo, &likes, &n_likes, &err));
-    assert_int_equal(n_likes, 1);
-    assert_str(likes[0].name, "bob");
+    LikePage likes;
+    PeoplePage likers;
+    PeopleQuery of_repo = {.what = PEOPLE_LIKERS, .of = repo.id, .limit = 10};
+    assert_ok(likes_of_user(hub, a, &nobody, S("bob"), 10, S(""), &likes, &err));
+    assert_int_equal(likes.n, 1);
+    assert_true(str_eq(likes.items[0].name, repo.full));
+    assert_ok(people_list(hub, a, &nobody, &of_repo, &likers, &err));
+    assert_int_equal(likers.n, 1);
+    assert_str(likers.items[0].name, "bob");
     DownloadClient client = {.address = S("10.0.0.1"), .agent = S("curl")};
     for (int i = 0; i < 3; i++)
         download_count(hub, &repo, &client); // once a day

@@ -402,34 +402,6 @@ bool repo_is_liked(Hub *hub, const Viewer *viewer, const Repo *repo, bool *liked
     return c && sql_liked(c, repo->id, viewer->account.id, liked, err);
 }
 
-bool likes_of_user(Hub *hub, Arena *a, const Viewer *viewer, Str user, Like **out, size_t *n,
-                   Error *err)
-{
-    Account account;
-    size_t all, kept = 0;
-    if (!account_find(hub, a, user, &account, err))
-        return false;
-    {
-        AUTO(conn_end) Conn *c = db_read(hub->db, err);
-        if (!c || !sql_likes(c, a, account.id, S(""), out, &all, err))
-            return false;
-    }
-    for (size_t i = 0; i < all; i++) {
-        Repo repo;
-        const Like *like = &(*out)[i];
-        if (repo_find(hub, a, viewer, like->kind, like->name, ACCESS_READ, &repo, NULL))
-            (*out)[kept++] = *like;
-    }
-    *n = kept;
-    return true;
-}
-
-bool likes_of_repo(Hub *hub, Arena *a, const Repo *repo, Like **out, size_t *n, Error *err)
-{
-    AUTO(conn_end) Conn *c = db_read(hub->db, err);
-    return c && sql_likes(c, a, S(""), repo->id, out, n, err);
-}
-
 /* "6B", "350M", "1.5b", "7000" */
 static bool count_parse(Str text, int64_t *out)
 {

@@ -115,6 +115,16 @@ static const Migration migrations[] = {
      " ON DELETE CASCADE, owner_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
      " ref TEXT NOT NULL, path TEXT NOT NULL, locked_ns BIGINT NOT NULL,"
      " UNIQUE (repo_id, path, ref));"},
+    {12, "profiles and followers",
+     "ALTER TABLE accounts ADD COLUMN website TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE accounts ADD COLUMN avatar TEXT NOT NULL DEFAULT '';"
+     "CREATE TABLE avatars (account_id TEXT PRIMARY KEY REFERENCES accounts(id) ON DELETE CASCADE,"
+     " type TEXT NOT NULL, bytes TEXT NOT NULL);"
+     "CREATE TABLE follows (user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " target_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " created_ns BIGINT NOT NULL, PRIMARY KEY (user_id, target_id));"
+     "CREATE INDEX follows_target ON follows(target_id, created_ns);"
+     "CREATE INDEX likes_user ON likes(user_id, created_ns);"},
 };
 
 bool sql_migrate(Db *db, Error *err)

@@ -59,9 +59,10 @@ bool templates_load(Web *web, Error *err)
 static json_t *viewer_json(const Viewer *viewer)
 {
     if (viewer->by == BY_NOBODY)
-        return json_pack("{s:b, s:s, s:b}", "known", 0, "name", "", "admin", 0);
+        return json_pack("{s:b, s:s, s:s, s:b}", "known", 0, "name", "", "avatar", "", "admin", 0);
     json_t *v = json_pack("{s:b, s:b}", "known", 1, "admin", viewer->account.is_admin);
     set_str(v, "name", viewer->account.name);
+    set_str(v, "avatar", viewer->account.avatar);
     return v;
 }
 

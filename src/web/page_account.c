@@ -1,4 +1,4 @@
-/* page_account.c: signing up, logging in and out, one's own profile. */
+/* page_account.c: signing up, logging in and out. */
 #include "net/limits.h"
 #include "web/web_internal.h"
 
@@ -93,48 +93,6 @@ static void do_join(Request *r)
     reply_redirect(r, 303, S("/"));
 }
 
-/* ---- Profile ---- */
-
-static void show_profile(Request *r, int status, const Account *account, const char *notice,
-                         const char *problem)
-{
-    json_t *page = page_new(r, "Profile");
-    set_str(page, "fullname", account->fullname);
-    set_str(page, "email", account->email);
-    set_str(page, "about", account->about);
-    set(page, "notice", json_string(notice));
-    set(page, "problem", json_string(problem));
-    page_render(r, status, "profile_settings", page);
-}
-
-static void profile(Request *r)
-{
-    Error err = {0};
-    Account account;
-    if (!account_find(hub_of(r), request_arena(r), web_viewer(r)->account.name, &account, &err))
-        return reply_error(r, &err);
-    show_profile(r, 200, &account, "", "");
-}
-
-static void change_profile(Request *r)
-{
-    Params form;
-    Error err = {0};
-    if (!web_form(r, &form))
-        return;
-    Account account = web_viewer(r)->account;
-    account.fullname = str_trim(params_get(&form, "fullname"));
-    account.email = str_trim(params_get(&form, "email"));
-    account.about = str_trim(params_get(&form, "about"));
-    Str password = params_get(&form, "password");
-    bool ok = account_update(hub_of(r), account.name, account.fullname, account.email,
-                             account.about, &err) &&
-              (!password.len || user_set_password(hub_of(r), account.name, password, &err));
-    if (!ok && err.code != ERR_INVALID)
-        return reply_error(r, &err);
-    show_profile(r, ok ? 200 : 400, &account, ok ? "Saved" : "", ok ? "" : err.text);
-}
-
 static void settings(Request *r)
 {
     reply_redirect(r, 303, S("/settings/profile"));
@@ -147,7 +105,5 @@ const Route web_account_routes[] = {
     {"GET", "/join", join, .summary = "Sign up"},
     {"POST", "/join", do_join, .summary = "Sign up"},
     {"GET", "/settings", settings, .access = WEB_LOGGED_IN, .summary = "Settings"},
-    {"GET", "/settings/profile", profile, .access = WEB_LOGGED_IN, .summary = "Profile"},
-    {"POST", "/settings/profile", change_profile, .access = WEB_LOGGED_IN, .summary = "Profile"},
 };
 const size_t web_account_routes_n = COUNT(web_account_routes);

@@ -2,8 +2,6 @@
  *
  * Filters live in the address. All of them are tags of the repositories; the parameter's name only
  * says under which heading a tag stands. */
-#include "hub/collections.h"
-#include "hub/orgs.h"
 #include "web/web_internal.h"
 
 #include "base/encode.h"
@@ -329,81 +327,9 @@ static void spaces(Request *r)
     list(r, REPO_SPACE);
 }
 
-/* ---- Profiles ---- */
-
-static json_t *owned(Request *r, RepoKind kind, Str owner)
-{
-    Error err = {0};
-    RepoPage found;
-    RepoQuery query = {.kind = kind, .author = owner, .sort = SORT_UPDATED, .limit = 100};
-    json_t *items = json_array();
-    if (repo_list(hub_of(r), request_arena(r), web_viewer(r), &query, &found, &err))
-        for (size_t i = 0; i < found.n; i++)
-            json_array_append_new(items, item_json(&found.items[i]));
-    return items;
-}
-
-static json_t *members_json(const Account *account)
-{
-    json_t *out = json_array();
-    for (size_t i = 0; i < account->n_others; i++) {
-        json_t *row = json_object();
-        set_str(row, "name", account->others[i].name);
-        set_str(row, "fullname", account->others[i].fullname);
-        set_str(row, "role", account->others[i].role);
-        json_array_append_new(out, row);
-    }
-    return out;
-}
-
-static json_t *collections_json(Request *r, Str owner)
-{
-    Error err = {0};
-    Collection *found;
-    size_t n;
-    bool more;
-    Arena *a = request_arena(r);
-    CollectionQuery query = {.owner = owner, .limit = 100};
-    json_t *out = json_array();
-    if (collection_list(hub_of(r), a, web_viewer(r), &query, &found, &n, &more, &err))
-        for (size_t i = 0; i < n; i++)
-            json_array_append_new(out, collection_json(a, &found[i]));
-    return out;
-}
-
-static void profile(Request *r)
-{
-    static const char *const titles[] = {"Models", "Datasets", "Spaces"};
-    Error err = {0};
-    Account account;
-    Arena *a = request_arena(r);
-    if (!account_find(hub_of(r), a, request_param(r, "owner"), &account, &err))
-        return err.code == ERR_NOT_FOUND
-                   ? reply_failure(r, 404, "There is no such person or organisation")
-                   : reply_error(r, &err);
-    json_t *page = page_new(r, arena_cstr(a, account.name)), *kinds = json_array();
-    for (int kind = 0; kind < REPO_KINDS; kind++)
-        json_array_append_new(kinds, json_pack("{s:s, s:s, s:o}", "title", titles[kind], "kind",
-                                               repo_kind_info((RepoKind)kind)->name, "items",
-                                               owned(r, (RepoKind)kind, account.name)));
-    set_str(page, "name", account.name);
-    set_str(page, "fullname", account.fullname);
-    set_str(page, "about", account.about);
-    set(page, "is_org", json_boolean(account.is_org));
-    set(page, "is_me",
-        json_boolean(web_is_known(r) && str_eq(web_viewer(r)->account.id, account.id)));
-    set(page, "manages", json_boolean(org_is_led_by(&account, web_viewer(r))));
-    set(page, "joined", json_when(account.created_ns));
-    set(page, "others", members_json(&account));
-    set(page, "kinds", kinds);
-    set(page, "collections", collections_json(r, account.name));
-    page_render(r, 200, "profile", page);
-}
-
 const Route web_list_routes[] = {
     {"GET", "/models", models, .summary = "List of models"},
     {"GET", "/datasets", datasets, .summary = "List of datasets"},
     {"GET", "/spaces", spaces, .summary = "List of Spaces"},
-    {"GET", "/{owner}", profile, .summary = "A person or an organisation"},
 };
 const size_t web_list_routes_n = COUNT(web_list_routes);

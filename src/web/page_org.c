@@ -1,5 +1,6 @@
 /* page_org.c: organisations: made, their profile, members and invitations, and leaving them. */
 #include "hub/orgs.h"
+#include "hub/people.h"
 #include "web/web_internal.h"
 
 bool web_org(Request *r, Access need, Account *out)
@@ -69,8 +70,12 @@ static void show_profile(Request *r, int status, const Account *org, const char 
 {
     json_t *page = page_new(r, "Organisation");
     page_set_org(page, org);
+    set_str(page, "name", org->name);
     set_str(page, "fullname", org->fullname);
     set_str(page, "about", org->about);
+    set_str(page, "website", org->website);
+    set_str(page, "avatar_version", org->avatar);
+    set(page, "avatar_action", json_sprintf("/organizations/%.*s/settings/avatar", STR(org->name)));
     set(page, "private", json_boolean(org->repos_private));
     set(page, "notice", json_string(notice));
     set(page, "problem", json_string(problem));
@@ -93,12 +98,31 @@ static void change_profile(Request *r)
         return;
     org.fullname = str_trim(params_get(&form, "fullname"));
     org.about = str_trim(params_get(&form, "about"));
+    org.website = str_trim(params_get(&form, "website"));
     org.repos_private = params_get(&form, "private").len > 0;
-    bool ok = account_update(hub_of(r), org.name, org.fullname, org.email, org.about, &err) &&
+    ProfileChange change = {
+        .fullname = &org.fullname, .about = &org.about, .website = &org.website};
+    bool ok = profile_change(hub_of(r), &org, &change, &err) &&
               account_set_repos_private(hub_of(r), org.name, org.repos_private, &err);
     if (!ok && !is_ours(err.code))
         return reply_error(r, &err);
     show_profile(r, ok ? 200 : 400, &org, ok ? "Saved" : "", ok ? "" : err.text);
+}
+
+static void change_avatar(Request *r)
+{
+    Error err = {0};
+    Account org;
+    if (!web_org(r, ACCESS_ADMIN, &org))
+        return;
+    if (web_take_avatar(r, &org, &err))
+        return reply_redirect(
+            r, 303,
+            str_of(arena_printf(request_arena(r), "/organizations/%.*s/settings/profile",
+                                STR(org.name))));
+    if (!web_avatar_is_wrong(&err))
+        return reply_error(r, &err);
+    show_profile(r, error_http_status(err.code), &org, "", err.text);
 }
 
 /* ---- Members ---- */
@@ -273,6 +297,8 @@ const Route web_org_routes[] = {
     {"GET", SETTINGS "/profile", profile, .access = WEB_LOGGED_IN,
      .summary = "An organisation's profile"},
     {"POST", SETTINGS "/profile", change_profile, .access = WEB_LOGGED_IN, .summary = "Change it"},
+    {"POST", SETTINGS "/avatar", change_avatar, .access = WEB_LOGGED_IN,
+     .max_body = AVATAR_MAX_BYTES + (64 << 10), .summary = "Its picture"},
     {"GET", SETTINGS "/members", members, .access = WEB_LOGGED_IN, .summary = "Its members"},
     {"POST", SETTINGS "/members", invite, .access = WEB_LOGGED_IN, .summary = "Ask one to join"},
     {"POST", SETTINGS "/members/{user}", change_member, .access = WEB_LOGGED_IN,

@@ -15,12 +15,12 @@ extern const Route web_home_routes[], web_list_routes[], web_account_routes[], w
     web_repo_routes[], web_file_routes[], web_history_routes[], web_settings_routes[],
     web_try_routes[], web_search_routes[], web_static_routes[], web_discussion_routes[],
     web_collection_routes[], web_edit_routes[], web_upload_routes[], web_viewer_routes[],
-    web_org_routes[], web_token_routes[];
+    web_org_routes[], web_token_routes[], web_profile_routes[];
 extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, web_new_routes_n,
     web_repo_routes_n, web_file_routes_n, web_history_routes_n, web_settings_routes_n,
     web_try_routes_n, web_search_routes_n, web_static_routes_n, web_discussion_routes_n,
     web_collection_routes_n, web_edit_routes_n, web_upload_routes_n, web_viewer_routes_n,
-    web_org_routes_n, web_token_routes_n;
+    web_org_routes_n, web_token_routes_n, web_profile_routes_n;
 
 /* ---- Who asks ---- */
 
@@ -61,6 +61,10 @@ bool web_form(Request *r, Params *form);
 bool web_token_ok(const Request *r, Str sent); // is this the session's CSRF token?
 /* "http://127.0.0.1:7860": of this hub, for commands to copy. */
 const char *web_url(Request *r);
+/* The form of avatar_box.html was posted: the account's picture is what it sent. The second tells
+ * what is no such picture from other failures. */
+bool web_take_avatar(Request *r, const Account *account, Error *err);
+bool web_avatar_is_wrong(const Error *err);
 /* A path of this site that a form may send people to; "/" for anything else. */
 Str web_next(Str path);
 void web_set_session(Request *r, Str cookie); // empty: away with it

@@ -170,6 +170,11 @@ static void test_every_page_gets_its_variables(void **state)
         {"/new-space", "Made with"},
         {"/settings/tokens", "No tokens yet"},
         {"/settings/profile", "About you"},
+        {"/ada", "Edit profile"},
+        {"/ada?tab=likes", "Nothing liked yet"},
+        {"/ada?tab=discussions", "No discussions"},
+        {"/ada?tab=followers", "No followers yet"},
+        {"/ada?tab=following", "Follows nobody"},
     };
     for (size_t i = 0; i < COUNT(pages); i++)
         want(pages[i][0], 200, pages[i][1]);
