@@ -23,7 +23,7 @@ static bool read_bytes(void *context, void *out, size_t n, int64_t offset, Error
 static inline void read_table(const uint8_t *data, size_t size, TableFormat format)
 {
     Bytes bytes = {data, size};
-    TableFile file = {"fuzz", (int64_t)size, read_bytes, &bytes};
+    ByteSource file = {"fuzz", (int64_t)size, read_bytes, &bytes};
     Error err = {0};
     AUTO(table_free) Table *t = table_open(&file, format, &err);
     CHECK(t || err.text[0]);

@@ -384,6 +384,7 @@ void reader_fail(Reader *r, ErrorCode code, const char *format, ...)
 const void *reader_bytes(Reader *r, size_t n)
 {
     if (n > r->len - r->pos || r->error.code != ERR_NONE) {
+        r->ended = r->ended || r->error.code == ERR_NONE;
         reader_fail(r, ERR_INVALID, "%zu bytes wanted, %zu left", n, r->len - r->pos);
         return NULL;
     }

@@ -104,6 +104,7 @@ typedef struct Reader {
     const uint8_t *ptr;
     size_t len, pos;
     const char *name; // what is being read, for messages; borrowed
+    bool ended;       // it failed because more was wanted than there is
     Error error;
 } Reader;
 

@@ -1,11 +1,9 @@
 /* dataset_rows.c: see dataset_rows.h. */
 #include "hub/dataset_rows.h"
 
-#include "base/file.h"
+#include "hub/content.h"
 
-#include <unistd.h>
-
-enum { MAX_COUNTED = 256 << 20, MAX_PLAIN = 16 << 20, MAX_FILES = 1000 };
+enum { MAX_COUNTED = 256 << 20, MAX_FILES = 1000 };
 
 bool dataset_format(const DatasetLayout *layout, TableFormat *out)
 {
@@ -23,41 +21,10 @@ bool dataset_format(const DatasetLayout *layout, TableFormat *out)
     return false;
 }
 
-/* ---- One file ---- */
-
-static bool bytes_read(void *context, void *out, size_t n, int64_t offset, Error *err)
-{
-    const DatasetFile *file = context;
-    if (file->fd >= 0)
-        return fd_read_at(file->fd, out, n, file->offset + offset, err);
-    memcpy(out, file->bytes.ptr + offset, n);
-    return true;
-}
-
-bool dataset_file_open(Hub *hub, Arena *a, const Repo *repo, Str sha, const RepoEntry *entry,
-                       DatasetFile *out, Error *err)
-{
-    RepoFile file = {.sha = sha, .entry = *entry};
-    *out = (DatasetFile){.table = {.name = arena_cstr(a, entry->path),
-                                   .size = entry->size,
-                                   .read = bytes_read,
-                                   .context = out},
-                         .fd = -1};
-    return entry->is_lfs ? repo_file_open(hub, repo, &file, &out->fd, &out->offset, err)
-                         : repo_file_bytes(hub, a, repo, &file, MAX_PLAIN, &out->bytes, err);
-}
-
-void dataset_file_done(DatasetFile *file)
-{
-    if (file->fd >= 0)
-        close(file->fd);
-    file->fd = -1;
-}
-
 /* ---- Rows of all ---- */
 
 /* What one file gives of the rows from..from + n, counted from its own first. */
-static bool add_file(const TableFile *file, TableFormat format, int64_t from, DatasetRows *out,
+static bool add_file(const ByteSource *file, TableFormat format, int64_t from, DatasetRows *out,
                      int64_t n, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
@@ -101,9 +68,9 @@ bool dataset_rows(Hub *hub, const Repo *repo, Str sha, const DatasetLayout *layo
     out->rows = json_array();
     for (size_t i = 0; i < split->n_files; i++) {
         AUTO(arena_free) Arena *a = arena_new(0);
-        AUTO_DATASET_FILE file = {.fd = -1};
-        if (!dataset_file_open(hub, a, repo, sha, split->files[i], &file, err) ||
-            !add_file(&file.table, format, from - out->total, out, n, err)) {
+        AUTO_CONTENT file = {0};
+        if (!content_open(hub, a, repo, sha, split->files[i], &file, err) ||
+            !add_file(&file.source, format, from - out->total, out, n, err)) {
             dataset_rows_done(out);
             return false;
         }

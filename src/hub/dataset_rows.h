@@ -11,19 +11,6 @@ enum { DATASET_PAGE = 100 }; // the most rows at once
 /* How tables/ reads the layout's files; false where it does not. */
 bool dataset_format(const DatasetLayout *layout, TableFormat *out);
 
-/* One of its files for table_open: a blob's bytes, or in the arena where git has them. `table`
- * points into it, so it is not moved. */
-typedef struct DatasetFile {
-    TableFile table;
-    int fd;
-    int64_t offset;
-    Str bytes;
-} DatasetFile;
-#define AUTO_DATASET_FILE __attribute__((cleanup(dataset_file_done))) DatasetFile
-bool dataset_file_open(Hub *hub, Arena *a, const Repo *repo, Str sha, const RepoEntry *entry,
-                       DatasetFile *out, Error *err);
-void dataset_file_done(DatasetFile *file);
-
 typedef struct DatasetRows {
     json_t *features; // of the first file: {column: type}
     json_t *rows;     // an object each

@@ -261,7 +261,7 @@ static void parquet_free(Table *t)
     arena_free(t->arena); // it holds the table
 }
 
-static Table *parquet_open(const TableFile *file, TableFormat format, Error *err)
+static Table *parquet_open(const ByteSource *file, TableFormat format, Error *err)
 {
     (void)format;
     Arena *arena = arena_new(MAX_FOOTER_MEMORY);

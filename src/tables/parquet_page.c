@@ -14,7 +14,7 @@ typedef struct Page {
 } Page;
 
 typedef struct ChunkReader {
-    const TableFile *file;
+    const ByteSource *file;
     const Chunk *chunk;
     const Node *leaf;
     Column *column;
@@ -74,7 +74,7 @@ static bool next_page(ChunkReader *c, Page *page, Error *err)
         buf_init(&bytes, 0);
         size_t most = (size_t)MIN((int64_t)n, c->end - c->at);
         char *to = buf_reserve(&bytes, most);
-        if (!table_file_read(c->file, to, most, c->at, err))
+        if (!byte_source_read(c->file, to, most, c->at, err))
             return false;
         *page = (Page){0};
         Reader r = reader_of(to, most, "page header");
@@ -105,7 +105,7 @@ static bool next_page(ChunkReader *c, Page *page, Error *err)
 static bool page_bytes(ChunkReader *c, const Page *page, Str *out, Error *err)
 {
     char *packed = arena_try(c->arena, (size_t)page->packed + 1, 1, err);
-    if (!packed || !table_file_read(c->file, packed, (size_t)page->packed, c->at, err))
+    if (!packed || !byte_source_read(c->file, packed, (size_t)page->packed, c->at, err))
         return false;
     size_t plain = page->type == DATA_PAGE_V2 ? (size_t)(page->def_size + page->rep_size) : 0;
     if (page->def_size < 0 || page->rep_size < 0 || (int64_t)plain > page->packed ||
@@ -230,7 +230,7 @@ static void jump(ChunkReader *c)
         chunk->index_size > MAX_HEADER)
         return;
     char *to = buf_reserve(&bytes, (size_t)chunk->index_size);
-    if (!table_file_read(c->file, to, (size_t)chunk->index_size, chunk->index, NULL))
+    if (!byte_source_read(c->file, to, (size_t)chunk->index_size, chunk->index, NULL))
         return;
     Reader r = reader_of(to, (size_t)chunk->index_size, "page index");
     ThriftStruct s = {0};

@@ -423,12 +423,12 @@ static void read_metadata(Footer *f)
 
 bool parquet_footer(Parquet *p, Error *err)
 {
-    const TableFile *file = &p->table.file;
+    const ByteSource *file = &p->table.file;
     uint8_t tail[TAIL];
     if (file->size < 3 * 4)
         return fail(err, ERR_INVALID, "%s: %lld bytes are no Parquet file", file->name,
                     (long long)file->size);
-    if (!table_file_read(file, tail, TAIL, file->size - TAIL, err))
+    if (!byte_source_read(file, tail, TAIL, file->size - TAIL, err))
         return false;
     if (memcmp(tail + 4, "PARE", 4) == 0)
         return fail(err, ERR_UNSUPPORTED, "%s: its footer is encrypted", file->name);
@@ -441,7 +441,7 @@ bool parquet_footer(Parquet *p, Error *err)
         return fail(err, ERR_INVALID, "%s: offset %lld: a footer of %zu bytes", file->name,
                     (long long)file->size - TAIL, n);
     uint8_t *bytes = arena_try(p->table.arena, n + 1, 1, err);
-    if (!bytes || !table_file_read(file, bytes, n, file->size - TAIL - (int64_t)n, err))
+    if (!bytes || !byte_source_read(file, bytes, n, file->size - TAIL - (int64_t)n, err))
         return false;
     Footer f = {.p = p,
                 .r = reader_of(bytes, n, arena_printf(p->table.arena, "%s: footer", file->name))};

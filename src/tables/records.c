@@ -60,7 +60,7 @@ static void seek(Records *r, int64_t offset, int64_t row)
 /* Drops what is passed and reads on; the more, the longer the record is. */
 static bool slide(Records *r, Error *err)
 {
-    const TableFile *file = &r->table.file;
+    const ByteSource *file = &r->table.file;
     size_t keep = r->window.len - r->pos;
     if (keep > MAX_RECORD)
         return fail(err, ERR_LIMIT, "%s: offset %lld: a row of more than %d bytes", file->name,
@@ -73,7 +73,7 @@ static bool slide(Records *r, Error *err)
     int64_t from = r->base + (int64_t)keep;
     size_t n = (size_t)MIN(file->size - from, (int64_t)MAX((size_t)WINDOW, keep));
     char *to = buf_reserve(&r->window, n);
-    if (!to || !table_file_read(file, to, n, from, err))
+    if (!to || !byte_source_read(file, to, n, from, err))
         return false;
     r->window.len += n;
     return true;
@@ -193,7 +193,7 @@ static bool read_memory(void *context, void *out, size_t n, int64_t offset, Erro
 
 static bool read_whole(Records *r, size_t max, Buf *out, Error *err)
 {
-    const TableFile *file = &r->table.file;
+    const ByteSource *file = &r->table.file;
     if (file->size > (int64_t)max)
         return fail(err, ERR_LIMIT,
                     "%s: %lld bytes, at most %zu are read where a file has to be "
@@ -201,7 +201,7 @@ static bool read_whole(Records *r, size_t max, Buf *out, Error *err)
                     file->name, (long long)file->size, max);
     buf_init(out, 0);
     char *to = buf_reserve(out, (size_t)file->size);
-    if (!table_file_read(file, to, (size_t)file->size, 0, err))
+    if (!byte_source_read(file, to, (size_t)file->size, 0, err))
         return false;
     out->len = (size_t)file->size;
     return true;
@@ -457,13 +457,13 @@ static bool look(Records *r, Error *err)
 {
     char start[64];
     size_t n = (size_t)MIN(r->table.file.size, (int64_t)sizeof start);
-    if (!table_file_read(&r->table.file, start, n, 0, err))
+    if (!byte_source_read(&r->table.file, start, n, 0, err))
         return false;
     if (codec_is_packed((Str){start, n})) {
         if (!unpack(r, err))
             return false;
         n = (size_t)MIN(r->table.file.size, (int64_t)sizeof start);
-        if (!table_file_read(&r->table.file, start, n, 0, err))
+        if (!byte_source_read(&r->table.file, start, n, 0, err))
             return false;
     }
     Str text = {start, n};
@@ -496,7 +496,7 @@ static bool find_columns(Records *r, Error *err)
     return false;
 }
 
-static Table *records_open(const TableFile *file, TableFormat format, Error *err)
+static Table *records_open(const ByteSource *file, TableFormat format, Error *err)
 {
     Arena *arena = arena_new(0);
     Records *r = NEW(arena, Records);

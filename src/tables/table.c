@@ -10,15 +10,7 @@ static const TableKind *const kinds[TABLE_FORMATS] = {
     [TABLE_PARQUET] = &parquet_kind, [TABLE_TEXT] = &records_kind,
 };
 
-bool table_file_read(const TableFile *file, void *out, size_t n, int64_t offset, Error *err)
-{
-    if (offset < 0 || offset > file->size || (int64_t)n > file->size - offset)
-        return fail(err, ERR_INVALID, "%s: %zu bytes at offset %lld pass its end at %lld",
-                    file->name, n, (long long)offset, (long long)file->size);
-    return n == 0 || file->read(file->context, out, n, offset, err);
-}
-
-Table *table_open(const TableFile *file, TableFormat format, Error *err)
+Table *table_open(const ByteSource *file, TableFormat format, Error *err)
 {
     return kinds[format]->open(file, format, err);
 }

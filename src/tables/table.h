@@ -4,7 +4,7 @@
  *     if (!t || !table_read(t, 100, 20, arena, &rows, err)) ...       // rows 100 to 119
  *     for (size_t i = 0; i < rows.n; i++) json = cell_json(table_type(t), &rows.items[i]);
  *
- * Bytes come through TableFile.read, so a file may lie anywhere; only those that are needed are
+ * Bytes come through ByteSource, so a file may lie anywhere; only those that are needed are
  * read: of Parquet the footer and the pages that hold the rows, of the others the part up to the
  * last row. Types are named as the `datasets` library names them ("int64", "timestamp[us]"); where
  * a format has none they are inferred from the first rows as pandas (CSV) and pyarrow (JSON) do.
@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "base/source.h"
 
 typedef enum TableFormat {
     TABLE_CSV,
@@ -23,14 +24,6 @@ typedef enum TableFormat {
     TABLE_TEXT, // a column "text", a row a line
     TABLE_FORMATS
 } TableFormat;
-
-typedef struct TableFile {
-    const char *name; // for messages; borrowed as long as the table
-    int64_t size;
-    /* Exactly n bytes at offset; called with ranges inside the file only. */
-    bool (*read)(void *context, void *out, size_t n, int64_t offset, Error *err);
-    void *context;
-} TableFile;
 
 /* ---- Types and values ---- */
 
@@ -89,7 +82,7 @@ json_t *type_feature_json(const TableType *type);
 
 typedef struct Table Table;
 
-Table *table_open(const TableFile *file, TableFormat format, Error *err);
+Table *table_open(const ByteSource *file, TableFormat format, Error *err);
 void table_free(Table *t);
 AUTO_FREE(Table, table_free)
 /* A struct: its items are the columns. Borrowed. */

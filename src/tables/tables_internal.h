@@ -4,7 +4,7 @@
 #include "tables/table.h"
 
 typedef struct TableKind {
-    Table *(*open)(const TableFile *file, TableFormat format, Error *err);
+    Table *(*open)(const ByteSource *file, TableFormat format, Error *err);
     void (*free)(Table *t);
     bool (*count)(Table *t, int64_t max, Error *err); // sets Table.rows
     bool (*read)(Table *t, int64_t from, int64_t n, Arena *a, TableRows *out, Error *err);
@@ -12,16 +12,13 @@ typedef struct TableKind {
 
 struct Table {
     const TableKind *kind;
-    TableFile file;
+    ByteSource file;
     Arena *arena; // types, and what else lives as long as the table
     TableType type;
     int64_t rows; // -1: not known
 };
 
 extern const TableKind parquet_kind, records_kind;
-
-/* The offset of a file checked against its size, then read. */
-bool table_file_read(const TableFile *file, void *out, size_t n, int64_t offset, Error *err);
 
 /* What one read may hand out: the arena itself has no limit, so that small things can be put there
  * without a look; what the file sizes goes through here. */

@@ -31,9 +31,9 @@ static bool read_memory(void *context, void *out, size_t n, int64_t offset, Erro
     return true;
 }
 
-static TableFile file_of(Memory *m, const char *name)
+static ByteSource file_of(Memory *m, const char *name)
 {
-    return (TableFile){
+    return (ByteSource){
         .name = name, .size = (int64_t)m->bytes.len, .read = read_memory, .context = m};
 }
 
@@ -135,7 +135,7 @@ static void check_file(const char *name, TableFormat format)
     Error err = {0};
     Memory m;
     load(&m, name);
-    TableFile file = file_of(&m, name);
+    ByteSource file = file_of(&m, name);
     AUTO(json_decref) json_t *expected = expected_of(name);
     json_t *want = json_object_get(expected, "rows");
     int64_t n = (int64_t)json_array_size(want), counted;
@@ -185,7 +185,7 @@ static void test_only_the_pages_with_the_rows_are_read(void **state)
     Error err = {0};
     Memory m;
     load(&m, "series-paged.parquet");
-    TableFile file = file_of(&m, "series-paged.parquet");
+    ByteSource file = file_of(&m, "series-paged.parquet");
     AUTO(table_free) Table *t = table_open(&file, TABLE_PARQUET, &err);
     assert_ok(t);
     m.read = 0;
@@ -218,7 +218,7 @@ static void test_broken_files_are_refused_in_words(void **state)
             size_t at = (size_t)(seed >> 20) % m.bytes.len;
             char before = m.bytes.ptr[at];
             m.bytes.ptr[at] = (char)(seed >> 8);
-            TableFile file = file_of(&m, names[f]);
+            ByteSource file = file_of(&m, names[f]);
             if (k % 3 == 0)
                 file.size = (int64_t)at;
             Error err = {0};
@@ -243,7 +243,7 @@ static void test_errors_say_where(void **state)
     Memory m = {0};
     buf_init(&m.bytes, 0);
     buf_add(&m.bytes, S("a,b\n1,2\n1,2,3\n"));
-    TableFile file = file_of(&m, "x.csv");
+    ByteSource file = file_of(&m, "x.csv");
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(table_free) Table *t = table_open(&file, TABLE_CSV, &err);
     assert_ok(t);

@@ -148,6 +148,15 @@ void page_render(Request *r, int status, const char *name, json_t *page)
 
 /* ---- Small pieces ---- */
 
+Str text_cut(Str text, size_t most)
+{
+    if (text.len <= most)
+        return text;
+    while (most && ((unsigned char)text.ptr[most] & 0xC0) == 0x80)
+        most--;
+    return str_slice(text, 0, most);
+}
+
 json_t *json_when(int64_t wall)
 {
     static const struct {

@@ -4,6 +4,7 @@
 #include "web/web_internal.h"
 
 #include "base/encode.h"
+#include "hub/content.h"
 #include "hub/dataset_rows.h"
 
 enum {
@@ -33,13 +34,8 @@ static json_t *cell(const TableType *type, const Cell *value)
         buf_add(&text, str_of(json_string_value(json)));
     else
         json_write(&text, json);
-    Str shown = buf_str(&text);
-    bool cut = shown.len > MAX_CELL;
-    if (cut) {
-        shown.len = MAX_CELL;
-        while (shown.len && ((unsigned char)shown.ptr[shown.len] & 0xC0) == 0x80)
-            shown.len--;
-    }
+    Str shown = text_cut(buf_str(&text), MAX_CELL);
+    bool cut = shown.len < text.len;
     const char *kind = json_is_null(json) ? "null" : json_is_number(json) ? "number" : "text";
     return json_pack("{s:o, s:s, s:b}", "text", json_from_str(shown), "kind", kind, "cut", cut);
 }
@@ -60,7 +56,7 @@ static json_t *columns_json(const TableType *type)
 }
 
 /* Puts the file's part of the page in. */
-static bool sheet_add(Sheet *s, const TableFile *file, Error *err)
+static bool sheet_add(Sheet *s, const ByteSource *file, Error *err)
 {
     AUTO(table_free) Table *t = table_open(file, s->format, err);
     if (!t)
@@ -86,10 +82,10 @@ static bool sheet_add(Sheet *s, const TableFile *file, Error *err)
 
 static bool sheet_file(Sheet *s, const RepoEntry *entry, Error *err)
 {
-    AUTO_DATASET_FILE file = {.fd = -1};
-    return dataset_file_open(hub_of(s->request), request_arena(s->request), s->repo, s->sha, entry,
-                             &file, err) &&
-           sheet_add(s, &file.table, err);
+    AUTO_CONTENT file = {0};
+    return content_open(hub_of(s->request), request_arena(s->request), s->repo, s->sha, entry,
+                        &file, err) &&
+           sheet_add(s, &file.source, err);
 }
 
 static bool sheet_fill(Sheet *s, const DatasetSplit *split, Error *err)

@@ -95,6 +95,8 @@ void page_render(Request *r, int status, const char *name, json_t *page);
 bool templates_load(Web *web, Error *err);
 void templates_free(void);
 
+/* At most `most` bytes of a text, cut between characters. */
+Str text_cut(Str text, size_t most);
 json_t *json_when(int64_t wall_ns); // {"text": "3 hours ago", "exact", "iso"}
 json_t *json_size(int64_t bytes);   // {"text": "1.2 MB", "exact": "1,234,567 bytes"}
 json_t *json_count(int64_t n);      // {"text": "1.2k", "exact": "1,234", "n": 1234}
