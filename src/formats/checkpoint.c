@@ -21,12 +21,13 @@ struct Checkpoint {
     size_t n_maps;
     const char *folder;
     const Gguf *gguf;
+    json_t *metadata;
 };
 
 typedef struct Format {
     const char *name, *suffix;
     Str magic; // empty: known by its suffix alone
-    bool (*parse)(Checkpoint *c, Str bytes, const char *name, Error *err);
+    bool (*parse)(Checkpoint *c, Content *content, Error *err);
 } Format;
 
 static const Format formats[] = {
@@ -56,6 +57,7 @@ void checkpoint_free(Checkpoint *c)
     if (!c)
         return;
     map_done(&c->by_name);
+    json_decref(c->metadata);
     free(c->maps);
     free(c->tensors);
     arena_free(c->arena);
@@ -111,6 +113,17 @@ void checkpoint_set_gguf(Checkpoint *c, const Gguf *gguf)
         c->gguf = gguf;
 }
 
+const json_t *checkpoint_metadata(const Checkpoint *c)
+{
+    return c->metadata;
+}
+
+void checkpoint_set_metadata(Checkpoint *c, json_t *metadata)
+{
+    json_decref(c->metadata);
+    c->metadata = metadata;
+}
+
 bool checkpoint_add(Checkpoint *c, const StoredTensor *t, Error *err)
 {
     if (c->n == MAX_TENSORS)
@@ -152,12 +165,50 @@ Checkpoint *checkpoint_of_bytes(Str bytes, const char *name, Error *err)
 {
     AUTO(checkpoint_free) Checkpoint *c = checkpoint_new();
     int64_t parts = 1;
-    if (!format_of(bytes)->parse(c, bytes, name, err))
+    Content content = {.bytes = bytes, .size = bytes.len, .name = name};
+    if (!format_of(bytes)->parse(c, &content, err))
         return NULL;
     if (c->gguf && gguf_int(c->gguf, "split.count", &parts) && parts > 1)
         return fail(err, ERR_UNSUPPORTED, "%s: one of %lld parts, which only files can be", name,
                     (long long)parts);
     return TAKE(c);
+}
+
+/* A checkpoint of the first `n` bytes of a file; NULL with *more set where its header goes on. */
+static Checkpoint *of_beginning(const ByteSource *file, size_t n, bool *more, Error *err)
+{
+    AUTO(checkpoint_free) Checkpoint *c = checkpoint_new();
+    char *bytes = arena_try(c->arena, n + 1, 1, err);
+    *more = false;
+    if (!bytes || !byte_source_read(file, bytes, n, 0, err))
+        return NULL;
+    Content content = {.bytes = {bytes, n}, .size = (size_t)file->size, .name = file->name};
+    if (!format_of(content.bytes)->parse(c, &content, err)) {
+        *more = content.ended && n < content.size;
+        return NULL;
+    }
+    return TAKE(c);
+}
+
+Checkpoint *checkpoint_of_header(const ByteSource *file, Error *err)
+{
+    // Most headers are short; a vocabulary of GGUF takes some megabytes.
+    enum { FIRST = 256 << 10, GROWTH = 4, MOST = 64 << 20 };
+    for (size_t n = FIRST;; n *= GROWTH) {
+        bool more;
+        Error why = {0};
+        size_t taken = (size_t)MIN((int64_t)n, file->size);
+        Checkpoint *c = of_beginning(file, taken, &more, &why);
+        if (c)
+            return c;
+        if (more && n >= MOST)
+            return fail(err, ERR_LIMIT, "%s: the header is longer than %d bytes", file->name, MOST);
+        if (!more) {
+            if (err)
+                *err = why;
+            return NULL;
+        }
+    }
 }
 
 static void map_release(void *map)
@@ -175,7 +226,8 @@ static bool add_file(Checkpoint *c, const char *path, Error *err)
     c->maps = xrealloc(c->maps, (c->n_maps + 1) * sizeof(FileMap *));
     c->maps[c->n_maps++] = map;
     Str bytes = {(const char *)map->ptr, map->len};
-    return format_of(bytes)->parse(c, bytes, path, err);
+    Content content = {.bytes = bytes, .size = bytes.len, .name = path};
+    return format_of(bytes)->parse(c, &content, err);
 }
 
 /* The other parts of a GGUF file that was split: "NAME-00001-of-00003.gguf" has all metadata, and

@@ -8,6 +8,7 @@
 
 #include "base/dtype.h"
 #include "base/json.h"
+#include "base/source.h"
 
 enum { STORED_MAX_RANK = 8 };
 
@@ -19,6 +20,7 @@ typedef struct StoredTensor {
     int64_t dims[STORED_MAX_RANK]; // outermost first
     const void *data;              // borrowed from the checkpoint; any alignment
     size_t size;                   // bytes
+    size_t offset;                 // of a tensor that was read: where it begins behind the header
 } StoredTensor;
 
 typedef struct Checkpoint Checkpoint;
@@ -31,6 +33,9 @@ typedef struct Gguf Gguf;
 Checkpoint *checkpoint_open(const char *path, Error *err);
 /* The same from bytes that outlive the checkpoint; `name` stands for the file in messages. */
 Checkpoint *checkpoint_of_bytes(Str bytes, const char *name, Error *err);
+/* Names, types and shapes alone, of one file: nothing but its header is read, and `data` is NULL.
+ * Parts of a GGUF file are read each by itself. ERR_LIMIT for a header of more than 64 MiB. */
+Checkpoint *checkpoint_of_header(const ByteSource *file, Error *err);
 void checkpoint_free(Checkpoint *c);
 AUTO_FREE(Checkpoint, checkpoint_free)
 
@@ -44,6 +49,8 @@ const char *checkpoint_folder(const Checkpoint *c);
 /* Whether these bytes lie in a file that the checkpoint has mapped: their pages come back from it.
  */
 bool checkpoint_maps(const Checkpoint *c, const void *bytes, size_t n);
+/* The "__metadata__" of a safetensors file, an object of strings; NULL if it has none. */
+const json_t *checkpoint_metadata(const Checkpoint *c);
 /* The metadata of a GGUF file, NULL for other formats; see formats/gguf.h. */
 const Gguf *checkpoint_gguf(const Checkpoint *c);
 /* The model's configuration in the spelling of config.json: that file beside the weights, or what

@@ -11,9 +11,18 @@ Arena *checkpoint_arena(Checkpoint *c) __attribute__((returns_nonnull));
  * if the name is taken, ERR_LIMIT past a million tensors. */
 bool checkpoint_add(Checkpoint *c, const StoredTensor *t, Error *err);
 void checkpoint_set_gguf(Checkpoint *c, const Gguf *gguf);
+/* Takes it over. */
+void checkpoint_set_metadata(Checkpoint *c, json_t *metadata);
 
-bool safetensors_parse(Checkpoint *c, Str bytes, const char *name, Error *err);
-bool gguf_parse(Checkpoint *c, Str bytes, const char *name, Error *err);
+/* What a parser is given: the whole of a file, or its beginning where only the header is wanted. */
+typedef struct Content {
+    Str bytes;
+    size_t size; // of the file; tensors have data only where all of it is here
+    const char *name;
+    bool ended; // set by a parser that failed because the header goes on behind the bytes
+} Content;
+bool safetensors_parse(Checkpoint *c, Content *content, Error *err);
+bool gguf_parse(Checkpoint *c, Content *content, Error *err);
 
 /* The number of values, or an error for a negative dimension or an overflow. */
 bool dims_count(const int64_t *dims, int rank, int64_t *count, Error *err);

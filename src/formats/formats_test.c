@@ -534,6 +534,70 @@ static void test_hostile_gguf_is_refused(void **state)
     assert_string_equal(checkpoint_at(c, 0)->foreign, "IQ2_XXS");
 }
 
+/* Reads what is asked for, of a file that is longer than its bytes. */
+typedef struct Beginning {
+    Str bytes;
+    int64_t furthest;
+} Beginning;
+
+static bool beginning_read(void *context, void *out, size_t n, int64_t offset, Error *err)
+{
+    Beginning *b = context;
+    b->furthest = MAX(b->furthest, offset + (int64_t)n);
+    for (size_t i = 0; i < n; i++)
+        ((char *)out)[i] =
+            (size_t)offset + i < b->bytes.len ? b->bytes.ptr[(size_t)offset + i] : '\0';
+    return true;
+}
+
+static void test_a_header_alone_gives_names_and_shapes(void **state)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Beginning b = {.bytes =
+                       safetensors(a,
+                                   "{\"__metadata__\":{\"format\":\"pt\"},"
+                                   "\"w\":{\"dtype\":\"F32\",\"shape\":[1000,1000,1000],"
+                                   "\"data_offsets\":[1,4000000001]},"
+                                   "\"b\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}",
+                                   0)};
+    ByteSource file = {"big", (int64_t)b.bytes.len + 4000000001, beginning_read, &b};
+    AUTO(checkpoint_free) Checkpoint *c = NULL;
+    assert_ok(c = checkpoint_of_header(&file, &err));
+    const StoredTensor *t = checkpoint_find(c, S("w"));
+    assert_true(t && !t->data && t->size == 4000000000 && t->offset == 1 && t->dims[2] == 1000);
+    assert_string_equal(json_text(checkpoint_metadata(c), "format", ""), "pt");
+    assert_int_equal(b.furthest, 256 << 10);
+    file.size--;
+    assert_fails(checkpoint_of_header(&file, &err), ERR_INVALID, "outside the 4000000000 bytes");
+}
+
+static void test_a_long_gguf_header_is_read_to_its_end(void **state)
+{
+    Error err = {0};
+    Buf b;
+    buf_init(&b, 0);
+    put_head(&b, 1, 1); // a vocabulary of 100,000 tokens
+    put_key(&b, "tokens", 9);
+    put_u32(&b, 8);
+    put_u64(&b, 100000);
+    for (int i = 0; i < 100000; i++) {
+        put_u64(&b, 8);
+        buf_printf(&b, "%08d", i);
+    }
+    put_tensor(&b, "t", 8, 1, 0, 0);
+    Beginning part = {.bytes = buf_str(&b)};
+    ByteSource file = {"x.gguf", (64 << 20) + 64, beginning_read, &part};
+    AUTO(checkpoint_free) Checkpoint *c = NULL;
+    assert_ok(c = checkpoint_of_header(&file, &err));
+    assert_int_equal(part.furthest, 4 << 20);
+    assert_string_equal(checkpoint_at(c, 0)->name, "t");
+    part.bytes.len = 200; // the array goes on for ever: its length says more strings than there are
+    memset(b.ptr + 46, 0xFF, 8);
+    assert_fails(checkpoint_of_header(&file, &err), ERR_LIMIT, "header is longer than");
+    buf_done(&b);
+}
+
 int main(void)
 {
     atexit(test_folder_remove);
@@ -542,5 +606,7 @@ int main(void)
                test_tensors_may_be_produced_while_they_are_written,
                test_large_models_are_saved_in_shards, test_folders_are_searched_in_order,
                test_gguf_metadata_and_tensors, test_a_written_gguf_file_reads_back,
-               test_gguf_in_parts_is_one_checkpoint, test_hostile_gguf_is_refused);
+               test_gguf_in_parts_is_one_checkpoint, test_hostile_gguf_is_refused,
+               test_a_header_alone_gives_names_and_shapes,
+               test_a_long_gguf_header_is_read_to_its_end);
 }

@@ -205,7 +205,8 @@ static bool place_tensor(Checkpoint *c, Info *info, Str data, uint64_t alignment
         return fail(err, ERR_INVALID,
                     "tensor '%s': %zu bytes at %llu pass the end of the data at %zu", t->name,
                     t->size, (unsigned long long)info->offset, data.len);
-    t->data = data.ptr + info->offset;
+    t->offset = (size_t)info->offset;
+    t->data = data.ptr ? data.ptr + info->offset : NULL;
     return checkpoint_add(c, t, err);
 }
 
@@ -230,10 +231,13 @@ static bool check_overlap(const Info *infos, size_t n, Error *err)
     return true;
 }
 
-static bool read_tensors(Checkpoint *c, Reader *r, const Gguf *g, uint64_t n, Error *err)
+static bool read_tensors(Checkpoint *c, Reader *r, const Gguf *g, uint64_t n, size_t size,
+                         Error *err)
 {
-    if (n > reader_left(r) / MIN_TENSOR_INFO)
+    if (n > reader_left(r) / MIN_TENSOR_INFO) {
+        r->ended = true;
         reader_fail(r, ERR_INVALID, "%llu tensors do not fit the file", (unsigned long long)n);
+    }
     if (!reader_ok(r, err))
         return false;
     AUTO(arena_free) Arena *scratch = arena_new(0);
@@ -247,17 +251,17 @@ static bool read_tensors(Checkpoint *c, Reader *r, const Gguf *g, uint64_t n, Er
     if (!reader_ok(r, err))
         return false;
     size_t padding = (size_t)((alignment - (int64_t)(r->pos % (size_t)alignment)) % alignment);
-    size_t start = r->pos + MIN(padding, reader_left(r)); // a file without tensors may end here
-    Str data = {(const char *)r->ptr + start, r->len - start};
+    size_t start = r->pos + MIN(padding, size - r->pos); // a file without tensors may end here
+    Str data = {r->len == size ? (const char *)r->ptr + start : NULL, size - start};
     for (uint64_t i = 0; i < n; i++)
         if (!place_tensor(c, &infos[i], data, (uint64_t)alignment, err))
             return fail_while(err, "%s", r->name);
     return check_overlap(infos, n, err) || fail_while(err, "%s", r->name);
 }
 
-bool gguf_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
+bool gguf_parse(Checkpoint *c, Content *content, Error *err)
 {
-    Reader r = reader_of(bytes.ptr, bytes.len, name);
+    Reader r = reader_of(content->bytes.ptr, content->bytes.len, content->name);
     reader_skip(&r, 4); // the magic brought us here
     uint32_t version = reader_u32(&r);
     if (version != 2 && version != 3)
@@ -273,7 +277,9 @@ bool gguf_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
     if (r.error.code == ERR_NONE)
         read_values(&r, g, n_values, a);
     checkpoint_set_gguf(c, g);
-    return read_tensors(c, &r, g, n_tensors, err);
+    bool ok = read_tensors(c, &r, g, n_tensors, content->size, err);
+    content->ended = r.ended;
+    return ok;
 }
 
 /* Metadata. */

@@ -95,7 +95,8 @@ static bool read_tensor(StoredTensor *t, Span *span, const json_t *entry, Str da
     t->type = known->type;
     t->foreign = known->type == DTYPE_COUNT ? known->name : NULL;
     t->size = span->end - span->begin;
-    t->data = data.ptr + span->begin;
+    t->offset = span->begin;
+    t->data = data.ptr ? data.ptr + span->begin : NULL;
     return true;
 }
 
@@ -133,8 +134,10 @@ static bool read_header(Checkpoint *c, json_t *header, Str data, Error *err)
     json_t *entry;
     json_object_foreach(header, key, entry)
     {
-        if (strcmp(key, "__metadata__") == 0)
+        if (strcmp(key, "__metadata__") == 0) {
+            checkpoint_set_metadata(c, json_incref(entry));
             continue;
+        }
         StoredTensor t = {.name = arena_cstr(checkpoint_arena(c), str_of(key))};
         spans[n].name = t.name;
         if (!read_tensor(&t, &spans[n++], entry, data, err))
@@ -145,8 +148,10 @@ static bool read_header(Checkpoint *c, json_t *header, Str data, Error *err)
     return check_tiling(spans, n, data.len, err);
 }
 
-bool safetensors_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
+bool safetensors_parse(Checkpoint *c, Content *content, Error *err)
 {
+    const char *name = content->name;
+    Str bytes = content->bytes;
     Reader r = reader_of(bytes.ptr, bytes.len, name);
     uint64_t header_len = reader_u64(&r);
     if (header_len > SAFETENSORS_MAX_HEADER)
@@ -154,6 +159,7 @@ bool safetensors_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
                     "header of %llu bytes, at most %d are read; is this a safetensors file?",
                     (unsigned long long)header_len, SAFETENSORS_MAX_HEADER);
     const char *text = reader_bytes(&r, (size_t)header_len);
+    content->ended = r.ended;
     if (!reader_ok(&r, err))
         return false;
     Str header_text = {text, (size_t)header_len};
@@ -162,6 +168,6 @@ bool safetensors_parse(Checkpoint *c, Str bytes, const char *name, Error *err)
     AUTO(json_decref) json_t *header = json_parse_strict(header_text, name, err);
     if (!header)
         return false;
-    Str data = {bytes.ptr + r.pos, reader_left(&r)};
+    Str data = {bytes.len == content->size ? bytes.ptr + r.pos : NULL, content->size - r.pos};
     return read_header(c, header, data, err) || fail_while(err, "%s", name);
 }
