@@ -11,6 +11,7 @@
     X(dataset_viewer)                                                                              \
     X(info)                                                                                        \
     X(discover)                                                                                    \
+    X(tensor)                                                                                      \
     X(tree)                                                                                        \
     X(ref)                                                                                         \
     X(collection)                                                                                  \

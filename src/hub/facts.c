@@ -3,20 +3,15 @@
  * Tags are what lists filter by, so they follow the Hub's spelling exactly (`license:mit`,
  * languages bare on models but `language:en` on datasets). Nothing here fails: what cannot be read
  * is left out, and card_error says why for the one file that people write by hand. */
-#include "base/file.h"
 #include "formats/gguf.h"
 #include "hub/dataset_layout.h"
 #include "hub/hub_internal.h"
-
-#include <fcntl.h>
-#include <unistd.h>
+#include "hub/tensors.h"
 
 enum {
     MAX_CARD = 1 << 20,
     MAX_CONFIG = 1 << 20,
     MAX_TOKENIZER_CONFIG = 8 << 20,
-    MAX_INDEX = 32 << 20,
-    MAX_SHARDS = 256,
     MAX_TAGS = 500,
     MAX_LINKS = 100,
     MAX_PAPERS = 20,
@@ -261,115 +256,39 @@ static void read_config(Facts *f)
 
 /* ---- Weights ---- */
 
-/* A map of a file's bytes; LFS content only if the repository was given it. */
-static bool map_weights(Facts *f, const RepoEntry *entry, FileMap *map)
+/* What one file, or an index with its files, holds; NULL where it cannot be read. */
+static const Tensors *weights_of(Facts *f, Arena *scratch, Str path)
 {
-    if (!entry || !entry->is_lfs)
-        return false;
-    int64_t size;
-    {
-        AUTO(conn_end) Conn *c = db_read(f->hub->db, NULL);
-        if (!c || !sql_blob_of_repo(c, f->repo->id, entry->sha256, &size, NULL))
-            return false;
-    }
-    AUTO(arena_free) Arena *scratch = arena_new(0);
-    const char *path = blobs_path(f->hub->blobs, entry->sha256.ptr, scratch, NULL);
-    return path && file_map(map, path, NULL);
-}
-
-static void add_count(json_t *counts, const char *dtype, int64_t n)
-{
-    int64_t before = json_int(counts, dtype, 0);
-    json_object_set_new(counts, dtype, json_integer(before + n));
-}
-
-static bool count_checkpoint(const Checkpoint *c, json_t *counts, int64_t *total)
-{
-    for (size_t i = 0; i < checkpoint_count(c); i++) {
-        const StoredTensor *t = checkpoint_at(c, i);
-        int64_t n = 1;
-        for (int d = 0; d < t->rank; d++)
-            if (__builtin_mul_overflow(n, t->dims[d], &n))
-                return false;
-        if (__builtin_add_overflow(*total, n, total))
-            return false;
-        char name[32];
-        const char *plain = t->foreign ? t->foreign : dtype_name(t->type);
-        size_t k = 0;
-        for (; plain[k] && k + 1 < sizeof name; k++)
-            name[k] = (char)toupper((unsigned char)plain[k]);
-        name[k] = '\0';
-        add_count(counts, name, n);
-    }
-    return true;
-}
-
-static bool count_file(Facts *f, const RepoEntry *entry, json_t *counts, int64_t *total)
-{
-    FileMap map;
-    AUTO_BUF bytes;
-    buf_init(&bytes, 16 << 20);
-    bool mapped = map_weights(f, entry, &map);
-    Str content = {0};
-    if (mapped)
-        content = (Str){(const char *)map.ptr, map.len};
-    else {
-        if (!entry || entry->is_lfs || !git_blob_read(f->git, entry->oid.ptr, &bytes, NULL))
-            return false;
-        content = buf_str(&bytes);
-    }
-    AUTO(checkpoint_free) Checkpoint *c = checkpoint_of_bytes(content, "weights", NULL);
-    bool ok = c && count_checkpoint(c, counts, total);
-    if (mapped) {
-        checkpoint_free(TAKE(c)); // before its bytes go
-        file_unmap(&map);
-    }
-    return ok;
+    const Tensors *t;
+    return entry_of(f, arena_cstr(scratch, path)) &&
+                   tensors_of_snapshot(f->hub, scratch, f->repo, f->s, path, &t, NULL)
+               ? t
+               : NULL;
 }
 
 static void read_safetensors(Facts *f)
 {
-    const RepoEntry *single = entry_of(f, "model.safetensors");
-    AUTO(json_decref) json_t *counts = json_object();
-    int64_t total = 0;
-    bool ok = single ? count_file(f, single, counts, &total) : false;
-    if (!single) {
-        AUTO(json_decref)
-        json_t *index = read_json(f, "model.safetensors.index.json", MAX_INDEX);
-        AUTO(json_decref) json_t *done = json_object();
-        const char *tensor;
-        json_t *shard;
-        ok = json_object_size(json_object_get(index, "weight_map")) > 0;
-        json_object_foreach(json_object_get(index, "weight_map"), tensor, shard)
-        {
-            const char *name = json_string_value(shard);
-            if (!ok || !name || json_object_get(done, name))
-                continue;
-            json_object_set_new(done, name, json_true());
-            ok = json_object_size(done) <= MAX_SHARDS &&
-                 count_file(f, entry_of(f, name), counts, &total);
-        }
-    }
-    if (!ok)
+    AUTO(arena_free) Arena *scratch = arena_new(0);
+    const Tensors *t = weights_of(f, scratch, S("model.safetensors"));
+    bool sharded = !entry_of(f, "model.safetensors");
+    if (sharded)
+        t = weights_of(f, scratch, S("model.safetensors.index.json"));
+    if (!t)
         return;
-    json_t *summary = json_object();
-    json_object_set_new(summary, "parameters", TAKE(counts));
-    json_object_set_new(summary, "total", json_integer(total));
-    if (!single)
+    json_t *counts = json_object();
+    for (size_t i = 0; i < t->n_types; i++)
+        json_object_set_new(counts, t->types[i].dtype.ptr, json_integer(t->types[i].n));
+    json_t *summary = json_pack("{s:o, s:I}", "parameters", counts, "total", (json_int_t)t->total);
+    if (sharded)
         json_object_set_new(summary, "sharded", json_true());
     f->s->info.safetensors = keep(f, summary);
 }
 
-static json_t *gguf_summary(const Checkpoint *c)
+static json_t *gguf_summary(const Gguf *g)
 {
-    const Gguf *g = checkpoint_gguf(c);
-    AUTO(json_decref) json_t *unused = json_object();
-    int64_t total = 0, context;
-    if (!g || !count_checkpoint(c, unused, &total))
-        return NULL;
+    int64_t context;
     json_t *out = json_object();
     Str architecture = gguf_str(g, "general.architecture");
-    json_object_set_new(out, "total", json_integer(total));
     json_object_set_new(out, "architecture", json_from_str(architecture));
     char key[128];
     snprintf(key, sizeof key, "%.*s.context_length", STR(str_slice(architecture, 0, 80)));
@@ -391,38 +310,21 @@ static json_t *gguf_summary(const Checkpoint *c)
     return out;
 }
 
-/* Adds what the other parts of "x-00001-of-00003.gguf" hold. */
-static void add_gguf_parts(Facts *f, Str first, json_t *summary)
-{
-    enum { TAIL = sizeof "00001-of-00003.gguf" - 1 };
-    int64_t n, total = json_int(summary, "total", 0);
-    if (first.len <= TAIL ||
-        !str_to_int(str_slice(first, first.len - 10, first.len - 5), 2, MAX_SHARDS, &n))
-        return;
-    Str stem = str_slice(first, 0, first.len - TAIL);
-    AUTO(json_decref) json_t *unused = json_object();
-    for (int64_t i = 2; i <= n; i++) {
-        const char *part =
-            arena_printf(f->s->arena, "%.*s%05d-of-%05d.gguf", STR(stem), (int)i, (int)n);
-        if (!count_file(f, entry_of(f, part), unused, &total))
-            return; // a sum of some parts would be wrong
-    }
-    json_object_set_new(summary, "total", json_integer(total));
-}
-
 static void read_gguf(Facts *f)
 {
     for (size_t i = 0; i < f->s->info.n_files; i++) {
         const RepoEntry *entry = &f->s->info.files[i];
-        FileMap map;
-        if (!str_ends(entry->path, S(".gguf")) || !map_weights(f, entry, &map))
+        if (!str_ends(entry->path, S(".gguf")))
             continue;
-        Checkpoint *c = checkpoint_of_bytes((Str){(const char *)map.ptr, map.len}, "weights", NULL);
-        json_t *summary = c ? gguf_summary(c) : NULL;
-        checkpoint_free(c);
-        file_unmap(&map);
-        if (summary && str_find(entry->path, S("-00001-of-"), 0) != SIZE_MAX)
-            add_gguf_parts(f, entry->path, summary);
+        AUTO(checkpoint_free)
+        Checkpoint *c = weights_header(f->hub, f->repo, f->s->tree.sha, entry, NULL);
+        if (!c || !checkpoint_gguf(c))
+            continue;
+        AUTO(arena_free) Arena *scratch = arena_new(0);
+        json_t *summary = gguf_summary(checkpoint_gguf(c));
+        // A sum of some parts would be wrong: where one is missing there is no total.
+        const Tensors *t = weights_of(f, scratch, entry->path);
+        json_object_set_new(summary, "total", json_integer(t ? t->total : 0));
         f->s->info.gguf = keep(f, summary);
         return; // the first of several quantisations speaks for all
     }

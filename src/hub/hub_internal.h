@@ -98,6 +98,17 @@ void search_doc(Hub *hub, Arena *a, const Repo *repo, const RepoInfo *info, Sear
 /* Fills info from the snapshot's tree. Unreadable cards and configurations are left out. */
 void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s);
 
+/* ---- tensors.c ---- */
+
+struct Checkpoint;
+struct Tensors;
+/* The names and shapes in a file of weights. The caller's. */
+struct Checkpoint *weights_header(Hub *hub, const Repo *repo, Str sha, const RepoEntry *entry,
+                                  Error *err);
+/* tensors_read of a snapshot, also of one in the making whose tree is known. */
+bool tensors_of_snapshot(Hub *hub, Arena *a, const Repo *repo, const Snapshot *s, Str path,
+                         const struct Tensors **out, Error *err);
+
 /* ---- evals.c: what a model's .eval_results/ say ---- */
 
 /* Fills info.eval_results and gives each dataset that they name to `each`. */

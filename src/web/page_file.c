@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "web/highlight.h"
 #include "web/page_repo.h"
+#include "web/tensor_view.h"
 #include "web/web_internal.h"
 
 enum { MAX_SHOWN = 1 << 20 }; // of a file as text
@@ -190,33 +191,48 @@ static const char *media_view(Str path)
     return NULL;
 }
 
+/* A file of weights is looked into; why it cannot be is said beside what it is. */
+static bool set_tensors(Request *r, json_t *page, const Repo *repo, Str rev, Str path, bool wanted)
+{
+    Error err = {0};
+    const Tensors *found;
+    bool ok = wanted && tensors_read(hub_of(r), request_arena(r), repo, rev, path, &found, &err);
+    set(page, "tensors", ok ? tensor_view(r, found) : json_null());
+    set(page, "problem", json_string(err.text));
+    return ok;
+}
+
 /* Sets view, html and lines: how the file can be looked at. */
 static bool set_view(Request *r, json_t *page, const Repo *repo, const RepoFile *file, Str rev,
                      Error *err)
 {
     Arena *a = request_arena(r);
-    const char *view = media_view(file->entry.path);
-    Str bytes = {0}, html = {0};
+    Str path = file->entry.path, bytes = {0}, html = {0};
+    const char *view = media_view(path);
     int64_t lines = 0;
     bool plain = request_query_get(r, "plain").len > 0;
-    bool markdown = str_eq_nocase(path_suffix(file->entry.path), S(".md"));
+    bool is_text = false, markdown = str_eq_nocase(path_suffix(path), S(".md"));
     if (!view && (file->entry.is_lfs || file->entry.size > MAX_SHOWN)) {
         view = file->entry.is_lfs ? "lfs" : "large";
     } else if (!view) {
         if (!repo_file_bytes(hub_of(r), a, repo, file, MAX_SHOWN, &bytes, err))
             return false;
-        view = !web_is_text(bytes) ? "binary" : markdown && !plain ? "markdown" : "text";
+        is_text = web_is_text(bytes);
+        view = is_text ? "text" : "binary";
     }
-    if (strcmp(view, "text") == 0) {
-        html = lines_html(a, bytes, file->entry.path, &lines);
-    } else if (strcmp(view, "markdown") == 0) {
+    if (set_tensors(r, page, repo, rev, path, tensors_in(path) && !(is_text && plain))) {
+        view = "tensors";
+    } else if (is_text && markdown && !plain) {
         Str yaml, text;
+        view = "markdown";
         card_split(bytes, &yaml, &text);
         html = page_markdown(r, repo, rev, text);
+    } else if (is_text) {
+        html = lines_html(a, bytes, path, &lines);
     }
     set(page, "view", json_string(view));
-    set(page, "editable", json_boolean(strcmp(view, "text") == 0 || strcmp(view, "markdown") == 0));
-    set(page, "markdown", json_boolean(markdown && !file->entry.is_lfs));
+    set(page, "editable", json_boolean(is_text));
+    set(page, "rendered", json_boolean(is_text && (markdown || tensors_in(path))));
     set(page, "plain", json_boolean(plain));
     set_str(page, "html", html);
     set(page, "lines", json_integer(lines));

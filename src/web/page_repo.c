@@ -4,6 +4,7 @@
 #include "base/encode.h"
 #include "hub/discussions.h"
 #include "hub/gates.h"
+#include "hub/tensors.h"
 #include "web/highlight.h"
 #include "web/markdown.h"
 #include "web/web_internal.h"
@@ -166,7 +167,7 @@ static json_t *dtypes_json(const json_t *safetensors)
     return out;
 }
 
-static void set_facts(json_t *page, const Repo *repo, const RepoInfo *info)
+static void set_facts(Arena *a, json_t *page, const Repo *repo, const RepoInfo *info)
 {
     int64_t parameters = info ? json_int(info->safetensors, "total", 0) : 0;
     if (info && !parameters)
@@ -176,6 +177,9 @@ static void set_facts(json_t *page, const Repo *repo, const RepoInfo *info)
     set(page, "created", json_when(repo->created_ns));
     set(page, "parameters", parameters ? json_count(parameters) : json_null());
     set(page, "dtypes", dtypes_json(info ? info->safetensors : NULL));
+    Str weights = info && repo->kind == REPO_MODEL ? tensors_of_model(info) : (Str){0};
+    set(page, "weights",
+        weights.len ? json_from_str(rev_path(a, repo, "blob", S("main"), weights)) : json_null());
     set_str(page, "library", info ? info->library : (Str){0});
     set(page, "architecture",
         json_string(
@@ -342,7 +346,7 @@ void page_repo(Request *r, const Repo *repo, int status, const Tried *tried)
     }
     json_t *page = page_new(r, arena_cstr(a, repo->full));
     page_set_repo(r, page, repo, "card", S("main"));
-    set_facts(page, repo, info);
+    set_facts(a, page, repo, info);
     set(page, "uses", uses_json(r, repo, info));
     set_str(page, "card", info ? card_html(r, repo, S("main")) : (Str){0});
     set_str(page, "card_error", info ? info->card_error : (Str){0});
