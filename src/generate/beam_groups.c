@@ -7,17 +7,9 @@
  * done when it has as many such texts as beams and none that runs could still beat the worst. */
 #include "generate/beam_internal.h"
 
-#include <math.h>
-
-typedef struct Ended {
-    double score; // log probability / length^length_penalty
-    Beam *text;
-} Ended;
-
 typedef struct Group {
     Beam *running, *next; // [size]
-    Ended *ended;         // [size + 1], the last one a spare whose text is free
-    size_t n_ended;
+    EndedTexts ended;
     bool is_done;
 } Group;
 
@@ -33,51 +25,6 @@ typedef struct Search {
     int *slots, *from;
     BatchFeed *feeds;
 } Search;
-
-// ---- Texts that have ended ----
-
-static double length_score(const Search *s, double sum, size_t length)
-{
-    return sum / pow((double)length, (double)s->run->params->length_penalty);
-}
-
-static size_t worst_of(const Group *g)
-{
-    size_t worst = 0;
-    for (size_t i = 1; i < g->n_ended; i++)
-        if (g->ended[i].score < g->ended[worst].score)
-            worst = i;
-    return worst;
-}
-
-/* A place for a text of this score, the worst one's if all are taken; NULL if it is no better. */
-static Beam *place_for(const Search *s, Group *g, double score)
-{
-    if (g->n_ended == s->size) {
-        size_t worst = worst_of(g);
-        if (!(score > g->ended[worst].score))
-            return NULL;
-        Ended free = g->ended[worst];
-        memmove(g->ended + worst, g->ended + worst + 1, (s->size - worst - 1) * sizeof free);
-        g->ended[--g->n_ended] = free;
-    }
-    g->ended[g->n_ended].score = score;
-    return g->ended[g->n_ended++].text;
-}
-
-/* No running text can become better than the worst that has ended: `best` is the sum of the best
- * continuation, `length` what texts have with it. */
-static bool is_done(const Search *s, const Group *g, double best, size_t length)
-{
-    const GenerateParams *p = s->run->params;
-    if (g->n_ended < s->size)
-        return false;
-    if (p->early_stopping == STOP_EARLY_TRUE)
-        return true;
-    bool to_the_end = p->early_stopping == STOP_EARLY_NEVER && p->length_penalty > 0;
-    double possible = length_score(s, best, to_the_end ? s->run->limit : length);
-    return g->ended[worst_of(g)].score >= possible;
-}
 
 // ---- A step ----
 
@@ -128,14 +75,16 @@ static void divide(Search *s, Group *g, int *from)
             from[n] = c.beam;
             extend(s, g, &g->next[n++], &c);
         } else if (i < s->size) {
-            Beam *place = place_for(s, g, length_score(s, (double)c.score, length));
+            Beam *place =
+                ended_place(&g->ended, beam_length_score(s->run, (double)c.score, length));
             if (place) {
                 extend(s, g, place, &c);
                 place->reason = c.reason;
             }
         }
     }
-    g->is_done = n == 0 || is_done(s, g, (double)s->ranking.best[0].score, length);
+    g->is_done =
+        n == 0 || ended_is_done(s->run, &g->ended, (double)s->ranking.best[0].score, length);
     // Fewer than beams: the others repeat the first, and can never win.
     for (size_t i = n; n && i < s->size; i++) {
         beam_copy(s->run, &g->next[i], &g->next[0]);
@@ -212,13 +161,9 @@ static bool search(Search *s, Error *err)
 static bool group_begin(Search *s, Group *g, Error *err)
 {
     Run *r = s->run;
-    Beam *ended;
     if (!beams_new(r, &g->running, s->size, err) || !beams_new(r, &g->next, s->size, err) ||
-        !beams_new(r, &ended, s->size + 1, err))
+        !ended_init(r, &g->ended, s->size, err))
         return false;
-    g->ended = NEW_ARRAY(r->call->arena, Ended, s->size + 1);
-    for (size_t i = 0; i <= s->size; i++)
-        g->ended[i].text = &ended[i];
     for (size_t i = 0; i < s->size; i++) {
         // All begin alike; only the first one's continuations count at first.
         g->running[i].score = i ? BEAM_FAR : 0;
@@ -247,42 +192,16 @@ static bool search_begin(Search *s, Error *err)
 }
 
 /* What still runs counts too, in groups that are not done. */
-static void end_group(Search *s, Group *g)
-{
-    for (size_t i = 0; i < s->size && !g->is_done; i++) {
-        const Beam *b = &g->running[i];
-        double score = length_score(s, (double)b->score, b->n);
-        Beam *place = place_for(s, g, score);
-        if (!place)
-            continue;
-        beam_copy(s->run, place, b);
-        place->reason = run_is_cancelled(s->run) ? STOP_CANCELLED : STOP_LENGTH;
-    }
-}
-
-/* The best of all groups; of equals, what the reference has: the later one. */
 static bool search_end(Search *s, Error *err)
 {
-    Run *r = s->run;
-    const Beam **best = NEW_ARRAY(r->call->arena, const Beam *, r->call->n_sequences);
-    for (size_t k = 0; k < s->n_groups; k++)
-        end_group(s, &s->groups[k]);
-    for (size_t i = 0; i < r->call->n_sequences; i++) {
-        Ended *found = NULL;
-        for (size_t k = 0; k < s->n_groups; k++)
-            for (size_t j = 0; j < s->groups[k].n_ended; j++) {
-                Ended *e = &s->groups[k].ended[j];
-                if (!e->text->is_finished && (!found || e->score >= found->score))
-                    found = e;
-            }
-        if (!found)
-            return fail(err, ERR_INVALID, "only %zu texts were found", i);
-        found->text->is_finished = true; // taken
-        found->text->score = (float)found->score;
-        best[i] = found->text;
+    EndedTexts **lists = NEW_ARRAY(s->run->call->arena, EndedTexts *, s->n_groups);
+    for (size_t k = 0; k < s->n_groups; k++) {
+        Group *g = &s->groups[k];
+        lists[k] = &g->ended;
+        for (size_t i = 0; i < s->size && !g->is_done; i++)
+            ended_take_running(s->run, &g->ended, &g->running[i]);
     }
-    beams_tell(r, best);
-    return true;
+    return ended_tell(s->run, lists, s->n_groups, err);
 }
 
 bool search_beam_groups(Run *r, Error *err)

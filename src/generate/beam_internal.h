@@ -1,5 +1,5 @@
-/* What beam.c and beam_groups.c share (beams.c): texts that several continuations compete to
- * extend. */
+/* What beam.c, beam_groups.c and beam_words.c share (beams.c): texts that several continuations
+ * compete to extend; and of the older two, the texts that have ended (beam_ended.c). */
 #pragma once
 
 #include "generate/generate_internal.h"
@@ -49,3 +49,26 @@ void ranking_offer(Ranking *k, Continuation c);
 bool beam_ends(const Run *r, const Beam *b, Continuation *c);
 /* The results from the texts in beams[0..n_sequences), told to the caller. */
 void beams_tell(Run *r, const Beam *const *beams);
+
+/* The `size` best texts that have ended, as transformers 4.48's BeamHypotheses keeps them. */
+typedef struct Ended {
+    double score; // log probability / length^length_penalty
+    Beam *text;
+} Ended;
+
+typedef struct EndedTexts {
+    Ended *texts; // [size + 1], the last one a spare whose text is free
+    size_t n, size;
+} EndedTexts;
+
+bool ended_init(Run *r, EndedTexts *e, size_t size, Error *err);
+double beam_length_score(const Run *r, double sum, size_t length);
+/* A place for a text of this score, the worst one's if all are taken; NULL if it is no better. */
+Beam *ended_place(EndedTexts *e, double score);
+/* What still runs counts too, at the end of the search. */
+void ended_take_running(Run *r, EndedTexts *e, const Beam *b);
+/* No running text can become better than the worst that has ended: `best` is the sum of the best
+ * continuation, `length` what texts have with it. */
+bool ended_is_done(const Run *r, const EndedTexts *e, double best, size_t length);
+/* The results from the best of all n lists. */
+bool ended_tell(Run *r, EndedTexts *const *lists, size_t n, Error *err);

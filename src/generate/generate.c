@@ -467,7 +467,8 @@ static bool run_strategy(Run *r, Error *err)
     if (assisted && (p->dola || generate_is_contrastive(p)))
         return fail(err, ERR_UNSUPPORTED,
                     "assisted decoding does not go with 'dola_layers' and 'penalty_alpha'");
-    return p->num_beam_groups > 1       ? search_beam_groups(r, err)
+    return p->n_forced > 0              ? search_beams_with_words(r, err)
+           : p->num_beam_groups > 1     ? search_beam_groups(r, err)
            : p->num_beams > 1           ? search_beams(r, err)
            : generate_is_contrastive(p) ? search_contrastive(r, err)
            : p->dola                    ? decode_dola(r, err)

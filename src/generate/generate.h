@@ -69,6 +69,14 @@ typedef enum EarlyStopping { STOP_EARLY_FALSE, STOP_EARLY_TRUE, STOP_EARLY_NEVER
 
 typedef enum DolaLayers { DOLA_NONE, DOLA_LOW, DOLA_HIGH, DOLA_LIST } DolaLayers;
 
+enum { MAX_FORCED_WORDS = 64 };
+
+/* A word that a text must hold, in one of its forms; none is the beginning of another. */
+typedef struct ForcedWord {
+    const TokenIds *forms;
+    size_t n, longest; // forms, tokens of the longest
+} ForcedWord;
+
 /* The names are GenerationConfig's. */
 typedef struct GenerateParams {
     SampleParams sample;
@@ -82,9 +90,11 @@ typedef struct GenerateParams {
     int64_t num_beams; // 1: none
     float length_penalty;
     EarlyStopping early_stopping;
-    int64_t num_beam_groups; // 1: none
-    int64_t pad;             // pad_token_id; -1: none
-    float penalty_alpha;     // 0: none; with sample.top_k above 1 contrastive search
+    int64_t num_beam_groups;  // 1: none
+    int64_t pad;              // pad_token_id; -1: none
+    const ForcedWord *forced; // of constraints and force_words_ids; with num_beams
+    size_t n_forced;
+    float penalty_alpha; // 0: none; with sample.top_k above 1 contrastive search
     DolaLayers dola;
     TokenIds dola_layers; // of DOLA_LIST
     // Assisted decoding: by GenerateCall.assistant, or by looking up in the text so far.

@@ -72,6 +72,7 @@ void lanes_close(Lanes *l);
 /* The strategies: from the prompt to call->sequences. */
 bool search_beams(Run *r, Error *err);
 bool search_beam_groups(Run *r, Error *err);
+bool search_beams_with_words(Run *r, Error *err);
 bool search_contrastive(Run *r, Error *err);
 bool decode_assisted(Run *r, Error *err);
 bool decode_dola(Run *r, Error *err);

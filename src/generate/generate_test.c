@@ -285,7 +285,7 @@ static void test_every_knob_gives_the_text_of_transformers(void **state)
     check_texts("decoding.json", models, COUNT(models));
 }
 
-static void test_contrastive_groups_and_dola_give_the_texts_of_older_transformers(void **state)
+static void test_what_transformers_moved_out_gives_the_texts_of_an_older_one(void **state)
 {
     static const char *const models[] = {"gpt2", "llama", "gpt2-deep"};
     check_texts("decoding_older.json", models, COUNT(models));
@@ -314,6 +314,11 @@ static void test_parameters_out_of_range_are_named(void **state)
     refuse(m, "{\"eos_token_id\":\"x\"}", "'eos_token_id' must be a token id");
     refuse(m, "{\"num_beams\":4,\"num_beam_groups\":3,\"diversity_penalty\":1.0}", "a multiple");
     refuse(m, "{\"num_beams\":4,\"num_beam_groups\":2}", "need each other");
+    refuse(m, "{\"force_words_ids\":[[1]]}", "'force_words_ids' needs 'num_beams' above 1");
+    refuse(m, "{\"num_beams\":2,\"force_words_ids\":[1]}", "must be a list of words");
+    refuse(m, "{\"num_beams\":2,\"constraints\":[[[1,2],[1]]]}", "no form of a word may begin");
+    refuse(m, "{\"num_beams\":2,\"constraints\":[[[1],[]]]}", "'constraints' must be a list");
+    refuse(m, "{\"num_beams\":2,\"force_words_ids\":[[1]],\"do_sample\":true}", "does not go with");
     refuse(m, "{\"dola_layers\":\"middle\"}", "'dola_layers' must be");
     refuse(m, "{\"penalty_alpha\":0.6,\"dola_layers\":\"low\"}", "does not go with");
     GenerateParams p;
@@ -376,7 +381,7 @@ int main(void)
                test_a_prompt_in_pieces_is_the_same_prompt, test_the_loop_stops_for_each_reason,
                test_seeds_repeat_and_sequences_differ,
                test_every_knob_gives_the_text_of_transformers,
-               test_contrastive_groups_and_dola_give_the_texts_of_older_transformers,
+               test_what_transformers_moved_out_gives_the_texts_of_an_older_one,
                test_parameters_out_of_range_are_named,
                test_models_that_do_not_fit_their_configuration_are_refused);
 }

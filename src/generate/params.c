@@ -4,7 +4,7 @@
 #include "nn/nn.h"
 
 enum { MAX_EOS = 64, MAX_STOP = 64, MAX_STOP_BYTES = 1024, MAX_IDS = 1 << 16, MAX_BEAMS = 64 };
-enum { MAX_CANDIDATES = 256 };
+enum { MAX_CANDIDATES = 256, MAX_FORMS = 256, MAX_FORM_IDS = 1024 };
 /* What transformers generates when nobody says how much. */
 enum { DEFAULT_NEW_TOKENS = 20, MAX_TOP_LOGPROBS = 100 };
 
@@ -232,6 +232,65 @@ static bool read_stop(GenerateParams *p, const json_t *value, const char *key, A
     return true;
 }
 
+// ---- Words that must be there ----
+
+/* [1, 2] is a word of one form, [[1, 2], [3]] one of several. */
+static bool read_word(ForcedWord *w, const json_t *value, const char *key, Arena *a, Error *err)
+{
+    bool several = json_is_array(json_array_get(value, 0));
+    *w = (ForcedWord){.n = several ? json_array_size(value) : 1};
+    if (w->n > MAX_FORMS)
+        return fail(err, ERR_LIMIT, "'%s': a word has %zu forms, at most %d are allowed", key, w->n,
+                    MAX_FORMS);
+    TokenIds *forms = NEW_ARRAY(a, TokenIds, w->n);
+    w->forms = forms;
+    for (size_t i = 0; i < w->n; i++) {
+        const json_t *form = several ? json_array_get(value, i) : value;
+        if (!json_is_array(form) || json_array_size(form) == 0)
+            return fail(err, ERR_INVALID,
+                        "'%s' must be a list of words: lists of token ids, or lists "
+                        "of such lists, any of which will do",
+                        key);
+        if (!ids_of(form, key, MAX_FORM_IDS, a, &forms[i], err))
+            return false;
+        for (size_t k = 0; k < forms[i].n; k++)
+            if (forms[i].ids[k] < 0)
+                return fail(err, ERR_INVALID, "'%s': token ids count from 0", key);
+        w->longest = MAX(w->longest, forms[i].n);
+        for (size_t k = 0; k < i; k++)
+            if (memcmp(forms[k].ids, forms[i].ids,
+                       MIN(forms[k].n, forms[i].n) * sizeof *forms[i].ids) == 0)
+                return fail(err, ERR_INVALID, "'%s': no form of a word may begin another", key);
+    }
+    return true;
+}
+
+/* The words of both keys follow one another. */
+static bool read_words(GenerateParams *p, const json_t *value, const char *key, Arena *a,
+                       Error *err)
+{
+    size_t n = json_array_size(value), n_forms = 0;
+    if (n == 0)
+        return fail(err, ERR_INVALID, "'%s' must be a list of lists of token ids", key);
+    if (p->n_forced + n > MAX_FORCED_WORDS)
+        return fail(err, ERR_LIMIT, "'%s' has %zu words, at most %d are allowed", key, n,
+                    MAX_FORCED_WORDS);
+    ForcedWord *words = NEW_ARRAY(a, ForcedWord, p->n_forced + n);
+    for (size_t i = 0; i < p->n_forced; i++)
+        words[i] = p->forced[i];
+    for (size_t i = 0; i < n; i++)
+        if (!read_word(&words[p->n_forced + i], json_array_get(value, i), key, a, err))
+            return false;
+    p->forced = words;
+    p->n_forced += n;
+    for (size_t i = 0; i < p->n_forced; i++)
+        n_forms += words[i].n;
+    if (n_forms > MAX_FORMS)
+        return fail(err, ERR_LIMIT, "'%s': %zu forms of words in all, at most %d are allowed", key,
+                    n_forms, MAX_FORMS);
+    return true;
+}
+
 /* The first spelling that is there counts. */
 static const struct {
     const char *keys[3];
@@ -242,6 +301,8 @@ static const struct {
     {{"suppress_tokens"}, read_suppress},
     {{"begin_suppress_tokens"}, read_begin_suppress},
     {{"bad_words_ids"}, read_bad_words},
+    {{"constraints"}, read_words},
+    {{"force_words_ids"}, read_words},
     {{"sequence_bias"}, read_biases},
     {{"exponential_decay_length_penalty"}, read_decay},
     {{"watermarking_config"}, read_watermark},
@@ -270,8 +331,7 @@ static bool read_lists(GenerateParams *p, const json_t *object, Arena *a, Error 
  * that have no counterpart here; refused where they would change the text. */
 static bool check_strategies(const json_t *all, Error *err)
 {
-    static const char *const absent[] = {"constraints", "force_words_ids", "assistant_early_exit",
-                                         "assistant_ensemble_weight"};
+    static const char *const absent[] = {"assistant_early_exit", "assistant_ensemble_weight"};
     for (size_t i = 0; i < COUNT(absent); i++) {
         const json_t *value = json_object_get(all, absent[i]);
         if (value && !json_is_null(value))
@@ -303,6 +363,19 @@ static bool check_groups(const GenerateParams *p, Error *err)
                     "'num_beam_groups' above 1 and 'diversity_penalty' above 0 need each other");
     if (groups && p->sample.do_sample)
         return fail(err, ERR_INVALID, "'do_sample' does not go with 'num_beam_groups'");
+    return true;
+}
+
+/* Of words that must be there. */
+static bool check_words(const GenerateParams *p, Error *err)
+{
+    if (p->n_forced == 0)
+        return true;
+    if (p->num_beams == 1)
+        return fail(err, ERR_INVALID, "'force_words_ids' needs 'num_beams' above 1");
+    if (p->sample.do_sample || p->num_beam_groups > 1)
+        return fail(err, ERR_INVALID, "'force_words_ids' does not go with '%s'",
+                    p->sample.do_sample ? "do_sample" : "num_beam_groups");
     return true;
 }
 
@@ -340,7 +413,7 @@ static bool check_together(const GenerateParams *p, Error *err)
         return fail(err, ERR_UNSUPPORTED, "'guidance_scale' does not go with 'num_beams'");
     if (p->prompt_lookup_num_tokens > 0 && (p->num_beams > 1 || p->num_return_sequences > 1))
         return fail(err, ERR_INVALID, "'prompt_lookup_num_tokens' is for one sequence");
-    return check_groups(p, err) && check_inside(p, err);
+    return check_groups(p, err) && check_words(p, err) && check_inside(p, err);
 }
 
 /* Members that are null do not hide what the model's file says. */
@@ -419,6 +492,8 @@ const Knob generate_knobs[] = {
     {"early_stopping", "B", "beams: true, false or \"never\""},
     {"num_beam_groups", "N", "beams in N groups that differ from each other"},
     {"diversity_penalty", "D", "groups: taken off what earlier groups chose"},
+    {"force_words_ids", "JSON", "beams: [[ids], ...], words that must be there"},
+    {"constraints", "JSON", "the same"},
     {"penalty_alpha", "A", "contrastive search among top_k: how much repeating costs"},
     {"dola_layers", "L", "low, high or [layers]: take what early layers say off"},
     {"num_return_sequences", "N", "N continuations"},

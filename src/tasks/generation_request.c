@@ -30,7 +30,7 @@ static const char *const known[] = {
     "tool_choice", "documents", "chat_template", "chat_template_kwargs", "return_text", "grammar",
     "stop", "stop_sequences", "top_n_tokens", "top_logprobs", "pad_token_id",
     // refused by generate where they say something
-    "constraints", "force_words_ids", "token_healing",
+    "token_healing",
     // those that change nothing here, with their only value
     "watermark", "use_cache", "clean_up_tokenization_spaces", NULL};
 

@@ -229,7 +229,8 @@ def test_the_words_of_text_generation_servers(hub, models):
     with ask(hub, 'me/my-gpt2/generate_stream', {'inputs': PROMPT, 'parameters': {'max_new_tokens': 3, 'top_n_tokens': 2}}, stream=True) as answer:
         events = [json.loads(line[5:]) for line in answer.iter_lines() if line.startswith(b'data:')]
     assert [e['index'] for e in events] == [1, 2, 3] and all(len(e['top_tokens']) == 2 for e in events)
-    for parameters in ({'penalty_alpha': 0.6, 'top_k': 4}, {'num_beams': 4, 'num_beam_groups': 2, 'diversity_penalty': 1.0}, {'dola_layers': 'high'}):
+    for parameters in ({'penalty_alpha': 0.6, 'top_k': 4}, {'num_beams': 4, 'num_beam_groups': 2, 'diversity_penalty': 1.0}, {'dola_layers': 'high'},
+                       {'num_beams': 4, 'force_words_ids': [[257, 258]]}):
         made = ask(hub, 'me/my-gpt2', {'inputs': PROMPT, 'parameters': {'max_new_tokens': 5, **parameters}})
         assert made.ok and made.json()[0]['generated_text'].startswith(PROMPT), made.text
     for parameters, words in (({'num_beam_groups': 2, 'num_beams': 2}, 'num_beam_groups'), ({'force_words_ids': [[1]]}, 'force_words_ids'),

@@ -4,9 +4,9 @@
     python3 -m venv /tmp/older && /tmp/older/bin/pip install 'transformers==4.48.3' torch
     /tmp/older/bin/python tools/golden/decoding_older.py
 
-{"texts": [{"model", "parameters", "prompt", "sequences"}]}: contrastive search, groups of beams and DoLa by the
-models of tests/golden, one of them made here because DoLa tells layers of deep models apart; end tokens included, padding cut off. Groups have one end token: with several the
-reference writes the first in place of the one that was found.
+{"texts": [{"model", "parameters", "prompt", "sequences"}]}: contrastive search, groups of beams, DoLa and beams with words that
+must be there by the models of tests/golden, one of them made here because DoLa tells layers of deep models apart; end tokens included, padding cut off. Groups and words
+have one end token: with several the reference writes the first in place of the one that was found. `constraints` are written as force_words_ids are.
 
 Recorded with transformers 4.48.3, torch 2.15.0.
 """
@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, DisjunctiveConstraint, GenerationConfig, GPT2Config, GPT2LMHeadModel, PhrasalConstraint
 
 golden = Path(__file__).resolve().parents[2] / 'tests/golden'
 PAD = 150  # groups that are done count as having chosen it
@@ -38,6 +38,26 @@ DOLA = [
     dict(dola_layers='low'), dict(dola_layers='high'), dict(dola_layers=[0, 1]), dict(dola_layers=[1]), dict(dola_layers=[1, 9, 0]),
     dict(dola_layers='high', repetition_penalty=1.2), dict(dola_layers=[0, 1], no_repeat_ngram_size=2, suppress_tokens=[5, 6]),
 ]
+# The middle of a prompt is 3, 4, 1: a word that is there already.
+WORDS = [
+    dict(num_beams=2, force_words_ids=[[17]]), dict(num_beams=4, force_words_ids=[[17, 18, 19]], num_return_sequences=4),
+    dict(num_beams=4, force_words_ids=[[17, 18], [40]], num_return_sequences=2), dict(num_beams=3, force_words_ids=[[3, 4, 1], [50, 51], [50, 52]], num_return_sequences=3),
+    dict(num_beams=4, force_words_ids=[[[17, 18], [40], [41, 42, 43]]], num_return_sequences=4),
+    dict(num_beams=5, force_words_ids=[[[30, 31, 32], [30, 31, 33, 34], [30, 35], [36]], [60, 61]], num_return_sequences=2),
+    dict(num_beams=6, force_words_ids=[[[30, 31], [30, 32], [30, 33]], [[44, 45, 46], [44, 45, 47], [44, 48, 45]], [30, 32, 70]], num_return_sequences=6),
+    dict(num_beams=4, force_words_ids=[[17, 17, 18]], early_stopping=True, num_return_sequences=2),
+    dict(num_beams=4, force_words_ids=[[21, 22], [23]], early_stopping='never', length_penalty=1.5, num_return_sequences=3),
+    dict(num_beams=4, force_words_ids=[[21, 22], [23]], length_penalty=-1.0, repetition_penalty=1.3, no_repeat_ngram_size=2),
+    dict(num_beams=3, force_words_ids=[[9 + i, 10 + i, 11 + i, 12 + i] for i in range(0, 40, 4)], num_return_sequences=3),  # more than fit
+    dict(num_beams=3, constraints=[[25, 26]]), dict(num_beams=4, constraints=[[[25, 26], [27]]], force_words_ids=[[28, 29]], num_return_sequences=4),
+    dict(num_beams=3, force_words_ids=[[[80, 81, 82], [80, 81, 83], [80, 84]]], min_new_tokens=8, num_return_sequences=2),
+]
+
+
+def as_constraints(row):
+    if 'constraints' not in row:
+        return row
+    return dict(row, constraints=[DisjunctiveConstraint(w) if isinstance(w[0], list) else PhrasalConstraint(w) for w in row['constraints']])
 
 
 def cut(ids, eos):
@@ -59,14 +79,14 @@ def texts():
         model = AutoModelForCausalLM.from_pretrained(golden / name, torch_dtype=torch.float32).eval()
         likely = torch.stack([model(torch.tensor([p])).logits[0, -1] for p in prompts]).mean(0).topk(6).indices.tolist()
         model.generation_config = GenerationConfig(pad_token_id=PAD)
-        for row in DOLA if name == 'gpt2-deep' else CONTRASTIVE + GROUPS + DOLA:
+        for row in DOLA if name == 'gpt2-deep' else CONTRASTIVE + GROUPS + DOLA + WORDS:
             for eos in ([likely[4], likely[5]], [likely[2]], []):
-                if 'num_beam_groups' in row and len(eos) > 1:
+                if ('num_beam_groups' in row or row in WORDS) and len(eos) > 1:
                     continue
                 if 'min_new_tokens' in row and not eos:
                     continue
                 for prompt in prompts:
-                    config = GenerationConfig(pad_token_id=PAD, do_sample=False, max_new_tokens=24, eos_token_id=eos or None, **row)
+                    config = GenerationConfig(pad_token_id=PAD, do_sample=False, max_new_tokens=24, eos_token_id=eos or None, **as_constraints(row))
                     out = model.generate(torch.tensor([prompt]), generation_config=config)
                     sequences = [cut(s.tolist()[len(prompt):], eos) for s in out]
                     parameters = dict(row, max_new_tokens=24, eos_token_id=eos, pad_token_id=PAD)
