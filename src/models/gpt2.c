@@ -7,7 +7,7 @@
 
 typedef struct Gpt2 {
     int64_t vocab, hidden, inner, layers, heads, positions;
-    float norm_eps, embedding_dropout, residual_dropout;
+    float norm_eps, embedding_dropout, attention_dropout, residual_dropout;
     const char *activation;
     bool scaled, scaled_by_layer, tied;
 } Gpt2;
@@ -24,6 +24,7 @@ static const Field fields[] = {
     OPT(Gpt2, scaled, BOOL, "scale_attn_weights", true),
     OPT(Gpt2, scaled_by_layer, BOOL, "scale_attn_by_inverse_layer_idx", false),
     OPT_RANGE(Gpt2, embedding_dropout, FLOAT, "embd_pdrop", 0.1, 0, 0.999),
+    OPT_RANGE(Gpt2, attention_dropout, FLOAT, "attn_pdrop", 0.1, 0, 0.999),
     OPT_RANGE(Gpt2, residual_dropout, FLOAT, "resid_pdrop", 0.1, 0, 0.999),
     OPT(Gpt2, tied, BOOL, "tie_word_embeddings", true),
 };
@@ -45,10 +46,11 @@ static Tensor *attention(Graph *g, Scope s, const Gpt2 *c, Tensor *x, Step *step
     Tensor *k = op_split_heads(g, part[1], c->heads);
     Tensor *v = op_split_heads(g, part[2], c->heads);
 
-    float scale = c->scaled ? 1 / sqrtf((float)head_dim) : 1;
+    Attend how = {.scale = c->scaled ? 1 / sqrtf((float)head_dim) : 1,
+                  .dropout = c->attention_dropout};
     if (c->scaled_by_layer)
-        scale /= (float)(layer + 1);
-    Tensor *y = nn_attend(g, step, layer, q, k, v, scale);              // [B,H,T,D]
+        how.scale /= (float)(layer + 1);
+    Tensor *y = nn_attend(g, step, layer, q, k, v, &how);               // [B,H,T,D]
     y = nn_conv1d(g, at(s, "c_proj"), op_merge_heads(g, y), c->hidden); // [B,T,E]
     return op_dropout(g, y, c->residual_dropout);
 }
@@ -63,7 +65,7 @@ static Tensor *forward(Graph *g, Scope root, const void *config, Step *step)
 {
     const Gpt2 *c = config;
     Scope body = at(root, "transformer");
-    Tensor *x = op_add(g, nn_embed(g, at(body, "wte"), step->tokens, c->vocab, c->hidden),
+    Tensor *x = op_add(g, nn_embed_tokens(g, at(body, "wte"), step, c->vocab, c->hidden),
                        nn_embed(g, at(body, "wpe"), step->positions, c->positions, c->hidden));
     x = op_dropout(g, x, c->embedding_dropout);
 

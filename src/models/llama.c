@@ -7,7 +7,7 @@
 
 typedef struct Llama {
     int64_t vocab, hidden, inner, layers, heads, kv_heads, head_dim;
-    float norm_eps;
+    float norm_eps, attention_dropout;
     const char *activation;
     RopeConfig rope;
     bool tied, attention_bias, mlp_bias;
@@ -25,6 +25,7 @@ static const Field fields[] = {
     OPT_TEXT(Llama, activation, "hidden_act", "silu"),
     OPT(Llama, tied, BOOL, "tie_word_embeddings", false),
     OPT(Llama, attention_bias, BOOL, "attention_bias", false),
+    OPT_RANGE(Llama, attention_dropout, FLOAT, "attention_dropout", 0, 0, 0.999),
     OPT(Llama, mlp_bias, BOOL, "mlp_bias", false),
     ROPE_FIELDS(Llama, rope),
 };
@@ -47,7 +48,8 @@ static Tensor *attention(Graph *g, Scope s, const Llama *c, Tensor *x, Step *ste
     q = nn_rope(g, s, q, step, &c->rope);
     k = nn_rope(g, s, k, step, &c->rope);
 
-    Tensor *y = nn_attend(g, step, layer, q, k, v, 0);                           // [B,H,T,D]
+    const Attend how = {.dropout = c->attention_dropout};
+    Tensor *y = nn_attend(g, step, layer, q, k, v, &how);                        // [B,H,T,D]
     return nn_affine(g, at(s, "o_proj"), op_merge_heads(g, y), c->hidden, bias); // [B,T,E]
 }
 
@@ -62,7 +64,7 @@ static Tensor *feed_forward(Graph *g, Scope s, const Llama *c, Tensor *x)
 static Tensor *forward(Graph *g, Scope root, const void *config, Step *step)
 {
     const Llama *c = config;
-    Tensor *x = nn_embed(g, at(root, "model.embed_tokens"), step->tokens, c->vocab, c->hidden);
+    Tensor *x = nn_embed_tokens(g, at(root, "model.embed_tokens"), step, c->vocab, c->hidden);
 
     for (int i = 0; i < c->layers; i++) {
         Scope s = at(root, "model.layers.%d", i);

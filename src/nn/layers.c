@@ -123,6 +123,14 @@ Tensor *nn_embed(Graph *g, Scope s, Tensor *ids, int64_t n, int64_t width)
     return op_embed(g, parameter(g, s, "weight", USE_TABLE, SHAPE(n, width), &turned), ids);
 }
 
+/* As much noise for each token, however wide and long the text.
+ * Source: Jain 2023, "NEFTune", arXiv:2310.05914, algorithm 1. */
+Tensor *nn_embed_tokens(Graph *g, Scope s, const Step *step, int64_t n, int64_t width)
+{
+    Tensor *x = nn_embed(g, s, step->tokens, n, width);
+    return op_noise(g, x, step->noise / sqrtf((float)(tensor_dim(step->tokens, -1) * width)));
+}
+
 Tensor *nn_rms_norm(Graph *g, Scope s, Tensor *x, float eps)
 {
     return op_rms_norm(g, x, vector(g, s, "weight", tensor_dim(x, -1)), eps);
@@ -180,11 +188,14 @@ Tensor *nn_rope(Graph *g, Scope s, Tensor *x, const Step *step, const RopeConfig
     return op_rope(g, x, step->positions, &rope);
 }
 
-Tensor *nn_attend(Graph *g, Step *step, int layer, Tensor *q, Tensor *k, Tensor *v, float scale)
+Tensor *nn_attend(Graph *g, Step *step, int layer, Tensor *q, Tensor *k, Tensor *v,
+                  const Attend *how)
 {
     step->kv.layers = MAX(step->kv.layers, layer + 1);
     step->kv.kv_heads = tensor_dim(k, 1);
     step->kv.head_dim = tensor_dim(k, 3);
-    const Attend params = {.scale = scale, .causal = true, .cached = true, .layer = layer};
+    Attend params = *how;
+    params.causal = params.cached = true;
+    params.layer = layer;
     return op_attend(g, q, k, v, &params);
 }

@@ -39,6 +39,7 @@ typedef struct Step {
     Tensor *tokens;    // [B,T] i32
     Tensor *positions; // [B,T] i32
     Tensor *wanted;    // [R] i32, rows of [B*T] whose logits are asked for; NULL: all
+    float noise;       // of embedded tokens in training; see nn_embed_tokens
     KvSpec kv;         // nn_attend notes here what a cache must hold
     Inside inside;     // what is asked for; step_layer and nn_head give it:
     Tensor *states;    // [B,T,E]
@@ -63,6 +64,8 @@ Tensor *nn_conv1d(Graph *g, Scope s, Tensor *x, int64_t out);
 Tensor *nn_heads(Graph *g, Scope s, Tensor *x, int64_t heads, int64_t head_dim, bool bias);
 /* Rows of weight [n,width] by ids [...]: [...,width]. */
 Tensor *nn_embed(Graph *g, Scope s, Tensor *ids, int64_t n, int64_t width);
+/* The same of the step's tokens; in training with noise where the step says so. */
+Tensor *nn_embed_tokens(Graph *g, Scope s, const Step *step, int64_t n, int64_t width);
 Tensor *nn_rms_norm(Graph *g, Scope s, Tensor *x, float eps);   // weight
 Tensor *nn_layer_norm(Graph *g, Scope s, Tensor *x, float eps); // weight and bias
 /* By the name in the configuration ("gelu_new"). Sticky ERR_UNSUPPORTED for one we do not have. */
@@ -70,9 +73,10 @@ Tensor *nn_activation(Graph *g, const char *name, Tensor *x);
 /* Rotates heads [B,H,T,D]. Where a checkpoint brings a tensor "rope_freqs.weight" (GGUF's form of
  * llama3 scaling), the frequencies are divided by it. */
 Tensor *nn_rope(Graph *g, Scope s, Tensor *x, const Step *step, const RopeConfig *rope);
-/* Attends q [B,H,T,D] to k, v [B,K,T,D] and to what the cache holds of earlier steps, causally;
- * scale 0 means 1 / sqrt(D). Returns [B,H,T,D]. */
-Tensor *nn_attend(Graph *g, Step *step, int layer, Tensor *q, Tensor *k, Tensor *v, float scale);
+/* Attends q [B,H,T,D] to k, v [B,K,T,D] and to what the cache holds of earlier steps, causally; of
+ * `how` the scale (0: 1 / sqrt(D)) and the dropout count. Returns [B,H,T,D]. */
+Tensor *nn_attend(Graph *g, Step *step, int layer, Tensor *q, Tensor *k, Tensor *v,
+                  const Attend *how);
 
 /* An architecture: one file in models/, one row in its table. */
 

@@ -4,6 +4,7 @@
  * P the weights, [keys,lanes]:
  *     delta = sum over D of dO * O          dS = P * (V dO - delta)
  *     dQ = scale dS' K      dK = scale dS Q      dV = P dO
+ * With dropout of P by a mask, V dO and the P of dV go through it; delta stays what it is.
  * A task is one key/value head with all its queries: it alone writes that head's rows, so sums are
  * always taken in the same order. It takes GROUP panels of lanes through all keys that they see;
  * products over lanes (dK, dV) want P and dS turned, a tile of keys at a time. */
@@ -30,6 +31,7 @@ typedef struct Backward {
 /* A panel of lanes of the group in work. */
 typedef struct Lanes {
     AttendPanel p;
+    int64_t head, first;     // of the head's lanes
     float *queries, *slopes; // [D,PANEL]: scaled queries, and dO
     float *sums;             // [D,PANEL] of dQ
     float *scores, *changes; // [block,PANEL]: P, and V dO that becomes dS
@@ -169,6 +171,8 @@ static void lanes_begin(const Backward *b, int64_t head, int64_t first, int i, R
     const AttendShape *s = &b->s;
     const Tensor *out = b->t->in[IN_OUT], *slope = b->t->in[IN_SLOPE];
     Lanes *l = &room->lanes[i];
+    l->head = head;
+    l->first = first;
     attend_panel_of(s, head, first, &l->p);
     attend_gather(&l->p, b->t->in[IN_Q], s->width, s->scale, room->rows, l->queries);
     put_columns(b, room->rows, i * PANEL, room->queries);
@@ -201,10 +205,15 @@ static void lanes_block(const Backward *b, Lanes *l, int64_t at, int n, const Ro
                 l->changes + i * PANEL, PANEL);
     }
     LaneRanges ranges;
+    bool drops = attend_drops(b->t);
+    if (drops)
+        attend_drop(b->t, s, l->head, l->first, at, n, l->changes);
     attend_mask(&l->p, b->t->in[IN_BIAS], b->t->in[IN_MASK], at, n, l->scores, room->rows,
                 room->bias);
     k->attend_slopes(n, l->scores, l->changes, attend_ranges(&l->p, at, n, &ranges), l->lse,
                      l->delta);
+    if (drops)
+        attend_drop(b->t, s, l->head, l->first, at, n, l->scores);
     for (int64_t c = 0; c < s->chunks; c++) {
         int64_t first = attend_chunk(s, c), rows = attend_chunk(s, c + 1) - first;
         k->tile((int)rows, n, room->key_chunks + at * s->width + first * n, l->changes,

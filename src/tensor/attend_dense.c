@@ -243,10 +243,23 @@ void attend_mask(const AttendPanel *p, const Tensor *bias, const Tensor *mask, i
             scores[i * PANEL + l] = -INFINITY;
 }
 
+void attend_drop(const Tensor *t, const AttendShape *s, int64_t head, int64_t first, int64_t at,
+                 int n, float *values)
+{
+    float rate = t->params.attend.dropout;
+    int64_t panels = (s->lanes + PANEL - 1) / PANEL;
+    uint64_t place = (uint64_t)((head * panels + first / PANEL) * s->keys + at) * PANEL;
+    // A place has 32 bits; what is above them is another seed.
+    uint64_t seed = dropout_seed(t->graph, t->params.attend.stream) ^ place >> 32 << 16;
+    kernels()->dropout((int64_t)n * PANEL, values, seed, (uint32_t)place,
+                       (uint32_t)((double)rate * 0x1p32), 1 / (1 - rate), values);
+}
+
 /* A task. */
 
 typedef struct Lanes {
     AttendPanel p;
+    int64_t first; // of the head's lanes
     RunningSoftmax softmax __attribute__((aligned(64)));
     float *queries, *sums; // [D,PANEL]; queries in pairs for bf16
 } Lanes;
@@ -267,7 +280,8 @@ static Room lanes_begin(const Dense *d, int64_t head, int64_t first, int n, int 
     at = room.products + PANEL * MAX_ROWS;
     for (int i = 0; i < n; i++, at += 2 * PANEL * even(s->width)) {
         Lanes *l = &all[i];
-        attend_panel_of(s, head, first + i * PANEL, &l->p);
+        l->first = first + i * PANEL;
+        attend_panel_of(s, head, l->first, &l->p);
         l->queries = at;
         l->sums = at + PANEL * even(s->width);
         // Pairs are made from the sums' room, which is empty yet.
@@ -308,6 +322,25 @@ static void multiply_keys(const Dense *d, const Keys *keys, const Lanes *l, floa
     }
 }
 
+/* Scores become weights, in pairs for bf16. */
+static void weigh(const Dense *d, const Keys *keys, Lanes *l, const Room *room)
+{
+    const Kernels *k = kernels();
+    int n = (int)(keys->to - keys->from);
+    bool drops = attend_drops(d->t);
+    LaneRanges ranges;
+    const LaneRanges *seen = attend_ranges(&l->p, keys->from, n, &ranges);
+    if (d->bf16 && !drops) {
+        k->attend_pairs(n, room->scores, seen, &l->softmax, (uint16_t *)(void *)room->pairs);
+        return;
+    }
+    k->attend_panel(n, room->scores, seen, &l->softmax);
+    if (drops) // what is left out still counts in the sum
+        attend_drop(d->t, &d->s, keys->head, l->first, keys->from, n, room->scores);
+    if (d->bf16)
+        k->pair_rows(n, room->scores, (uint16_t *)(void *)room->pairs);
+}
+
 static void add_values(const Dense *d, const Keys *keys, Lanes *l, const Room *room)
 {
     const AttendShape *s = &d->s;
@@ -315,12 +348,7 @@ static void add_values(const Dense *d, const Keys *keys, Lanes *l, const Room *r
     int n = (int)(keys->to - keys->from);
     int64_t stored = d->bf16 ? even(keys->in_block) : keys->in_block;
     int64_t skipped = keys->from - keys->block;
-    LaneRanges ranges;
-    const LaneRanges *seen = attend_ranges(&l->p, keys->from, n, &ranges);
-    if (d->bf16)
-        k->attend_pairs(n, room->scores, seen, &l->softmax, (uint16_t *)(void *)room->pairs);
-    else
-        k->attend_panel(n, room->scores, seen, &l->softmax);
+    weigh(d, keys, l, room);
     for (int64_t c = 0; c < s->chunks; c++) {
         int64_t first = attend_chunk(s, c), rows = attend_chunk(s, c + 1) - first;
         if (d->bf16)

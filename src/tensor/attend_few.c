@@ -7,7 +7,7 @@
 #include <float.h>
 #include <math.h>
 
-enum { FEW_LANES = 8 }; // queries of one key/value head
+enum { FEW_LANES = 8 }; // queries of one key/value head; without dropout
 
 typedef struct Few {
     AttendShape s;
@@ -16,7 +16,7 @@ typedef struct Few {
 
 bool attend_has_few(const AttendShape *s)
 {
-    return s->lanes <= FEW_LANES;
+    return s->lanes <= FEW_LANES && !(s->p->dropout > 0);
 }
 
 /* Scores of keys [at, at + n) with bias and mask. What is hidden stays finite, so that a block of

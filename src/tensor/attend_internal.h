@@ -41,6 +41,16 @@ void attend_mask(const AttendPanel *p, const Tensor *bias, const Tensor *mask, i
 /* The bias of one lane's row, from key `at`; a dimension of one is broadcast. */
 const float *attend_bias_row(const Tensor *bias, const AttendPanel *p, int l, int64_t at);
 
+/* Whether this run drops weights. */
+static inline bool attend_drops(const Tensor *t)
+{
+    return t->params.attend.dropout > 0 && t->graph->seed != 0;
+}
+/* Drops values [n,PANEL] as the weights of the panel of lanes that begins with `first`, and of keys
+ * from `at`, are dropped: by their place, so that the gradient need not be told. */
+void attend_drop(const Tensor *t, const AttendShape *s, int64_t head, int64_t first, int64_t at,
+                 int n, float *values);
+
 /* The way of few queries (attend_few.c). */
 bool attend_has_few(const AttendShape *s);
 size_t scratch_attend_few(const AttendShape *s);

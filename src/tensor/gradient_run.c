@@ -132,15 +132,31 @@ static void dropout_range(void *context, int64_t from, int64_t to)
                (size_t)(to - from) * sizeof(float));
         return;
     }
-    uint64_t seed =
-        t->graph->seed + (t->params.stream + UINT64_C(1)) * UINT64_C(0x9E3779B97F4A7C15);
-    kernels()->dropout(to - from, tensor_f32(t->in[0]) + from, seed, (uint32_t)from,
+    kernels()->dropout(to - from, tensor_f32(t->in[0]) + from,
+                       dropout_seed(t->graph, t->params.stream), (uint32_t)from,
                        (uint32_t)((double)rate * 0x1p32), 1 / (1 - rate), tensor_f32(t) + from);
 }
 
 void run_dropout(const Tensor *t)
 {
     pool_ranges(tensor_count(t), GRAIN, dropout_range, context_of(t));
+}
+
+static void noise_range(void *context, int64_t from, int64_t to)
+{
+    const Tensor *t = context;
+    const float *x = tensor_f32(t->in[0]);
+    uint64_t seed = dropout_seed(t->graph, t->params.stream);
+    float size = t->graph->seed ? t->params.factor : 0;
+    for (int64_t i = from; i < to; i++) {
+        int32_t drawn = (int32_t)place_hash(seed, (uint32_t)i); // of 2^31, with its sign
+        tensor_f32(t)[i] = x[i] + (float)drawn * 0x1p-31F * size;
+    }
+}
+
+void run_noise(const Tensor *t)
+{
+    pool_ranges(tensor_count(t), GRAIN, noise_range, context_of(t));
 }
 
 /* Rows. */

@@ -73,6 +73,8 @@ BUILD(permute, op_mul(g, op_permute(g, op_tanh(g, w[0]), (const int[]){2, 0, 1})
 BUILD(reshape, op_mul(g, op_reshape(g, op_tanh(g, w[0]), SHAPE(5, 6)), w[1]))
 
 /* What is dropped goes by the place in memory, which a turned gradient does not share. */
+BUILD(noise, op_noise(g, op_tanh(g, w[0]), 0.3F))
+
 static Tensor *dropout_turned(Graph *g, Tensor **w)
 {
     const int turn[] = {1, 0};
@@ -160,6 +162,11 @@ static Tensor *attend_everywhere(Graph *g, Tensor **w)
     return op_attend(g, op_tanh(g, w[0]), w[1], w[2], &(Attend){.scale = 0.7F});
 }
 
+static Tensor *attend_dropping(Graph *g, Tensor **w)
+{
+    return op_attend(g, w[0], w[1], w[2], &(Attend){.causal = true, .dropout = 0.3F});
+}
+
 /* As a decoder has it: one projection, its thirds as heads. */
 static Tensor *self_attention(Graph *g, Tensor **w)
 {
@@ -223,6 +230,7 @@ static const Case cases[] = {
     {"linear_transposed", linear_transposed, {SHAPE(2, 3, 5), SHAPE(5, 33), SHAPE(33)}},
     {"linear_transposed, wide", linear_transposed, {SHAPE(3, 37), SHAPE(37, 2), SHAPE(2)}},
     {"dropout", dropout, {SHAPE(3, 35)}},
+    {"noise", noise, {SHAPE(3, 35)}},
     {"dropout of turned rows", dropout_turned, {SHAPE(5, 7)}},
     {"copy", copy, {SHAPE(3, 5)}},
     {"slice", slice, {SHAPE(3, 5)}},
@@ -242,6 +250,9 @@ static const Case cases[] = {
     {"attend, crosswise",
      attend_everywhere,
      {SHAPE(1, 3, 2, 5), SHAPE(1, 1, 7, 5), SHAPE(1, 1, 7, 5)}},
+    {"attend with dropout",
+     attend_dropping,
+     {SHAPE(2, 4, 5, 6), SHAPE(2, 2, 5, 6), SHAPE(2, 2, 5, 6)}},
     {"self-attention", self_attention, {SHAPE(2, 3, 4), SHAPE(4, 12), SHAPE(12), SHAPE(3, 4)}},
     {"cross_entropy", cross_entropy, {SHAPE(6, 7)}},
     {"cross_entropy, smoothed", cross_entropy_smoothed, {SHAPE(2, 3, 4), SHAPE(7, 4)}},
@@ -486,6 +497,54 @@ static void test_dropout_goes_by_the_seed(void **state)
     assert_ptr_equal(op_dropout(evaluated, x, 0.5F), x);
 }
 
+/* With the unit matrix for values, attention gives its weights. */
+static void attention_weights(Precision precision, float dropout, uint64_t seed, float *out)
+{
+    enum { N = 40 };
+    Error err = {0};
+    AUTO(graph_free) Graph *g = graph_new();
+    graph_set_mode(g, GRAPH_TRAIN);
+    Tensor *in[3];
+    for (int i = 0; i < 3; i++)
+        in[i] = graph_input(g, DTYPE_F32, SHAPE(1, 1, N, N));
+    Tensor *y = graph_output(
+        g, op_attend(g, in[0], in[1], in[2],
+                     &(Attend){.causal = true, .precision = precision, .dropout = dropout}));
+    source = random_of(4);
+    fill(tensor_data(in[0]), N * N);
+    fill(tensor_data(in[1]), N * N);
+    for (int i = 0; i < N * N; i++)
+        ((float *)tensor_data(in[2]))[i] = i / N == i % N;
+    graph_set_seed(g, seed);
+    assert_ok(graph_run(g, &err));
+    memcpy(out, tensor_data(y), N * N * sizeof *out);
+}
+
+static void test_attention_drops_weights_by_the_seed(void **state)
+{
+    enum { N = 40 };
+    static float whole[N * N], dropped[N * N], again[N * N];
+    int zeros = 0;
+    attention_weights(PRECISION_F32, 0, 5, whole);
+    attention_weights(PRECISION_F32, 0.25F, 0, again);
+    assert_memory_equal(whole, again, sizeof whole); // no seed: nothing
+    attention_weights(PRECISION_F32, 0.25F, 5, dropped);
+    attention_weights(PRECISION_F32, 0.25F, 5, again);
+    assert_memory_equal(dropped, again, sizeof again);
+    attention_weights(PRECISION_BF16, 0.25F, 5, again);
+    for (int i = 0; i < N * N; i++) {
+        // What is hidden may be 2^-124.
+        bool hidden = i % N > i / N, gone = dropped[i] < 1e-30F;
+        zeros += gone && !hidden;
+        assert_true(!hidden || gone);
+        assert_true(gone || fabsf(dropped[i] * 0.75F - whole[i]) < 1e-6F);
+        assert_true(gone == (again[i] < 1e-30F) && fabsf(again[i] - dropped[i]) < 0.02F);
+    }
+    assert_true(zeros > 205 - 50 && zeros < 205 + 50); // four deviations
+    attention_weights(PRECISION_F32, 0.25F, 6, again);
+    assert_memory_not_equal(dropped, again, sizeof again);
+}
+
 /* A frozen matrix of any type lets gradients through: those of the same values as f32. */
 static void test_quantised_weights_let_gradients_through(void **state)
 {
@@ -629,13 +688,13 @@ int main(void)
     for (int level = CPU_PLAIN; level <= (int)cpu_detect(); level++) {
         kernels_choose((CpuLevel)level);
         printf("kernels: %s\n", kernels()->name);
-        failed +=
-            RUN(test_gradients_agree_with_finite_differences,
-                test_gradients_of_images_agree_with_finite_differences,
-                test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
-                test_cross_entropy_is_the_formula, test_a_weight_may_live_in_the_callers_memory,
-                test_quantised_weights_let_gradients_through,
-                test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
+        failed += RUN(test_gradients_agree_with_finite_differences,
+                      test_gradients_of_images_agree_with_finite_differences,
+                      test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
+                      test_attention_drops_weights_by_the_seed, test_cross_entropy_is_the_formula,
+                      test_a_weight_may_live_in_the_callers_memory,
+                      test_quantised_weights_let_gradients_through,
+                      test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
     }
     return failed;
 }

@@ -267,6 +267,20 @@ typedef struct Kernels {
                              uint16_t *dst);
 } Kernels;
 
+/* What chance gives to a value by its place: two rounds of a 32-bit integer hash, keyed by the
+ * halves of the seed. No state, so that a recomputed value meets the same fate.
+ * Source of the constants: Wellons 2018, "Prospecting for hash functions" (lowbias32). */
+static inline __attribute__((always_inline)) uint32_t hash_once(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x7FEB352DU;
+    x = (x ^ x >> 15) * 0x846CA68BU;
+    return x ^ x >> 16;
+}
+static inline __attribute__((always_inline)) uint32_t place_hash(uint64_t seed, uint32_t at)
+{
+    return hash_once(hash_once(at ^ (uint32_t)seed) + (uint32_t)(seed >> 32));
+}
+
 extern const Kernels kernels_plain;
 #if defined(__x86_64__)
 extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16,

@@ -180,6 +180,7 @@ const Op ops[OP_COUNT] = {
     [OP_EXPAND] = {"expand", shape_given, run_expand, .gradient = gradient_expand},
     [OP_DROPOUT] = {"dropout", shape_same, run_dropout, .gradient = gradient_dropout,
                     .in_place = true},
+    [OP_NOISE] = {"noise", shape_same, run_noise, .gradient = gradient_copy, .in_place = true},
     [OP_CROSS_ENTROPY] = {"cross_entropy", shape_cross_entropy, run_cross_entropy, check_labels,
                           .gradient = gradient_cross_entropy},
     // What only backward passes have.
@@ -343,6 +344,13 @@ Tensor *op_dropout(Graph *g, Tensor *x, float rate)
     return elementwise(g, OP_DROPOUT, &(Params){.factor = rate, .stream = g->streams++}, x);
 }
 
+Tensor *op_noise(Graph *g, Tensor *x, float size)
+{
+    if (g->mode != GRAPH_TRAIN || size == 0) // NOLINT: exactly none
+        return x;
+    return elementwise(g, OP_NOISE, &(Params){.factor = size, .stream = g->streams++}, x);
+}
+
 Tensor *op_softmax(Graph *g, Tensor *x)
 {
     return row_wise(g, OP_SOFTMAX, 0, x, NULL, NULL);
@@ -457,6 +465,11 @@ Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *param
     if (p.attend.scale == 0) // NOLINT: the default, not a computed value
         p.attend.scale = 1 / sqrtf((float)tensor_width(q));
     p.attend.cached = p.attend.cached && g->mode == GRAPH_STEP;
+    if (!(p.attend.dropout >= 0 && p.attend.dropout < 1))
+        return graph_fail(g, ERR_INVALID, "attend: dropout of %g", (double)p.attend.dropout);
+    if (g->mode != GRAPH_TRAIN)
+        p.attend.dropout = 0;
+    p.attend.stream = p.attend.dropout > 0 ? g->streams++ : 0;
     if (p.attend.cached && (params->bias || params->attention_mask))
         return graph_fail(g, ERR_UNSUPPORTED, "attend: a bias or mask with a cache");
     Tensor *in[MAX_INPUTS] = {rows_inside(g, q), rows_inside(g, k), rows_inside(g, v),

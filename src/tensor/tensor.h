@@ -205,6 +205,8 @@ Tensor *op_mean(Graph *g, Tensor *x);
  * run's seed and the place in the graph decide. x itself in other graphs and for rate 0.
  * Source: Srivastava 2014, JMLR 15. */
 Tensor *op_dropout(Graph *g, Tensor *x, float rate);
+/* In training: adds to each value one drawn evenly from -size to size, by seed and place. */
+Tensor *op_noise(Graph *g, Tensor *x, float size);
 
 /* x [...,I], weight [O,I], bias [O] or NULL; returns [...,O]. */
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *weight, Tensor *bias);
@@ -315,6 +317,8 @@ typedef struct Attend {
     Tensor *bias;           // added to the scaled scores, broadcast to [B,H,T,S]; NULL: none
     Tensor *attention_mask; // [B,S] (i32): 0 hides a key; NULL: all are there
     Precision precision;    // of the products
+    float dropout;          // of the weights, in a training graph
+    uint32_t stream;        // which of the graph's dropouts it is; op_attend's
 } Attend;
 Tensor *op_attend(Graph *g, Tensor *q, Tensor *k, Tensor *v, const Attend *params);
 

@@ -132,6 +132,7 @@ struct Op {
     X(OP_SUM_ROWS)                                                                                 \
     X(OP_EXPAND)                                                                                   \
     X(OP_DROPOUT)                                                                                  \
+    X(OP_NOISE)                                                                                    \
     X(OP_CROSS_ENTROPY)                                                                            \
     X(OP_CROSS_ENTROPY_GRADIENT)                                                                   \
     X(OP_ACCUMULATE)                                                                               \
@@ -176,6 +177,12 @@ struct Graph {
     char *scratch; // shared by the steps
 };
 
+/* What one of its dropouts goes by in this run. */
+static inline uint64_t dropout_seed(const Graph *g, uint32_t stream)
+{
+    return g->seed + (stream + UINT64_C(1)) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
 /* A new tensor of the graph, contiguous when its shape is set. */
 Tensor *graph_add(Graph *g, const Op *op, DType type);
 /* Builds a node: op's shape rule runs, strides become contiguous unless the rule set them. */
@@ -199,7 +206,7 @@ GradientRule gradient_add_op, gradient_sub, gradient_mul, gradient_scale, gradie
 typedef void ShapeRule(Graph *g, Tensor *t);
 ShapeRule shape_given, shape_effect, shape_join, shape_cross_entropy;
 typedef void Runner(const Tensor *t);
-Runner run_sum_rows, run_expand, run_dropout, run_cross_entropy, run_cross_entropy_gradient,
+Runner run_sum_rows, run_expand, run_dropout, run_noise, run_cross_entropy, run_cross_entropy_gradient,
     run_accumulate, run_join, run_activate_gradient, run_softmax_gradient, run_norm_gradient,
     run_linear_gradient, run_embed_gradient, run_scatter_rows;
 size_t scratch_norm_gradient(const Tensor *t);

@@ -39,6 +39,7 @@ static const Field fields[] = {
     ARG_IN(adam_epsilon, DOUBLE, 1e-8, 0, 1),
     ARG_IN(max_grad_norm, DOUBLE, 1, 0, 1e30),
     ARG_IN(label_smoothing_factor, DOUBLE, 0, 0, 0.999999),
+    ARG_IN(neftune_noise_alpha, DOUBLE, 0, 0, 1e6),
     ARG_TEXT(logging_strategy, "steps"),
     ARG_IN(logging_steps, DOUBLE, 500, 1e-9, MANY),
     ARG(logging_first_step, BOOL, false),

@@ -62,6 +62,7 @@ typedef struct TrainingArguments {
     double weight_decay, adam_beta1, adam_beta2, adam_epsilon;
     double max_grad_norm; // 0: gradients are not clipped
     double label_smoothing_factor;
+    double neftune_noise_alpha; // of noise added to embedded tokens; 0: none
 
     // What happens when.
     const char *logging_strategy, *eval_strategy, *save_strategy;

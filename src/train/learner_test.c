@@ -13,6 +13,7 @@ static const char tiny_llama[] =
 static const char tiny_gpt2[] =
     "{\"architectures\": [\"GPT2LMHeadModel\"], \"model_type\": \"gpt2\", \"vocab_size\": 37, "
     "\"n_embd\": 24, \"n_layer\": 2, \"n_head\": 3, \"n_positions\": 32, \"embd_pdrop\": 0, "
+    "\"attn_pdrop\": 0, "
     "\"resid_pdrop\": 0}";
 
 static Model *fresh(const char *config, bool bf16)
@@ -123,15 +124,15 @@ static void test_two_half_batches_are_one(void **state)
         assert_true(fabsf(gradient[i] - ((const float *)(const void *)kept)[i]) < 1e-6F);
 }
 
-static void test_dropout_follows_its_seed(void **state)
+static void check_chance(const char *given, const char *dropouts)
 {
     Error err = {0};
-    const TrainingArguments args = arguments("{}");
+    const TrainingArguments args = arguments(given);
     AUTO_BUF config;
     buf_init(&config, 0);
-    buf_printf(&config, "%.*s, \"embd_pdrop\": 0.5, \"resid_pdrop\": 0.3}",
-               (int)(strstr(tiny_gpt2, ", \"embd_pdrop\"") - tiny_gpt2), tiny_gpt2);
-    AUTO(model_free) Model *m = fresh(config.ptr, false);
+    buf_printf(&config, "%.*s, %s}", (int)(strstr(tiny_gpt2, ", \"embd_pdrop\"") - tiny_gpt2),
+               tiny_gpt2, dropouts);
+    AUTO(model_free) Model *m = fresh(config.ptr, args.bf16);
     AUTO(learner_free) Learner *l = learner_new(m, &args, &err);
     const TrainBatch b = counting();
     static const uint64_t seeds[] = {0, 1, 2, 1};
@@ -144,6 +145,15 @@ static void test_dropout_follows_its_seed(void **state)
     assert_true(fabs(sum / LABELS - loss[0]) < 1e-6);
     assert_true(loss[1] != loss[0] && loss[1] != loss[2] && norm[1] != norm[2]);
     assert_true(loss[1] == loss[3] && norm[1] == norm[3]);
+}
+
+static void test_dropout_and_noise_follow_their_seed(void **state)
+{
+    check_chance("{}", "\"embd_pdrop\": 0.5, \"resid_pdrop\": 0.3, \"attn_pdrop\": 0");
+    check_chance("{}", "\"embd_pdrop\": 0, \"resid_pdrop\": 0, \"attn_pdrop\": 0.4");
+    check_chance("{\"bf16\": true}", "\"embd_pdrop\": 0, \"resid_pdrop\": 0, \"attn_pdrop\": 0.4");
+    check_chance("{\"neftune_noise_alpha\": 5}",
+                 "\"embd_pdrop\": 0, \"resid_pdrop\": 0, \"attn_pdrop\": 0");
 }
 
 static void test_optimizers_that_are_not_there_are_named(void **state)
@@ -159,7 +169,7 @@ static void test_optimizers_that_are_not_there_are_named(void **state)
 int main(void)
 {
     int failed = RUN(test_losses_fall, test_checkpointed_layers_learn_the_same_to_the_bit,
-                     test_two_half_batches_are_one, test_dropout_follows_its_seed,
+                     test_two_half_batches_are_one, test_dropout_and_noise_follow_their_seed,
                      test_optimizers_that_are_not_there_are_named);
     test_folder_remove();
     return failed;
