@@ -243,12 +243,8 @@ static void call_model(Request *r)
 static bool generate_target(Request *r, Target *target)
 {
     Str id = inference_path_id(r);
-    ModelInfo *models;
-    size_t n = 0;
-    if (!id.len && api_of(r)->pool)
-        pool_list(api_of(r)->pool, request_arena(r), &models, &n);
-    if (n)
-        id = models[0].id;
+    if (!id.len)
+        id = inference_last_id(r);
     if (id.len)
         return inference_target(r, id, S("text-generation"), target);
     inference_failure(r, 404, NULL, NULL,

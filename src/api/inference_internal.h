@@ -22,6 +22,9 @@ typedef struct Target {
 bool inference_target(Request *r, Str id, Str forced, Target *out);
 /* The id of the path: {owner}/{name} or {name}. */
 Str inference_path_id(Request *r);
+/* Of those loaded models that the viewer may run, the one that was used last; empty if none. Others
+ * are not even named. */
+Str inference_last_id(Request *r);
 
 typedef struct Run {
     Request *r;

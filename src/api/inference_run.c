@@ -79,6 +79,21 @@ Str inference_path_id(Request *r)
     return str_of(arena_printf(request_arena(r), "%.*s/%.*s", STR(owner), STR(name)));
 }
 
+Str inference_last_id(Request *r)
+{
+    Arena *a = request_arena(r);
+    ModelInfo *models;
+    size_t n = 0;
+    Repo repo;
+    if (api_of(r)->pool)
+        pool_list(api_of(r)->pool, a, &models, &n);
+    for (size_t i = 0; i < n; i++)
+        if (repo_find(api_of(r)->hub, a, api_viewer(r), REPO_MODEL, models[i].id, ACCESS_FILES,
+                      &repo, NULL))
+            return models[i].id;
+    return (Str){0};
+}
+
 /* The most downloaded model of this name that the viewer may see. */
 static bool find_by_name(Request *r, Str name, Repo *out, Error *err)
 {

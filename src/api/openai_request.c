@@ -54,11 +54,8 @@ static Str model_of_body(Request *r, const json_t *body)
         name = str_slice(name, 0, str_find_char(name, ':', 0));
     if (name.len && !is_url && !str_eq(name, S("dummy")) && !str_eq(name, S("tgi")))
         return name;
-    ModelInfo *models;
-    size_t n = 0;
-    if (api_of(r)->pool)
-        pool_list(api_of(r)->pool, request_arena(r), &models, &n);
-    return n ? models[0].id : name;
+    Str last = inference_last_id(r);
+    return last.len ? last : name;
 }
 
 static const struct {

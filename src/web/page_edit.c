@@ -112,12 +112,19 @@ static bool draft_find(Request *r, const Repo *repo, Draft *d, Error *err)
     return true;
 }
 
+/* To edit a file is to read it: where a gate stands, that is for those who were let in. */
+static bool repo_to_edit(Request *r, bool reads, Repo *out)
+{
+    return web_repo(r, ACCESS_PROPOSE, out) &&
+           (!reads || !out->gate || web_repo(r, ACCESS_FILES, out));
+}
+
 static void edit_form(Request *r)
 {
     Error err = {0};
     Repo repo;
     Draft d = {.path = request_param(r, "path"), .name = request_param(r, "path")};
-    if (!web_repo(r, ACCESS_PROPOSE, &repo))
+    if (!repo_to_edit(r, true, &repo))
         return;
     if (!draft_find(r, &repo, &d, &err))
         return reply_error(r, &err);
@@ -218,7 +225,8 @@ static void take_form(Request *r, Draft *d, Commit *commit, Show *show_again)
     Error err = {0};
     Repo repo;
     Str location;
-    if (!web_form(r, &form) || !web_repo(r, ACCESS_PROPOSE, &repo))
+    bool reads = commit == draft_commit && d->path.len;
+    if (!web_form(r, &form) || !repo_to_edit(r, reads, &repo))
         return;
     d->oid = params_get(&form, "oid");
     d->name = str_trim(params_get(&form, "file"));

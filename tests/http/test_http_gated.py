@@ -3,6 +3,7 @@ import subprocess
 
 import pytest
 import requests
+from conftest import Site
 from huggingface_hub import HfApi
 
 
@@ -67,3 +68,22 @@ def test_its_owner_may_clone_it(hub, gated, tmp_path):
     subprocess.run(['git', 'clone', '-q', f'{url}/{gated}', tmp_path / 'x'], check=True, timeout=60,
                    env={'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path), 'GIT_LFS_SKIP_SMUDGE': '1'})
     assert (tmp_path / 'x/config.json').exists()
+
+
+def test_a_model_that_others_run_is_not_named(hub, gated):
+    """Where a request names no model, the one that was used last is meant: of those that the caller may run."""
+    run = lambda path, token: requests.post(hub.url + path, headers={'Authorization': f'Bearer {token}'}, timeout=60,
+                                            json={'inputs': 'x', 'prompt': 'x', 'max_tokens': 1, 'parameters': {'max_new_tokens': 1}})
+    assert run(f'/models/{gated}', hub.token).status_code == 200
+    assert run('/generate', hub.token).status_code == 200
+    for path in ('/generate', '/generate_stream', '/v1/completions'):
+        answer = run(path, hub.other_token)
+        assert answer.status_code in (400, 404) and gated not in answer.text, answer.text
+
+
+def test_to_edit_a_file_is_to_read_it(hub, gated):
+    you = Site(hub, 'you')
+    assert you.get(f'/{gated}/edit/main/config.json').headers['Location'] == f'/{gated}#gate'
+    answer = you.post(f'/{gated}/edit/main/config.json', oid='0', file='config.json', text='x', how='pull')
+    assert answer.status_code == 303 and 'n_embd' not in answer.text
+    assert you.get(f'/{gated}/new/main').status_code == 200     # a file of one's own may be proposed
