@@ -143,11 +143,14 @@ class Hub:
 
 
 class Site:
-    """The pages, as somebody who has logged in with a password sees them: `get` and `post` of forms."""
-    def __init__(self, hub, user):
+    """The pages, as somebody who has logged in with a password sees them: `get` and `post` of forms.
+    Without a user: as a visitor sees them."""
+    def __init__(self, hub, user=None):
         self.hub, self.s = hub, requests.Session()
         self.s.headers['Accept'] = 'text/html'
         self.csrf = self.token('/login')
+        if not user:
+            return
         self.post('/login', name=user, password=hub.passwords.get(user, user + ' has a password'))
         self.csrf = self.token('/')
 

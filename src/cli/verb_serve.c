@@ -20,7 +20,7 @@
 
 typedef struct Options {
     const char *data, *listen, *db, *blobs, *url, *log, *trusted_proxies;
-    bool no_signup, quiet;
+    bool no_signup, quiet, routes;
     const char *cache_dtype;
     int64_t rate_window, rate_api, rate_resolvers, rate_pages, rate_account_times;
     int64_t workers, model_memory, cache_memory, max_batch_size, max_connections, stop_seconds;
@@ -98,6 +98,8 @@ static const Setting settings[] = {
      .max = 3600},
     SETTING(Options, log, TEXT, "log", "info", "LEVEL", "debug, info, warn or error"),
     SETTING(Options, quiet, FLAG, "no-request-log", NULL, NULL, "no line for each request"),
+    SETTING(Options, routes, FLAG, "routes", NULL, NULL,
+            "print what there is to ask for, method and address, and stop"),
 };
 
 /* The command line says where the data are; the file there, hug.conf, stands below it. */
@@ -169,6 +171,18 @@ static const RouteTable **all_tables(Arena *a, Api *api, Web *web)
     return all;
 }
 
+/* "api POST /api/repos/create  Make a repository"; tests/http/permissions.txt has a line for each.
+ */
+static void print_routes(const RouteTable *const *tables)
+{
+    for (; *tables; tables++)
+        for (size_t i = 0; i < (*tables)->n; i++) {
+            const Route *route = &(*tables)->routes[i];
+            printf("%s %s %s  %s\n", (*tables)->admit == api_admit ? "api" : "page", route->method,
+                   route->pattern, route->summary);
+        }
+}
+
 /* Browsers get pages, programs JSON. */
 static void on_error(Request *r, int status, const char *text, const Error *err)
 {
@@ -204,6 +218,10 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
         err);
     if (!web)
         return false;
+    if (o->routes) {
+        print_routes(all_tables(a, &api, web));
+        return true;
+    }
     ServerOptions options = {.listen = o->listen,
                              .tables = all_tables(a, &api, web),
                              .workers = (int)o->workers,
