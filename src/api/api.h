@@ -30,7 +30,8 @@ typedef struct Api {
     Hub *hub;
     struct Pool *pool;     // loaded models; NULL in a hub that runs none
     const char *url;       // "https://hub.example": prefix of links; NULL: as the client sees us
-    struct Limits *limits; // net/limits.h; NULL: none
+    struct Limits *limits;   // net/limits.h; NULL: none
+    struct Traffic *traffic; // net/traffic.h, for /metrics; NULL: nobody counts
 } Api;
 
 /* For Route.access. Where a repository is asked for, api_repo says what is needed. */

@@ -1,12 +1,38 @@
-/* metrics.c: GET /metrics: what the models do, as Prometheus reads it; for administrators. */
+/* metrics.c: GET /metrics: what the server and its models do, as Prometheus reads it; for
+ * administrators. */
 #include "api/api_internal.h"
 
+#include "base/clock.h"
+#include "net/traffic.h"
 #include "serve/serve.h"
 
 typedef struct Metric {
     const char *name, *type, *help;
     int64_t value;
 } Metric;
+
+static void add_traffic(Buf *text, Traffic *traffic)
+{
+    TrafficTotals all = traffic_totals(traffic);
+    int64_t n = 0;
+    buf_printf(text, "# HELP hug_http_requests_total requests answered, by class of status\n"
+                     "# TYPE hug_http_requests_total counter\n");
+    for (int i = 1; i < 6; i++)
+        buf_printf(text, "hug_http_requests_total{class=\"%dxx\"} %lld\n", i,
+                   (long long)all.classes[i]);
+    buf_printf(text, "# HELP hug_http_request_seconds from a request's first byte to its answer's "
+                     "last\n# TYPE hug_http_request_seconds histogram\n");
+    for (int i = 0; i < TRAFFIC_STEPS; i++) {
+        n += all.steps[i];
+        if (i < TRAFFIC_STEPS - 1)
+            buf_printf(text, "hug_http_request_seconds_bucket{le=\"%g\"} %lld\n",
+                       (double)traffic_step_ns(i) / (double)NS_PER_S, (long long)n);
+    }
+    buf_printf(text,
+               "hug_http_request_seconds_bucket{le=\"+Inf\"} %lld\n"
+               "hug_http_request_seconds_sum %g\nhug_http_request_seconds_count %lld\n",
+               (long long)n, (double)all.took_ns / (double)NS_PER_S, (long long)n);
+}
 
 static void show_metrics(Request *r)
 {
@@ -40,6 +66,8 @@ static void show_metrics(Request *r)
         buf_printf(&text, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", m->name, m->help, m->name,
                    m->type, m->name, (long long)m->value);
     }
+    if (api_of(r)->traffic)
+        add_traffic(&text, api_of(r)->traffic);
     reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
 

@@ -7,6 +7,7 @@
 #include "base/encode.h"
 #include "base/json.h"
 #include "base/json_scan.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/random.h"
 #include "base/thread.h"
@@ -438,6 +439,23 @@ static void test_random_numbers_repeat_and_are_spread(void **state)
         assert_true(seen[i] > 850 && seen[i] < 1150); // five standard deviations
 }
 
+static void test_warnings_are_kept_a_while(void **state)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Str lines[LOG_KEPT];
+    log_set_level(LOG_ERROR); // kept even where nothing is written
+    size_t before = log_recent(a, lines);
+    log_info("test", "nothing to keep");
+    log_warn("test", "n=%d\nforged", 1);
+    assert_int_equal(log_recent(a, lines), before + 1);
+    assert_true(str_ends(lines[0], S(" warn test n=1 forged")));
+    for (int i = 2; i <= LOG_KEPT + 5; i++)
+        log_warn("test", "n=%d", i);
+    log_set_level(LOG_INFO);
+    assert_int_equal(log_recent(a, lines), LOG_KEPT);
+    assert_true(str_ends(lines[0], S(" n=205")) && str_ends(lines[LOG_KEPT - 1], S(" n=6")));
+}
+
 int main(void)
 {
     atexit(test_folder_remove);
@@ -449,5 +467,6 @@ int main(void)
                test_files_are_replaced_whole, test_a_folder_goes_while_others_work_in_it,
                test_unsafe_paths_are_refused, test_field_tables_read_and_complain,
                test_dtypes_round_trip, test_json_is_scanned_without_building_it,
-               test_broken_utf8_becomes_one_mark_a_part, test_random_numbers_repeat_and_are_spread);
+               test_broken_utf8_becomes_one_mark_a_part, test_random_numbers_repeat_and_are_spread,
+               test_warnings_are_kept_a_while);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 void fd_close_auto(int *fd)
@@ -135,6 +136,16 @@ static bool write_str(int fd, void *context, Error *err)
 bool file_write_atomic(const char *path, Str bytes, int mode, Error *err)
 {
     return file_write_atomic_by(path, mode, write_str, &bytes, err);
+}
+
+bool file_disk_space(const char *path, int64_t *left, int64_t *all, Error *err)
+{
+    struct statvfs st;
+    if (statvfs(path, &st) != 0)
+        return fail_io(err, "%s: its disk", path);
+    *left = (int64_t)(st.f_bavail * st.f_frsize);
+    *all = (int64_t)(st.f_blocks * st.f_frsize);
+    return true;
 }
 
 bool file_exists(const char *path)

@@ -30,6 +30,8 @@ bool fd_read_at(int fd, void *out, size_t n, int64_t offset, Error *err);
 bool file_sync(const char *path, Error *err);
 /* Makes the names in a folder durable. */
 bool file_sync_folder(const char *path, Error *err);
+/* Bytes that unprivileged programs may still write where path lies, and all there are. */
+bool file_disk_space(const char *path, int64_t *left, int64_t *all, Error *err);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 /* mkdir -p */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -26,9 +27,38 @@ bool log_level_parse(Str name, LogLevel *level)
     return false;
 }
 
+// ---- What was said lately ----
+
+static struct {
+    pthread_mutex_t lock;
+    char *lines[LOG_KEPT];
+    size_t n; // ever; the last is lines[(n - 1) % LOG_KEPT]
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void keep(const char *line)
+{
+    pthread_mutex_lock(&kept.lock);
+    char **slot = &kept.lines[kept.n++ % LOG_KEPT];
+    free(*slot);
+    *slot = xstrdup(line);
+    pthread_mutex_unlock(&kept.lock);
+}
+
+size_t log_recent(Arena *a, Str out[LOG_KEPT])
+{
+    pthread_mutex_lock(&kept.lock);
+    size_t n = MIN(kept.n, (size_t)LOG_KEPT);
+    for (size_t i = 0; i < n; i++)
+        out[i] = arena_str(a, str_of(kept.lines[(kept.n - 1 - i) % LOG_KEPT]));
+    pthread_mutex_unlock(&kept.lock);
+    return n;
+}
+
+// ---- Saying it ----
+
 void log_line(LogLevel level, const char *event, const char *format, ...)
 {
-    if (level < least)
+    if (level < least && level < LOG_WARN)
         return;
     char time[ISO8601_SIZE], line[2048];
     iso8601_format(wall_ns(), time);
@@ -42,6 +72,11 @@ void log_line(LogLevel level, const char *event, const char *format, ...)
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)line[i] < 0x20)
             line[i] = ' ';
+    line[n] = 0;
+    if (level >= LOG_WARN)
+        keep(line);
+    if (level < least)
+        return;
     line[n] = '\n';
     ssize_t ignored = write(STDERR_FILENO, line, n + 1);
     (void)ignored;

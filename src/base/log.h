@@ -16,5 +16,9 @@ bool log_level_parse(Str name, LogLevel *level);
 #define log_info(event, ...) log_line(LOG_INFO, (event), __VA_ARGS__)
 #define log_warn(event, ...) log_line(LOG_WARN, (event), __VA_ARGS__)
 #define log_error(event, ...) log_line(LOG_ERROR, (event), __VA_ARGS__)
+/* The latest warnings and errors of this process, whatever the level, as lines without their end;
+ * the newest first. */
+enum { LOG_KEPT = 200 };
+size_t log_recent(Arena *a, Str out[LOG_KEPT]);
 void log_line(LogLevel level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -145,6 +145,14 @@ Str arena_str(Arena *a, Str s)
     return (Str){arena_cstr(a, s), s.len};
 }
 
+Str arena_lower(Arena *a, Str s)
+{
+    char *out = arena_cstr(a, s);
+    for (size_t i = 0; i < s.len; i++)
+        out[i] = ascii_lower(out[i]);
+    return (Str){out, s.len};
+}
+
 char *arena_cstr(Arena *a, Str s)
 {
     char *copy = arena_alloc(a, s.len + 1);

@@ -54,6 +54,7 @@ bool str_to_double(Str s, double *out);
 
 /* Copies into the arena; the result is terminated behind its len. */
 Str arena_str(Arena *a, Str s);
+Str arena_lower(Arena *a, Str s); // ASCII letters in lower case
 char *arena_cstr(Arena *a, Str s) __attribute__((returns_nonnull));
 char *arena_printf(Arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3), returns_nonnull));

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "net/limits.h"
+#include "net/traffic.h"
 #include "serve/serve.h"
 #include "tensor/tensor.h"
 #include "web/web.h"
@@ -210,12 +211,16 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
                                          .cache_dtype = o->cache_dtype,
                                          .cache_memory = o->cache_memory});
     AUTO(limits_free) Limits *limits = limits_of(o);
-    Api api = {.hub = hub, .pool = pool, .url = o->url, .limits = limits};
+    AUTO(traffic_free) Traffic *traffic = traffic_new();
+    Api api = {.hub = hub, .pool = pool, .url = o->url, .limits = limits, .traffic = traffic};
     AUTO(web_free)
-    Web *web = web_new(
-        &(WebOptions){
-            .hub = hub, .pool = pool, .url = o->url, .limits = limits, .no_signup = o->no_signup},
-        err);
+    Web *web = web_new(&(WebOptions){.hub = hub,
+                                     .pool = pool,
+                                     .url = o->url,
+                                     .limits = limits,
+                                     .traffic = traffic,
+                                     .no_signup = o->no_signup},
+                       err);
     if (!web)
         return false;
     if (o->routes) {
@@ -228,7 +233,8 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
                              .max_connections = (int)o->max_connections,
                              .on_error = on_error,
                              .trusted_proxies = o->trusted_proxies,
-                             .log_requests = !o->quiet};
+                             .log_requests = !o->quiet,
+                             .traffic = traffic};
     Server *server = server_start(&options, err);
     if (!server)
         return false;

@@ -44,10 +44,7 @@ Str id_new(Arena *a)
 
 Str name_key(Arena *a, Str name)
 {
-    char *key = arena_cstr(a, name);
-    for (size_t i = 0; i < name.len; i++)
-        key[i] = (char)tolower((unsigned char)key[i]);
-    return (Str){key, name.len};
+    return arena_lower(a, name);
 }
 
 Str secret_hash(Arena *a, Str secret)

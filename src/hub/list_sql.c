@@ -195,11 +195,8 @@ static void where_build(Where *w, const Conn *c, const Viewer *viewer, const Rep
     where_int(w, " WHERE repos.kind = $%d", query->kind);
     where_visible(w, viewer);
     if (query->author.len) {
-        char *key = arena_cstr(w->arena, query->author);
-        for (char *p = key; *p; p++)
-            *p = (char)tolower((unsigned char)*p);
         where_text(w, " AND repos.owner_id = (SELECT id FROM accounts WHERE key = $%d)",
-                   str_of(key));
+                   arena_lower(w->arena, query->author));
     }
     where_search(w, c, query);
     where_tags(w, query);

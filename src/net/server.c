@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/server_internal.h"
+#include "net/traffic.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -402,13 +403,18 @@ static void *on_target(void *context, const char *uri, struct MHD_Connection *mh
                : NULL;
 }
 
-static void log_request(Request *r, enum MHD_RequestTerminationCode why)
+static void note_request(const Request *r, enum MHD_RequestTerminationCode why)
 {
+    const ServerOptions *o = &r->server->options;
     int status = r->queued ? r->status : 499; // 499: the client left before it had an answer
-    log_info("request", "id=%.*s method=%.*s path=%.*s status=%d ms=%.1f remote=%.*s%s", STR(r->id),
-             STR(r->method), STR(r->path), status,
-             (double)(clock_ns() - r->started_ns) / (double)NS_PER_MS, STR(r->remote),
-             why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " cut=yes");
+    int64_t took_ns = clock_ns() - r->started_ns;
+    if (o->traffic)
+        traffic_note(o->traffic, status, took_ns);
+    if (o->log_requests)
+        log_info("request", "id=%.*s method=%.*s path=%.*s status=%d ms=%.1f remote=%.*s%s",
+                 STR(r->id), STR(r->method), STR(r->path), status,
+                 (double)took_ns / (double)NS_PER_MS, STR(r->remote),
+                 why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " cut=yes");
 }
 
 static void on_completed(void *context, struct MHD_Connection *mhd, void **slot,
@@ -419,8 +425,8 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **slot,
     *slot = NULL;
     if (!r)
         return;
-    if (s->options.log_requests && r->begun)
-        log_request(r, why);
+    if (r->begun)
+        note_request(r, why);
     atomic_store(&r->conn->reading_body, false);
     atomic_store(&r->conn->head_allowed_ns,
                  (s->options.idle_seconds + s->options.head_seconds) * NS_PER_S);

@@ -88,7 +88,8 @@ typedef struct ServerOptions {
     /* "127.0.0.1, 10.0.0.0/8": proxies whose X-Forwarded-For, -Proto and -Host are believed. NULL:
      * no addresses are, but the other two from anybody, as they only make links. */
     const char *trusted_proxies;
-    bool log_requests; // one info line each
+    bool log_requests;       // one info line each
+    struct Traffic *traffic; // traffic.h: counts each; NULL: nothing does
 } ServerOptions;
 
 Server *server_start(const ServerOptions *options, Error *err);

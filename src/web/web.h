@@ -28,7 +28,8 @@ typedef struct WebOptions {
     Hub *hub;
     struct Pool *pool; // for the try-it panels without scripts; NULL in a hub that runs no models
     const char *url;   // "https://hub.example": shown in commands; NULL: as the client sees us
-    struct Limits *limits; // net/limits.h; NULL: none
+    struct Limits *limits;   // net/limits.h; NULL: none
+    struct Traffic *traffic; // net/traffic.h, for the page of administrators; NULL: nobody counts
     bool no_signup;        // accounts are made by `hug admin user add` only
 } WebOptions;
 
