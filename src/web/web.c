@@ -17,6 +17,7 @@ static const struct {
     {"search", web_search_routes, &web_search_routes_n},
     {"list", web_list_routes, &web_list_routes_n},
     {"account", web_account_routes, &web_account_routes_n},
+    {"admin", web_admin_routes, &web_admin_routes_n},
     {"profile", web_profile_routes, &web_profile_routes_n},
     {"new", web_new_routes, &web_new_routes_n},
     {"repo", web_repo_routes, &web_repo_routes_n},

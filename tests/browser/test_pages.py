@@ -103,7 +103,7 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, 
         'settings': f'/{reading}/settings', 'tokens': '/settings/tokens', 'me': '/settings/profile',
         'edit': f'/{reading}/edit/main/README.md', 'new-file': f'/{reading}/new/main/src',
         'delete-file': f'/{reading}/delete/main/src/run.py', 'upload': f'/{reading}/upload/main/src',
-        'search': '/search?q=reading', 'leaderboard': '/leaderboard?days=7',
+        'search': '/search?q=reading', 'leaderboard': '/leaderboard?days=7', 'admin': '/admin',
         'new-model': '/new', 'new-dataset': '/new-dataset', 'new-space': '/new-space'})
 
 

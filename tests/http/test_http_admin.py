@@ -1,0 +1,56 @@
+"""The page of administrators and /metrics: who sees them, and that they count what happened."""
+import re
+
+import pytest
+import requests
+from conftest import Hub
+
+
+@pytest.fixture(scope='module')
+def watched(tmp_path_factory):
+    hub = Hub(tmp_path_factory.mktemp('watched') / 'data').start()
+    hub.add_user('me', '--admin')
+    hub.add_user('you')
+    yield hub
+    hub.stop()
+
+
+def browser(hub, name):
+    s = requests.Session()
+    csrf = re.search(r'name="csrf" value="([^"]+)"', s.get(f'{hub.url}/login').text)[1]
+    assert s.post(f'{hub.url}/login', data={'csrf': csrf, 'name': name, 'password': hub.passwords[name]}).ok
+    return s
+
+
+def metric(text, name):
+    return float(re.search(rf'^{re.escape(name)} (\S+)$', text, re.M)[1])
+
+
+def test_administrators_alone_see_how_the_hub_does(watched):
+    assert requests.get(f'{watched.url}/admin', allow_redirects=False).status_code == 303
+    other = browser(watched, 'you')
+    assert other.get(f'{watched.url}/admin').status_code == 403
+    assert '/admin"' not in other.get(watched.url).text
+    me = browser(watched, 'me')
+    assert '/admin"' in me.get(watched.url).text
+    page = me.get(f'{watched.url}/admin').text
+    assert 'Requests a minute' in page and 'None is loaded' in page and 'are free below' in page
+    assert '<td><a href="/you">you</a></td>' in page
+    found = me.get(f'{watched.url}/admin?q=ME').text
+    assert '<a href="/me">me</a>' in found and '<a href="/you">' not in found
+
+
+def test_requests_are_counted_with_their_times(watched):
+    ask = lambda: requests.get(f'{watched.url}/metrics', headers={'Authorization': f'Bearer {token}'}).text
+    token = watched.add_token('me')
+    before = ask()
+    for _ in range(5):
+        requests.get(f'{watched.url}/api/models')
+    requests.get(f'{watched.url}/api/models/no/such')
+    after = ask()
+    grown = {c: metric(after, f'hug_http_requests_total{{class="{c}"}}') - metric(before, f'hug_http_requests_total{{class="{c}"}}')
+             for c in ('2xx', '4xx', '5xx')}
+    assert grown == {'2xx': 6, '4xx': 1, '5xx': 0}
+    steps = [float(n) for n in re.findall(r'hug_http_request_seconds_bucket{le="[^"]+"} (\d+)', after)]
+    assert steps == sorted(steps) and steps[-1] == metric(after, 'hug_http_request_seconds_count') >= 8
+    assert metric(after, 'hug_http_request_seconds_sum') > 0
