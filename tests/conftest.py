@@ -300,12 +300,6 @@ def node_packages():
 
 
 @pytest.fixture(scope='session')
-def python_2025():
-    """The Python of an environment with the Hub client of early 2025, before Xet."""
-    return run(ROOT / 'tools/venv', 'tests/clients/requirements-2025.txt', HOME=REAL_HOME).strip()
-
-
-@pytest.fixture(scope='session')
 def smollm2():
     """The path of a real small model's .gguf; skips where it cannot be fetched."""
     done = run(ROOT / 'tools/weights', ok=False, HOME=REAL_HOME)
