@@ -22,7 +22,9 @@
     X(git)                                                                                         \
     X(lfs)                                                                                         \
     X(lock)                                                                                        \
+    X(lfs_copy)                                                                                    \
     X(xet)                                                                                         \
+    X(xet_read)                                                                                    \
     X(inference)                                                                                   \
     X(openai)                                                                                      \
     X(metrics)
@@ -51,6 +53,9 @@ bool api_flag(Request *r, const char *name);
 bool api_limit(Request *r, int64_t most, int64_t otherwise, int64_t *out);
 /* Link: <this URL with key=value>; rel="next" */
 void api_link_next(Request *r, const char *key, Str value);
+/* Answers with a blob, which is taken. */
+struct BlobReader;
+void api_send_blob(Request *r, struct BlobReader *blob, const char *type, Str sha256);
 /* A file as the tree calls show it; see tree.c. */
 json_t *entry_json(const RepoEntry *entry);
 
@@ -67,6 +72,22 @@ const char *api_seal(Request *r, const char *purpose, const char *message);
 /* Gives the whole body to `add`, piece by piece. */
 bool api_body_each(Request *r, bool (*add)(void *user, Str bytes, Error *err), void *user,
                    Error *err);
+
+/* ---- xet.c ---- */
+
+/* Who calls the CAS with a token that we gave, and for which repository. */
+typedef struct XetClient {
+    Hub *hub;
+    Repo repo;
+    Viewer viewer;
+    bool is_limited; // the token came of one that may not do all that its owner may
+} XetClient;
+/* The right is looked up again each time. False: it has answered. */
+bool xet_client(Request *r, bool writes, XetClient *out);
+/* "http://127.0.0.1:7860/api/xet" */
+const char *xet_cas_url(Request *r);
+/* X-Xet-Hash and where to go with it, if a file of the repository is stored as chunks. */
+void xet_file_headers(Request *r, const Repo *repo, Str rev, Str sha256);
 
 /* ---- git_http.c ---- */
 

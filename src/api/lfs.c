@@ -324,17 +324,13 @@ static void get_object(Request *r)
 {
     Error err = {0};
     const char *oid = arena_cstr(request_arena(r), request_param(r, "oid"));
-    int64_t size;
     if (!api_is_signed(r))
         return reply_failure(r, 403,
                              "This URL is not signed, or no longer valid: ask for a new one");
-    int fd = blobs_open_blob(hub_blobs(api_of(r)->hub), oid, &size, &err);
-    if (fd < 0)
+    BlobReader *blob = blob_open(hub_blobs(api_of(r)->hub), oid, &err);
+    if (!blob)
         return reply_error(r, &err);
-    reply_file(r, &(FileReply){.fd = fd,
-                               .size = size,
-                               .type = "application/octet-stream",
-                               .etag = str_of(arena_printf(request_arena(r), "\"%s\"", oid))});
+    api_send_blob(r, blob, "application/octet-stream", str_of(oid));
 }
 
 #define BATCH_ROUTE(prefix, ending)                                                                \

@@ -4,6 +4,7 @@
 
 #include "base/encode.h"
 #include "base/file.h"
+#include "blobs/blobs.h"
 #include "hub/downloads.h"
 
 enum { MAX_INLINE = 256 << 20 };
@@ -87,15 +88,41 @@ static void count_download(Request *r, const Repo *repo, Str path)
     download_count(hub, repo, &client);
 }
 
+static bool read_blob(void *source, void *out, size_t n, int64_t offset, Error *err)
+{
+    return blob_read(source, out, n, offset, err);
+}
+
+static void close_blob(void *source)
+{
+    blob_close(source);
+}
+
+void api_send_blob(Request *r, BlobReader *blob, const char *type, Str sha256)
+{
+    FileReply reply = {.fd = blob_take_fd(blob), .size = blob_size(blob), .type = type};
+    reply.etag = str_of(arena_printf(request_arena(r), "\"%.*s\"", STR(sha256)));
+    if (reply.fd >= 0) {
+        blob_close(blob);
+    } else {
+        reply.read = read_blob;
+        reply.close = close_blob;
+        reply.source = blob;
+    }
+    reply_file(r, &reply);
+}
+
 static void send_blob(Request *r, const Repo *repo, const RepoFile *file)
 {
     Error err = {0};
-    FileReply reply = {.size = file->entry.size, .type = type_of(&file->entry, (Str){0})};
-    reply.etag = str_of(arena_printf(request_arena(r), "\"%.*s\"", STR(file->entry.sha256)));
-    if (!repo_file_open(api_of(r)->hub, repo, file, &reply.fd, &reply.offset, &err))
+    BlobReader *blob = repo_file_open(api_of(r)->hub, repo, file, &err);
+    if (!blob)
         return reply_error(r, &err);
+    // Only now: nothing is told of content that the repository was not given.
+    file_headers(r, repo, file, false);
+    xet_file_headers(r, repo, file->sha, file->entry.sha256);
     count_download(r, repo, file->entry.path);
-    reply_file(r, &reply);
+    api_send_blob(r, blob, type_of(&file->entry, (Str){0}), file->entry.sha256);
 }
 
 static void send_file(Request *r, bool raw)
@@ -116,10 +143,8 @@ static void send_file(Request *r, bool raw)
     // The card of a gated repository is for all, its other files for those with access.
     if (!str_eq(path, S("README.md")) && !api_gate(r, &repo))
         return;
-    if (file.entry.is_lfs && !raw) {
-        file_headers(r, &repo, &file, raw);
+    if (file.entry.is_lfs && !raw)
         return send_blob(r, &repo, &file);
-    }
     if (!repo_file_bytes(hub, a, &repo, &file, MAX_INLINE, &bytes, &err))
         return reply_error(r, &err);
     count_download(r, &repo, path);

@@ -15,6 +15,8 @@ json_t *entry_json(const RepoEntry *e)
                             json_pack("{s:o, s:I, s:I}", "oid", json_from_str(e->sha256), "size",
                                       (json_int_t)e->size, "pointerSize",
                                       (json_int_t)e->pointer_size));
+    if (e->xet_hash.len)
+        json_object_set_new(out, "xetHash", json_from_str(e->xet_hash));
     if (e->last_id.len)
         json_object_set_new(out, "lastCommit",
                             json_pack("{s:o, s:o, s:o}", "id", json_from_str(e->last_id), "title",
@@ -22,8 +24,11 @@ json_t *entry_json(const RepoEntry *e)
     return out;
 }
 
-static void reply_entries(Request *r, const RepoTree *tree)
+static void reply_entries(Request *r, const Repo *repo, RepoTree *tree)
 {
+    Error err = {0};
+    if (!repo_xet_hashes(api_of(r)->hub, request_arena(r), repo, tree, &err))
+        return reply_error(r, &err);
     json_t *out = json_array();
     for (size_t i = 0; i < tree->n; i++)
         json_array_append_new(out, entry_json(&tree->items[i]));
@@ -98,7 +103,7 @@ static void tree_of(Request *r, const Repo *repo, Str rev, Str path)
         return;
     if (api_flag(r, "expand") && !repo_last_commits(api_of(r)->hub, a, repo, &tree, &err))
         return reply_error(r, &err);
-    reply_entries(r, &tree);
+    reply_entries(r, repo, &tree);
 }
 
 static void tree(Request *r)
@@ -160,7 +165,7 @@ static void paths_info(Request *r)
     if (!repo_paths(api_of(r)->hub, a, &repo, request_param(r, "rev"), paths, n, &found, &err) ||
         (expand && !repo_last_commits(api_of(r)->hub, a, &repo, &found, &err)))
         return reply_error(r, &err);
-    reply_entries(r, &found);
+    reply_entries(r, &repo, &found);
 }
 
 static void tree_size(Request *r)

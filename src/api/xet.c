@@ -1,22 +1,27 @@
-/* xet.c: the upload half of Xet; see blobs/xet.h for what is verified and what is kept.
+/* xet.c: tokens for Xet, and its uploads; see blobs/xet.h for what is verified and what is kept,
+ * and xet_read.c for downloads.
  *
- * The Hub gives out a token for one repository and one user; with it the client sends xorbs and
- * shards to the CAS, which is under /api/xet of this server. When a shard is accepted its files are
- * blobs that the repository owns, and the commit that follows names them by sha256. Downloads do
- * not speak Xet here: nothing that we answer has a Xet hash in it. */
+ * The Hub gives out a token for one repository and one user; with it the client talks to the CAS,
+ * which is under /api/xet of this server. When a shard is accepted its files are blobs that the
+ * repository owns, and the commit that follows names them by sha256. */
 #include "api/api_internal.h"
 
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "blobs/xet.h"
 
-enum { TOKEN_SECONDS = 3600, SWEEP_DAYS = 28 };
+enum { TOKEN_SECONDS = 3600 };
 
 /* ---- Tokens ----
- * "write~model~owner/name~user~1764000000~HMAC of what stands before". */
+ * "write~model~owner/name~user~whole~1764000000~HMAC of what stands before"; "limited" where a
+ * fine-grained token asked. */
+
+const char *xet_cas_url(Request *r)
+{
+    return arena_printf(request_arena(r), "%s/api/xet", api_url(r));
+}
 
 static void give_token(Request *r, const char *scope, Access need)
 {
@@ -24,7 +29,7 @@ static void give_token(Request *r, const char *scope, Access need)
     Arena *a = request_arena(r);
     Repo repo;
     Str sha, rev = request_param(r, "rev");
-    if (!api_repo(r, need, &repo))
+    if (!api_repo(r, need, &repo) || !api_gate(r, &repo))
         return;
     // For a pull request the client names its branch "None", which it is not yet.
     if (!api_flag(r, "create_pr") && !str_eq(rev, S("None")) &&
@@ -32,10 +37,11 @@ static void give_token(Request *r, const char *scope, Access need)
         return reply_error(r, &err);
     int64_t until = wall_ns() / NS_PER_S + TOKEN_SECONDS;
     const char *claim =
-        arena_printf(a, "%s~%s~%.*s~%.*s~%lld", scope, repo_kind_info(repo.kind)->name,
-                     STR(repo.full), STR(api_viewer(r)->account.name), (long long)until);
+        arena_printf(a, "%s~%s~%.*s~%.*s~%s~%lld", scope, repo_kind_info(repo.kind)->name,
+                     STR(repo.full), STR(api_viewer(r)->account.name),
+                     api_viewer(r)->rights ? "limited" : "whole", (long long)until);
     const char *token = arena_printf(a, "%s~%s", claim, api_seal(r, "xet-token", claim));
-    const char *url = arena_printf(a, "%s/api/xet", api_url(r));
+    const char *url = xet_cas_url(r);
     reply_header(r, "X-Xet-Cas-Url", str_of(url));
     reply_header(r, "X-Xet-Access-Token", str_of(token));
     reply_headerf(r, "X-Xet-Token-Expiration", "%lld", (long long)until);
@@ -44,27 +50,8 @@ static void give_token(Request *r, const char *scope, Access need)
                            (json_int_t)until));
 }
 
-/* Once a day, beside everything else: what clients have forgotten is deleted. */
-static void *sweep(void *hub)
-{
-    Error err = {0};
-    pthread_detach(pthread_self());
-    if (!xet_sweep(hub_xet(hub), SWEEP_DAYS * 86400 * NS_PER_S, &err))
-        log_error("xet-sweep", "error=\"%s\"", err.text);
-    return NULL;
-}
-
-static void sweep_daily(Hub *hub)
-{
-    static _Atomic int64_t last_day;
-    int64_t today = wall_ns() / (86400 * NS_PER_S);
-    if (atomic_exchange(&last_day, today) != today)
-        thread_start("xet-sweep", sweep, hub);
-}
-
 static void write_token(Request *r)
 {
-    sweep_daily(api_of(r)->hub);
     // Whether a pull request will name what is uploaded shows only later.
     give_token(r, "write", ACCESS_PROPOSE);
 }
@@ -74,13 +61,9 @@ static void read_token(Request *r)
     give_token(r, "read", ACCESS_FILES);
 }
 
-typedef struct Uploader {
-    Hub *hub;
-    Repo repo;
-    Viewer viewer;
-} Uploader;
+enum { CLAIMS = 6 };
 
-static bool token_claims(Request *r, Str token, Str claims[5])
+static bool token_claims(Request *r, Str token, Str claims[CLAIMS])
 {
     size_t at = str_rfind_char(token, '~');
     if (at == SIZE_MAX)
@@ -89,43 +72,46 @@ static bool token_claims(Request *r, Str token, Str claims[5])
     const char *seal = api_seal(r, "xet-token", arena_cstr(request_arena(r), claim));
     if (!secret_eq(str_of(seal), str_slice(token, at + 1, token.len)))
         return false;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < CLAIMS; i++)
         if (!str_split(&claim, '~', &claims[i]))
             return false;
     int64_t until;
-    return str_to_int(claims[4], 0, INT64_MAX, &until) && wall_ns() / NS_PER_S < until;
+    return str_to_int(claims[CLAIMS - 1], 0, INT64_MAX, &until) && wall_ns() / NS_PER_S < until;
 }
 
-/* The user and repository of a write token; the right to write is looked up again each time.
- * False: it has answered. */
-static bool uploader_of(Request *r, Uploader *out)
+bool xet_client(Request *r, bool writes, XetClient *out)
 {
     Error err = {0};
     Arena *a = request_arena(r);
-    Str header = request_header(r, "Authorization"), claims[5];
+    Str header = request_header(r, "Authorization"), claims[CLAIMS];
     RepoKind kind;
-    *out = (Uploader){.hub = api_of(r)->hub};
+    *out = (XetClient){.hub = api_of(r)->hub};
     if (!str_starts(header, S("Bearer ")) ||
         !token_claims(r, str_trim(str_slice(header, 7, header.len)), claims)) {
         reply_failure(r, 401, "The Xet token is not valid, or no longer: ask for a new one");
         return false;
     }
-    if (!str_eq(claims[0], S("write"))) {
+    if (writes && !str_eq(claims[0], S("write"))) {
         reply_failure(r, 403, "This Xet token is for reading");
         return false;
     }
+    out->is_limited = !str_eq(claims[4], S("whole"));
     if (!repo_kind_parse(claims[1], &kind) ||
-        !viewer_of_user(out->hub, a, claims[3], &out->viewer, &err) ||
-        !repo_find(out->hub, a, &out->viewer, kind, claims[2], ACCESS_PROPOSE, &out->repo, &err)) {
+        (claims[3].len && !viewer_of_user(out->hub, a, claims[3], &out->viewer, &err)) ||
+        !repo_find(out->hub, a, &out->viewer, kind, claims[2],
+                   writes ? ACCESS_PROPOSE : ACCESS_FILES, &out->repo, &err)) {
         reply_error(r, &err);
         return false;
     }
-    return true;
+    return api_gate(r, &out->repo);
 }
 
-static XetScope scope_of(const Uploader *u)
+static XetScope scope_of(const XetClient *c)
 {
-    return (XetScope){.user = u->viewer.account.id, .repo = u->repo.id};
+    return (XetScope){.user = c->viewer.account.id,
+                      .repo = c->repo.id,
+                      .not_user = c->is_limited,
+                      .not_repo = c->repo.access < ACCESS_WRITE};
 }
 
 /* ---- Xorbs ---- */
@@ -138,9 +124,9 @@ static bool add_to_xorb(void *user, Str bytes, Error *err)
 static void post_xorb(Request *r)
 {
     Error err = {0};
-    Uploader u;
+    XetClient u;
     bool inserted;
-    if (!uploader_of(r, &u))
+    if (!xet_client(r, true, &u))
         return;
     XetScope scope = scope_of(&u);
     AUTO(xorb_writer_free)
@@ -153,7 +139,7 @@ static void post_xorb(Request *r)
 /* ---- Shards ---- */
 
 /* The blobs are stored and verified: now the repository owns them. */
-static bool accept_shard(Request *r, const Uploader *u, ShardParams *p, Error *err)
+static bool accept_shard(Request *r, const XetClient *u, ShardParams *p, Error *err)
 {
     XetFile *files;
     size_t n;
@@ -177,9 +163,9 @@ static bool still_there(void *user, int64_t done, int64_t total)
 static void post_shard(Request *r)
 {
     Error err = {0};
-    Uploader u;
+    XetClient u;
     ShardParams p = {.progress = still_there, .user = r};
-    if (!uploader_of(r, &u))
+    if (!xet_client(r, true, &u))
         return;
     if (!request_body(r, SHARD_MAX_SIZE, &p.bytes, &err) || !accept_shard(r, &u, &p, &err))
         return reply_error(r, &err);
@@ -207,9 +193,9 @@ static bool tell_progress(void *user, int64_t done, int64_t total)
 static void post_shard_v2(Request *r)
 {
     Error err = {0};
-    Uploader u;
+    XetClient u;
     ShardParams p = {.progress = tell_progress, .user = r};
-    if (!uploader_of(r, &u))
+    if (!xet_client(r, true, &u))
         return;
     if (!request_body(r, SHARD_MAX_SIZE, &p.bytes, &err))
         return reply_error(r, &err);
@@ -222,7 +208,24 @@ static void post_shard_v2(Request *r)
         write_event(r, json_pack("{s:s, s:i}", "type", "result", "result", 1));
 }
 
-/* We help nobody to find chunks that others have sent, and take xorbs directly. */
+/* ---- Chunks ---- */
+
+/* Which xorbs have a chunk, for who has sent them: what follows it is then known as well. */
+static void get_chunk(Request *r)
+{
+    Error err = {0};
+    XetClient u;
+    AUTO_BUF shard;
+    buf_init(&shard, 0);
+    if (!xet_client(r, true, &u))
+        return;
+    XetScope scope = scope_of(&u);
+    if (!xet_find_chunk(hub_xet(u.hub), &scope, request_param(r, "hash"), &shard, &err))
+        return reply_error(r, &err);
+    reply_buf(r, 200, "application/octet-stream", &shard);
+}
+
+/* We take xorbs directly. */
 static void not_here(Request *r)
 {
     reply_failure(r, 404, "Not found");
@@ -239,8 +242,8 @@ const Route xet_routes[] = {
      .summary = "Xet: upload a shard"},
     {"POST", "/api/xet/v2/shards", post_shard_v2, .access = API_NO_VIEWER,
      .max_body = SHARD_MAX_SIZE, .summary = "Xet: upload a shard, with progress"},
-    {"GET", "/api/xet/v1/chunks/{space}/{hash}", not_here, .access = API_NO_VIEWER,
-     .summary = "Xet: global deduplication (none)"},
+    {"GET", "/api/xet/v1/chunks/{space}/{hash}", get_chunk, .access = API_NO_VIEWER,
+     .summary = "Xet: which xorbs have a chunk"},
     {"POST", "/api/xet/v1/xorb-grants/{space}/{hash}", not_here, .access = API_NO_VIEWER,
      .summary = "Xet: where to put a xorb (here)"},
 };

@@ -1,14 +1,27 @@
 /* blobs.c: what is the same wherever blobs lie: oids, hashing, comparing; see blobs.h. */
 #include "blobs_internal.h"
+#include "xet_internal.h"
 
 #include "base/encode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { COPY_SIZE = 1 << 20 };
 
 static const BlobDriver *const drivers[] = {&blob_folder_driver};
 
 struct Blobs {
     const BlobDriver *driver;
     void *store;
+    Xet *xet; // blobs that lie as chunks; may be NULL
 };
+
+void blobs_join_xet(Blobs *b, Xet *x)
+{
+    b->xet = x;
+}
 
 Blobs *blobs_open(const char *url, Error *err)
 {
@@ -53,32 +66,23 @@ bool blob_oid_check(Str oid, Error *err)
 bool blobs_has(Blobs *b, const char *oid, int64_t *size)
 {
     int64_t found;
-    if (!blob_oid_check(str_of(oid), NULL) || !b->driver->has(b->store, oid, &found))
+    if (!blob_oid_check(str_of(oid), NULL) ||
+        (!b->driver->has(b->store, oid, &found) && !(b->xet && xet_has(b->xet, oid, &found))))
         return false;
     if (size)
         *size = found;
     return true;
 }
 
-int blobs_open_blob(Blobs *b, const char *oid, int64_t *size, Error *err)
-{
-    int64_t found;
-    if (!blob_oid_check(str_of(oid), err))
-        return -1;
-    int fd = b->driver->open_blob(b->store, oid, &found, err);
-    if (fd >= 0 && size)
-        *size = found;
-    return fd;
-}
-
-const char *blobs_path(Blobs *b, const char *oid, Arena *a, Error *err)
-{
-    return blob_oid_check(str_of(oid), err) ? b->driver->path(b->store, oid, a, err) : NULL;
-}
-
 bool blobs_delete(Blobs *b, const char *oid, Error *err)
 {
-    return blob_oid_check(str_of(oid), err) && b->driver->remove(b->store, oid, err);
+    return blob_oid_check(str_of(oid), err) && b->driver->remove(b->store, oid, err) &&
+           (!b->xet || xet_remove(b->xet, oid, err));
+}
+
+bool blobs_drop_whole(Blobs *b, const char *oid, Error *err)
+{
+    return b->driver->remove(b->store, oid, err);
 }
 
 bool blobs_each(Blobs *b, bool (*each)(void *user, const char *oid, int64_t size), void *user,
@@ -87,9 +91,102 @@ bool blobs_each(Blobs *b, bool (*each)(void *user, const char *oid, int64_t size
     return b->driver->each(b->store, each, user, err);
 }
 
+/* ---- Reading ---- */
+
+struct BlobReader {
+    int fd; // -1: chunks
+    int64_t size;
+    XetReader *chunks;
+};
+
+BlobReader *blob_open(Blobs *b, const char *oid, Error *err)
+{
+    Error whole = {0};
+    if (!blob_oid_check(str_of(oid), err))
+        return NULL;
+    AUTO(blob_close) BlobReader *r = xcalloc(1, sizeof *r);
+    // A blob that is just being cut up has both, then only its chunks: so they are looked for last.
+    r->fd = b->driver->open_blob(b->store, oid, &r->size, &whole);
+    if (r->fd >= 0)
+        return TAKE(r);
+    if (whole.code != ERR_NOT_FOUND || !b->xet || !xet_has(b->xet, oid, &r->size)) {
+        if (err)
+            *err = whole;
+        return NULL;
+    }
+    r->chunks = xet_reader_open(b->xet, oid, err);
+    return r->chunks ? TAKE(r) : NULL;
+}
+
+void blob_close(BlobReader *r)
+{
+    if (!r)
+        return;
+    fd_close_auto(&r->fd);
+    xet_reader_free(r->chunks);
+    free(r);
+}
+
+int64_t blob_size(const BlobReader *r)
+{
+    return r->size;
+}
+
+int blob_fd(const BlobReader *r)
+{
+    return r->fd;
+}
+
+int blob_take_fd(BlobReader *r)
+{
+    int fd = r->fd;
+    r->fd = -1;
+    return fd;
+}
+
+bool blob_read(BlobReader *r, void *out, size_t n, int64_t offset, Error *err)
+{
+    return r->fd >= 0 ? fd_read_at(r->fd, out, n, offset, err)
+                      : xet_reader_read(r->chunks, out, n, offset, err);
+}
+
+static bool copy_to(BlobReader *r, int fd, Error *err)
+{
+    AUTO(free) char *bytes = xmalloc(COPY_SIZE);
+    for (int64_t at = 0; at < r->size;) {
+        size_t n = (size_t)MIN(r->size - at, (int64_t)COPY_SIZE);
+        if (!blob_read(r, bytes, n, at, err) || !fd_write_all(fd, bytes, n, err))
+            return false;
+        at += (int64_t)n;
+    }
+    return true;
+}
+
+bool blobs_copy_to(Blobs *b, const char *oid, const char *path, bool *copied, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(blob_close) BlobReader *r = blob_open(b, oid, err);
+    if (!r)
+        return false;
+    const char *own = r->fd >= 0 ? b->driver->path(b->store, oid, a, NULL) : NULL;
+    bool linked = own && link(own, path) == 0;
+    if (copied)
+        *copied = !linked;
+    if (linked)
+        return true;
+    AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (fd < 0)
+        return fail_io(err, "make '%s'", path);
+    if (copy_to(r, fd, err))
+        return true;
+    unlink(path);
+    return false;
+}
+
 /* ---- Writing ---- */
 
 struct BlobWriter {
+    Blobs *blobs;
     const BlobDriver *driver;
     void *sink;
     Digest *digest;
@@ -109,7 +206,7 @@ BlobWriter *blob_writer_new(Blobs *b, const char *oid, int64_t size, Error *err)
         return fail_while(err, "store a blob");
     BlobWriter *w = xcalloc(1, sizeof *w);
     *w = (BlobWriter){
-        .driver = b->driver, .sink = sink, .digest = digest_sha256_new(), .size = size};
+        .blobs = b, .driver = b->driver, .sink = sink, .digest = digest_sha256_new(), .size = size};
     snprintf(w->oid, sizeof w->oid, "%s", oid ? oid : "");
     return w;
 }
@@ -134,7 +231,9 @@ bool blob_writer_finish(BlobWriter *w, char out[BLOB_HEX_SIZE], Error *err)
                     (long long)w->size);
     if (w->oid[0] && strcmp(w->oid, oid) != 0)
         return fail(err, ERR_INVALID, "the bytes hash to sha256 %s, not to %s", oid, w->oid);
-    if (!w->driver->sink_publish(w->sink, oid, err))
+    int64_t stored;
+    bool is_there = blobs_has(w->blobs, oid, &stored) && stored == w->seen;
+    if (!is_there && !w->driver->sink_publish(w->sink, oid, err))
         return fail_while(err, "store blob %s", oid);
     if (out)
         memcpy(out, oid, sizeof oid);

@@ -1,11 +1,12 @@
-/* blobs: a store of files addressed by the sha256 of their bytes.
+/* blobs: a store of files addressed by the sha256 of their bytes. A blob lies whole in a file of
+ * its own, or as chunks that it shares with others (xet.h); who reads it need not know.
  *
- * Layout in a folder: `sha256/ab/cd/abcd...` (64 hex) and `temp/` beside it. A blob appears by
- * rename after its bytes were hashed, compared with what was promised and fsynced; so whatever can
- * be opened is whole, and a crash or a full disk leaves only files in `temp/`, which the next
+ * Layout of the whole ones: `sha256/ab/cd/abcd...` (64 hex) and `temp/` beside it. A blob appears
+ * by rename after its bytes were hashed, compared with what was promised and fsynced; so whatever
+ * can be opened is whole, and a crash or a full disk leaves only files in `temp/`, which the next
  * blobs_open clears. Blobs are never changed; whoever counts references deletes them.
- * Threads: a Blobs may be shared by all; a BlobWriter belongs to one thread at a time. Several
- * processes may share one folder. */
+ * Threads: a Blobs may be shared by all; a BlobReader or BlobWriter belongs to one thread at a
+ * time. Several processes may share one folder. */
 #pragma once
 
 #include "base/digest.h"
@@ -26,15 +27,30 @@ bool blob_oid_check(Str oid, Error *err);
 
 /* True when stored; *size (may be NULL) is its length. */
 bool blobs_has(Blobs *b, const char *oid, int64_t *size);
-/* A descriptor for reading, or -1: ERR_NOT_FOUND. The bytes are immutable and may be mapped. */
-int blobs_open_blob(Blobs *b, const char *oid, int64_t *size, Error *err);
-/* A plain file that holds the blob, in the arena: for links in snapshots. ERR_NOT_FOUND. */
-const char *blobs_path(Blobs *b, const char *oid, Arena *a, Error *err);
 /* Absent is fine. */
 bool blobs_delete(Blobs *b, const char *oid, Error *err);
-/* Calls each(user, oid, size) for all blobs, in no order, until it returns false. */
+/* Calls each(user, oid, size) for all blobs that lie whole, in no order, until it returns false. */
 bool blobs_each(Blobs *b, bool (*each)(void *user, const char *oid, int64_t size), void *user,
                 Error *err);
+
+/* ---- Reading ---- */
+
+typedef struct BlobReader BlobReader;
+
+/* ERR_NOT_FOUND; ERR_CORRUPT. What is open stays readable when the blob is deleted. */
+BlobReader *blob_open(Blobs *b, const char *oid, Error *err);
+void blob_close(BlobReader *r);
+AUTO_FREE(BlobReader, blob_close)
+int64_t blob_size(const BlobReader *r);
+/* Exactly n bytes at offset. */
+bool blob_read(BlobReader *r, void *out, size_t n, int64_t offset, Error *err);
+/* The file of a blob that lies whole, from its first byte; -1 for others. Borrowed. */
+int blob_fd(const BlobReader *r);
+/* The same, but it is the caller's from now on. */
+int blob_take_fd(BlobReader *r);
+/* A file with these bytes at `path`, where nothing may be: another name of the blob's own file
+ * where that can be had, else a copy. *copied (may be NULL) tells which. */
+bool blobs_copy_to(Blobs *b, const char *oid, const char *path, bool *copied, Error *err);
 
 /* ---- Writing ---- */
 

@@ -11,6 +11,12 @@ int temp_file(const char *folder, char path[PATH_SIZE], Error *err);
 /* Removes what nobody holds any more. */
 bool temp_clear(const char *folder, Error *err);
 
+/* From now on blobs may lie in this store as chunks; NULL: no more. */
+struct Xet;
+void blobs_join_xet(Blobs *b, struct Xet *x);
+/* Deletes what lies whole of a blob that lies as chunks as well. */
+bool blobs_drop_whole(Blobs *b, const char *oid, Error *err);
+
 typedef struct BlobDriver {
     const char *scheme; // "file" of file://...; a bare path is "file" too
     void *(*open)(const char *place, Error *err);

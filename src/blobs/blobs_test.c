@@ -49,19 +49,22 @@ static void test_stores_and_gives_back(void **state)
     assert_ok(blobs_put(b, S(HELLO), oid, &err));
     assert_true(blobs_has(b, HELLO_OID, &size));
     assert_int_equal(size, 12);
-    AUTO_FD int fd = blobs_open_blob(b, HELLO_OID, &size, &err);
-    assert_ok(fd_read_at(fd, bytes, (size_t)size, 0, &err));
+    AUTO(blob_close) BlobReader *r = blob_open(b, HELLO_OID, &err);
+    assert_ok(r && blob_read(r, bytes, (size_t)blob_size(r), 0, &err));
     assert_string_equal(bytes, HELLO);
-    const char *path = blobs_path(b, HELLO_OID, a, &err);
-    assert_ok(path != NULL);
-    assert_non_null(strstr(path, "/sha256/a9/48/" HELLO_OID));
+    assert_true(blob_fd(r) >= 0);
+    bool copied = true;
+    char also[600];
+    snprintf(also, sizeof also, "%s/also", test_path("plain"));
+    assert_ok(blobs_copy_to(b, HELLO_OID, also, &copied, &err));
+    assert_false(copied);
     assert_ok(blobs_put(b, (Str){0}, oid, &err));
     assert_true(blobs_has(b, oid, &size));
     assert_int_equal(size, 0);
     assert_ok(blobs_delete(b, HELLO_OID, &err));
     assert_ok(blobs_delete(b, HELLO_OID, &err));
-    assert_int_equal(blobs_open_blob(b, HELLO_OID, &size, &err), -1);
-    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_fails(blob_open(b, HELLO_OID, &err), ERR_NOT_FOUND, HELLO_OID);
+    assert_ok(blob_read(r, bytes, 12, 0, &err)); // what is open stays
     assert_int_equal(files_in_temp("plain"), 0);
 }
 

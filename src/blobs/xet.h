@@ -1,20 +1,24 @@
-/* xet: the server's half of Xet uploads. A client cuts files into chunks, packs chunks into xorbs
- * and sends those, then sends shards that say which chunks of which xorbs make which file.
+/* xet: the server's half of Xet. A client cuts files into chunks, packs chunks into xorbs and sends
+ * those, then sends shards that say which chunks of which xorbs make which file.
  *
  * Everything is verified before it counts: of a xorb every chunk's hash and the root, of a file
- * every term's range hash, the file hash, and the sha256 that the Hub knows it by. A file of an
- * accepted shard is decoded at once into the sha256 blob store and from then on is a blob like any
- * other: downloads never come back here. Xorbs and shards are kept for four weeks, because clients
- * remember for three what they sent and refer to it; this takes the space of what was uploaded
- * lately a second time.
+ * every term's range hash, the file hash, and the sha256 that the Hub knows it by. From then on the
+ * file is a blob like any other (blobs.h), but what is stored of it is its recipe: the chunks of
+ * which xorbs follow each other. Chunks that two files share are stored once.
  *
  * Who may refer to a xorb: only who sent its bytes. A shard is accepted when each xorb it names was
  * uploaded by the same user, or by anyone into the same repository; else a hash learnt somewhere
- * would open somebody's private file.
+ * would open somebody's private file. The same holds for questions about chunks.
  *
- * Layout of the folder: `xorbs/ab/HASH`, `scopes/NAME/HASH` (links to these), `shards/SHA256`,
- * `temp/`. Hashes are written in Xet's form: four little-endian words of 64 bits, each in hex.
- * Threads: a Xet may be shared by all; a XorbWriter belongs to one thread at a time. */
+ * What no recipe needs is swept, four weeks after somebody sent it or referred to it last: clients
+ * remember for three what they sent.
+ *
+ * Layout of the folder: `xorbs/ab/HASH`; `files/ab/SHA256`, the recipes, and `hashes/ab/HASH`, the
+ * same by Xet hash; `scopes/NAME/HASH`, other names of a scope's xorbs, and `scopes/NAME/c-HASH`,
+ * of recipes by some of their chunks; `temp/`; `lock`. Hashes are written in Xet's form: four
+ * little-endian words of 64 bits, each in hex.
+ * Threads: a Xet may be shared by all, and a folder by several processes; a XorbWriter belongs to
+ * one thread at a time. */
 #pragma once
 
 #include "blobs/blobs.h"
@@ -93,6 +97,17 @@ typedef struct ShardTerm {
 bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Error *err);
 ShardTerm shard_term(const ShardFile *file, uint32_t i);
 
+/* A shard is written in order: its beginning, files, a bookend, xorbs each with its chunks (`at`:
+ * bytes of chunks before it, unpacked), a bookend, a footer that names the offset of the xorbs and
+ * until when a client may believe it. */
+enum { SHARD_HEADER_SIZE = 48, SHARD_FOOTER_SIZE = 200 };
+void shard_begin(Buf *out);
+void shard_bookend(Buf *out);
+void shard_add_xorb(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t chunks, uint32_t raw,
+                    uint32_t packed);
+void shard_add_chunk(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t at, uint32_t raw);
+void shard_footer(Buf *out, size_t xorbs_at, int64_t now_s, int64_t until_s);
+
 /* ---- The store ---- */
 
 typedef struct Xet Xet;
@@ -104,6 +119,9 @@ AUTO_FREE(Xet, xet_free)
 /* Who uploads, and into what: names of at most 64 letters and digits. */
 typedef struct XetScope {
     Str user, repo;
+    /* Xorbs of the one are not looked at: a token for one repository must not reach what its owner
+     * has sent into others; who may only propose must not reach what others have sent. */
+    bool not_user, not_repo;
 } XetScope;
 
 typedef struct XorbWriter XorbWriter;
@@ -128,9 +146,39 @@ typedef struct ShardParams {
     bool (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } ShardParams;
-/* Verifies all files of a shard and stores each as a blob. ERR_INVALID when a xorb is missing for
+/* Verifies all files of a shard and stores them as blobs. ERR_INVALID when a xorb is missing for
  * this scope, a range is outside of its xorb, or a hash differs. */
 bool xet_shard_accept(Xet *x, const ShardParams *p, Arena *a, XetFile **files, size_t *n,
                       Error *err);
-/* Deletes xorbs and shards that nobody sent again for max_age_ns. */
+
+/* The Xet hash of a blob that is stored as chunks; false for others. */
+bool xet_file_hash_of(Xet *x, const char *sha256, char hash[XET_HEX_SIZE]);
+/* The sha256 of a file by its Xet hash; false if no such file is stored as chunks. That it may be
+ * seen is for the caller to find out. */
+bool xet_file_by_hash(Xet *x, Str hash, char sha256[BLOB_HEX_SIZE], int64_t *size);
+
+/* Of which chunks a part of a file is made. */
+typedef struct XetTerm {
+    char xorb[XET_HEX_SIZE];
+    uint32_t start, end; // chunks
+    uint32_t from, to;   // where these lie in the xorb, packed
+    uint32_t bytes;      // unpacked
+} XetTerm;
+typedef struct XetTerms {
+    XetTerm *items;
+    size_t n;
+    int64_t skip; // bytes of the first term that lie before the part
+} XetTerms;
+/* Bytes [from, to) of a file, 0 <= from < to <= size. ERR_NOT_FOUND, ERR_CORRUPT. */
+bool xet_terms(Xet *x, const char *sha256, int64_t from, int64_t to, Arena *a, XetTerms *out,
+               Error *err);
+/* The packed chunks of a xorb: a descriptor, the caller's to close, or -1. */
+int xet_xorb_open(Xet *x, Str hash, int64_t *size, Error *err);
+
+/* A shard without files that tells which xorbs of this scope have the chunk and what follows it in
+ * a file, appended to out. ERR_NOT_FOUND. */
+bool xet_find_chunk(Xet *x, const XetScope *scope, Str hash, Buf *out, Error *err);
+
+/* Deletes the xorbs that no file needs and nobody sent or referred to for max_age_ns, and what the
+ * scopes say of them. */
 bool xet_sweep(Xet *x, int64_t max_age_ns, Error *err);

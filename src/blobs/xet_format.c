@@ -310,6 +310,45 @@ bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Error *err)
     return true;
 }
 
+/* ---- Writing shards ---- */
+
+void shard_begin(Buf *out)
+{
+    buf_add_bytes(out, shard_tag, sizeof shard_tag);
+    buf_add_bytes(out, (uint64_t[]){2, SHARD_FOOTER_SIZE}, 16);
+}
+
+void shard_bookend(Buf *out)
+{
+    uint8_t record[RECORD] = {0};
+    memset(record, 0xFF, XET_HASH_SIZE);
+    buf_add_bytes(out, record, sizeof record);
+}
+
+void shard_add_xorb(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t chunks, uint32_t raw,
+                    uint32_t packed)
+{
+    buf_add_bytes(out, hash, XET_HASH_SIZE);
+    buf_add_bytes(out, (uint32_t[]){0, chunks, raw, packed}, 16);
+}
+
+void shard_add_chunk(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t at, uint32_t raw)
+{
+    buf_add_bytes(out, hash, XET_HASH_SIZE);
+    buf_add_bytes(out, (uint32_t[]){at, raw, 0, 0}, 16);
+}
+
+void shard_footer(Buf *out, size_t xorbs_at, int64_t now_s, int64_t until_s)
+{
+    uint64_t end = out->len;
+    // Where lists for looking up would begin, each with its length: there are none.
+    uint64_t footer[SHARD_FOOTER_SIZE / 8] = {1, SHARD_HEADER_SIZE, xorbs_at, end, 0, end, 0, end};
+    footer[13] = (uint64_t)now_s;
+    footer[14] = (uint64_t)until_s;
+    footer[SHARD_FOOTER_SIZE / 8 - 1] = end;
+    buf_add_bytes(out, footer, sizeof footer);
+}
+
 ShardTerm shard_term(const ShardFile *file, uint32_t i)
 {
     CHECK(i < file->n);

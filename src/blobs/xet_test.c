@@ -2,10 +2,14 @@
  * hf_xet 1.8.0 over the same bytes). */
 #include "blobs/xet.h"
 
+#include "blobs/xet_chunk.h"
+
 #include "base/encode.h"
 #include "base/test.h"
 
+#include <fcntl.h>
 #include <lz4frame.h>
+#include <unistd.h>
 
 #define HELLO "hello world\n"
 #define HELLO_SHA "a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447"
@@ -165,6 +169,32 @@ static void place_done(Place *p)
     blobs_free(p->blobs);
 }
 
+static void assert_blob(Place *p, const char *sha, Str expected)
+{
+    Error err = {0};
+    AUTO(blob_close) BlobReader *r = blob_open(p->blobs, sha, &err);
+    assert_ok(r != NULL);
+    assert_int_equal(blob_size(r), expected.len);
+    AUTO(free) char *bytes = xmalloc(expected.len + 1);
+    assert_ok(blob_read(r, bytes, expected.len, 0, &err));
+    assert_memory_equal(bytes, expected.ptr, expected.len);
+}
+
+/* A negative offset counts from the end. */
+static void flip_byte(const char *name, off_t at)
+{
+    const char *path = test_path(name);
+    uint8_t byte;
+    chmod(path, 0600);
+    AUTO_FD int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    if (at < 0)
+        at += lseek(fd, 0, SEEK_END);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
 /* In pieces of `step` bytes. */
 static bool send_xorb(Place *p, XetScope scope, const char *hash, Str bytes, size_t step,
                       bool *inserted, Error *err)
@@ -270,7 +300,7 @@ static void test_nothing_false_is_accepted(void **state)
         {{HELLO_FILE, HELLO_CHUNK, ZEROS_RANGE, HELLO_SHA, 12, 0, 1}, "verification hash differs"},
         {{ZEROS_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 12, 0, 1}, "make another file"},
         {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 13, 0, 1}, "12 bytes, it says 13"},
-        {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 11, 0, 1}, "promised 11 bytes"},
+        {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 11, 0, 1}, "12 bytes, it says 11"},
         {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 12, 0, 2}, "chunks 0 to 2 of a xorb"},
         {{HELLO_FILE, HELLO_CHUNK, HELLO_RANGE, HELLO_SHA, 12, 1, 1}, "chunks 1 to 1"},
     };
@@ -293,6 +323,9 @@ static void test_a_xorb_serves_only_who_sent_it(void **state)
     assert_fails(send_shard(&p, other, &hello, 1, &err), ERR_INVALID, "is missing");
     assert_ok(send_shard(&p, same_repo, &hello, 1, &err));
     assert_ok(send_shard(&p, same_user, &hello, 1, &err));
+    same_user.not_user = same_repo.not_repo = true;
+    assert_fails(send_shard(&p, same_user, &hello, 1, &err), ERR_INVALID, "is missing");
+    assert_fails(send_shard(&p, same_repo, &hello, 1, &err), ERR_INVALID, "is missing");
     assert_ok(send_xorb(&p, other, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
     assert_false(inserted);
     assert_ok(send_shard(&p, other, &hello, 1, &err));
@@ -308,11 +341,210 @@ static void test_old_xorbs_are_swept(void **state)
     AUTO_BUF xorb;
     hello_xorb(&xorb);
     assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
-    assert_ok(xet_sweep(p.xet, INT64_C(1000000000) * 3600, &err));
+    const int64_t hour = INT64_C(3600) * 1000000000;
+    assert_ok(xet_sweep(p.xet, hour, &err));
     assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
-    assert_ok(xet_sweep(p.xet, INT64_C(-1000000000) * 3600, &err));
+    // A file needs it, however old it is.
+    assert_ok(xet_sweep(p.xet, -hour, &err));
+    assert_blob(&p, HELLO_SHA, S(HELLO));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    // No file needs it: it stays while a client may refer to it.
+    assert_ok(blobs_delete(p.blobs, HELLO_SHA, &err));
+    assert_false(blobs_has(p.blobs, HELLO_SHA, NULL));
+    assert_ok(xet_sweep(p.xet, hour, &err));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    assert_ok(blobs_delete(p.blobs, HELLO_SHA, &err));
+    assert_ok(xet_sweep(p.xet, -hour, &err));
     assert_fails(send_shard(&p, ALICE, &hello, 1, &err), ERR_INVALID, "is missing");
-    assert_true(blobs_has(p.blobs, HELLO_SHA, NULL));
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    assert_true(inserted);
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+}
+
+static void test_a_damaged_recipe_stops_the_sweep(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    __attribute__((cleanup(place_done))) Place p = place_at("damaged");
+    AUTO_BUF xorb;
+    hello_xorb(&xorb);
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    flip_byte("damaged/xet/files/a9/" HELLO_SHA, 100);
+    assert_fails(blob_open(p.blobs, HELLO_SHA, &err), ERR_CORRUPT, "is damaged");
+    assert_ok(xet_sweep(p.xet, INT64_C(-3600) * 1000000000, &err));
+    flip_byte("damaged/xet/files/a9/" HELLO_SHA, 100);
+    assert_blob(&p, HELLO_SHA, S(HELLO));
+    flip_byte("damaged/xet/xorbs/68/" HELLO_CHUNK, 12);
+    AUTO(blob_close) BlobReader *r = blob_open(p.blobs, HELLO_SHA, &err);
+    char bytes[12];
+    assert_fails(blob_read(r, bytes, 12, 0, &err), ERR_CORRUPT, "chunk 0 at byte 0");
+    flip_byte("damaged/xet/xorbs/68/" HELLO_CHUNK, -3);
+    AUTO(blob_close) BlobReader *again = blob_open(p.blobs, HELLO_SHA, &err);
+    assert_fails(blob_read(again, bytes, 12, 0, &err), ERR_CORRUPT, "its index is damaged");
+    assert_fails(blob_read(again, bytes, 12, 1, &err), ERR_INVALID, "12 bytes at 1: it has 12");
+}
+
+/* ---- Files of many chunks ---- */
+
+enum { NOISE = 1500000, MANY = 100 };
+
+typedef struct Made {
+    Buf bytes, xorb;
+    char hash[XET_HEX_SIZE], file[XET_HEX_SIZE], range[XET_HEX_SIZE], sha[BLOB_HEX_SIZE];
+    uint8_t hashes[MANY][XET_HASH_SIZE];
+    uint32_t n;
+    XetTree *tree;
+    XetPacker *packer;
+} Made;
+
+static bool make_chunk(void *user, Str raw, Error *err)
+{
+    Made *m = user;
+    uint8_t *hash = m->hashes[m->n++];
+    xet_chunk_hash(raw, hash);
+    xet_tree_add(m->tree, hash, raw.len);
+    xet_pack(m->packer, raw, &m->xorb);
+    return true;
+}
+
+/* A file of noise that half packs, as one xorb. */
+static void make_file(Made *m, uint32_t seed)
+{
+    uint8_t hash[XET_HASH_SIZE];
+    *m = (Made){.tree = xet_tree_new(), .packer = xet_packer_new()};
+    buf_init(&m->bytes, 0);
+    buf_init(&m->xorb, 0);
+    for (size_t i = 0; i < NOISE; i++) {
+        seed = (seed * 1103515245U + 12345U) & 0x7FFFFFFFU;
+        buf_add_char(&m->bytes, i % 4 < 2 ? 7 : (char)(seed >> 16));
+    }
+    AUTO(xet_chunker_free) XetChunker *c = xet_chunker_new(make_chunk, m);
+    assert_true(xet_chunker_add(c, buf_str(&m->bytes), NULL) && xet_chunker_finish(c, NULL));
+    xet_range_hash((Str){(const char *)m->hashes, m->n * XET_HASH_SIZE}, hash);
+    xet_hash_format(hash, m->range);
+    xet_tree_root(m->tree, hash);
+    xet_hash_format(hash, m->hash);
+    xet_file_hash(hash, hash);
+    xet_hash_format(hash, m->file);
+    sha256(buf_str(&m->bytes), hash);
+    hex_encode(hash, sizeof hash, m->sha);
+}
+
+static void made_done(Made *m)
+{
+    buf_done(&m->bytes);
+    buf_done(&m->xorb);
+    xet_tree_free(m->tree);
+    xet_packer_free(m->packer);
+}
+
+static void send_file(Place *p, XetScope scope, const Made *m)
+{
+    Error err = {0};
+    bool inserted;
+    Claim claim = {m->file, m->hash, m->range, m->sha, NOISE, 0, m->n};
+    assert_ok(send_xorb(p, scope, m->hash, buf_str(&m->xorb), 70001, &inserted, &err));
+    assert_ok(send_shard(p, scope, &claim, 1, &err));
+}
+
+static void test_any_part_of_a_file_is_read_from_its_chunks(void **state)
+{
+    Error err = {0};
+    __attribute__((cleanup(place_done))) Place p = place_at("parts");
+    __attribute__((cleanup(made_done))) Made m;
+    make_file(&m, 1);
+    assert_true(m.n > 10 && m.n < MANY);
+    send_file(&p, ALICE, &m);
+    assert_blob(&p, m.sha, buf_str(&m.bytes));
+    AUTO(blob_close) BlobReader *r = blob_open(p.blobs, m.sha, &err);
+    AUTO(free) char *bytes = xmalloc(NOISE);
+    assert_int_equal(blob_fd(r), -1);
+    uint32_t seed = 4;
+    for (int i = 0; i < 300; i++) {
+        seed = (seed * 1103515245U + 12345U) & 0x7FFFFFFFU;
+        size_t at = seed % NOISE, n = (seed >> 7) % (i % 2 ? 200000 : 300);
+        n = MIN(n, NOISE - at);
+        assert_ok(blob_read(r, bytes, n, (int64_t)at, &err));
+        assert_memory_equal(bytes, m.bytes.ptr + at, n);
+    }
+    // Nothing is stored twice: a second upload of the same, as one file, finds it.
+    char path[600];
+    snprintf(path, sizeof path, "%s/also", test_path("parts"));
+    bool copied = false;
+    assert_ok(blobs_copy_to(p.blobs, m.sha, path, &copied, &err));
+    assert_true(copied);
+    char oid[BLOB_HEX_SIZE];
+    assert_ok(blobs_put(p.blobs, buf_str(&m.bytes), oid, &err));
+}
+
+static void test_terms_tell_where_a_part_lies(void **state)
+{
+    Error err = {0};
+    __attribute__((cleanup(place_done))) Place p = place_at("terms");
+    __attribute__((cleanup(made_done))) Made m;
+    make_file(&m, 2);
+    send_file(&p, ALICE, &m);
+    AUTO(arena_free) Arena *a = arena_new(0);
+    char sha[BLOB_HEX_SIZE], hash[XET_HEX_SIZE];
+    int64_t size = 0;
+    assert_true(xet_file_by_hash(p.xet, str_of(m.file), sha, &size));
+    assert_string_equal(sha, m.sha);
+    assert_int_equal(size, NOISE);
+    assert_true(xet_file_hash_of(p.xet, m.sha, hash));
+    assert_string_equal(hash, m.file);
+    assert_false(xet_file_by_hash(p.xet, S(HELLO_FILE), sha, &size));
+    XetTerms all, part;
+    assert_ok(xet_terms(p.xet, m.sha, 0, NOISE, a, &all, &err));
+    assert_int_equal(all.n, 1);
+    assert_int_equal(all.items[0].end, m.n);
+    assert_int_equal(all.items[0].bytes, NOISE);
+    assert_int_equal(all.items[0].to, m.xorb.len);
+    assert_ok(xet_terms(p.xet, m.sha, 500000, 500001, a, &part, &err));
+    const XetTerm *t = &part.items[0];
+    assert_int_equal(part.n, 1);
+    assert_int_equal(t->end, t->start + 1);
+    // What lies there is the chunk with that byte.
+    int64_t packed;
+    AUTO_FD int fd = xet_xorb_open(p.xet, str_of(t->xorb), &packed, &err);
+    assert_int_equal(packed, m.xorb.len);
+    assert_memory_equal(m.xorb.ptr + t->from + 5, ((uint8_t[]){(uint8_t)t->bytes}), 1);
+    assert_true(part.skip >= 0 && part.skip < t->bytes);
+    uint8_t chunk[XET_HASH_SIZE];
+    xet_chunk_hash(str_slice(buf_str(&m.bytes), 500000 - (size_t)part.skip,
+                             500000 - (size_t)part.skip + t->bytes),
+                   chunk);
+    assert_memory_equal(chunk, m.hashes[t->start], sizeof chunk);
+}
+
+static void test_a_chunk_is_found_by_who_has_sent_it(void **state)
+{
+    Error err = {0};
+    __attribute__((cleanup(place_done))) Place p = place_at("dedup");
+    __attribute__((cleanup(made_done))) Made m;
+    AUTO_BUF shard;
+    char first[XET_HEX_SIZE];
+    buf_init(&shard, 0);
+    make_file(&m, 3);
+    send_file(&p, ALICE, &m);
+    xet_hash_format(m.hashes[0], first);
+    XetScope stranger = {S("bob"), S("r2")}, member = {S("bob"), S("r1")};
+    assert_fails(xet_find_chunk(p.xet, &stranger, str_of(first), &shard, &err), ERR_NOT_FOUND, "");
+    assert_fails(xet_find_chunk(p.xet, &ALICE, S(HELLO_CHUNK), &shard, &err), ERR_NOT_FOUND, "");
+    assert_fails(xet_find_chunk(p.xet, &ALICE, S("../x"), &shard, &err), ERR_INVALID, "hex digits");
+    buf_reset(&shard);
+    assert_ok(xet_find_chunk(p.xet, &member, str_of(first), &shard, &err));
+    AUTO(arena_free) Arena *a = arena_new(0);
+    ShardFile *files;
+    size_t n = 1;
+    assert_ok(shard_parse(buf_str(&shard), a, &files, &n, &err));
+    assert_int_equal(n, 0);
+    assert_int_equal(shard.len, 48 + 48 + 48 + 48 * m.n + 48 + 200);
+    assert_memory_equal(shard.ptr + 144, m.hashes[0], XET_HASH_SIZE);
+    // Without its file it is not found any more.
+    assert_ok(blobs_delete(p.blobs, m.sha, &err));
+    assert_ok(xet_sweep(p.xet, INT64_C(-3600) * 1000000000, &err));
+    assert_fails(xet_find_chunk(p.xet, &ALICE, str_of(first), &shard, &err), ERR_NOT_FOUND, "");
 }
 
 static void test_broken_formats_are_named(void **state)
@@ -358,5 +590,7 @@ int main(void)
     return RUN(test_hashes_are_those_of_hf_xet, test_an_upload_becomes_a_blob,
                test_grouped_bytes_come_back_in_order, test_nothing_false_is_accepted,
                test_a_xorb_serves_only_who_sent_it, test_old_xorbs_are_swept,
-               test_broken_formats_are_named);
+               test_a_damaged_recipe_stops_the_sweep,
+               test_any_part_of_a_file_is_read_from_its_chunks, test_terms_tell_where_a_part_lies,
+               test_a_chunk_is_found_by_who_has_sent_it, test_broken_formats_are_named);
 }

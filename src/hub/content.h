@@ -12,9 +12,8 @@
 #include "hub/hub.h"
 
 typedef struct FileContent {
-    ByteSource source; // points into this struct, so that is not moved
-    int fd_plus_1;     // 0: none is open
-    int64_t offset;
+    ByteSource source;       // points into this struct, so that is not moved
+    struct BlobReader *blob; // NULL: bytes
     Str bytes;
 } FileContent;
 #define AUTO_CONTENT __attribute__((cleanup(content_close))) FileContent

@@ -152,6 +152,22 @@ bool repo_last_commits(Hub *hub, Arena *a, const Repo *repo, RepoTree *tree, Err
     return true;
 }
 
+bool repo_xet_hashes(Hub *hub, Arena *a, const Repo *repo, RepoTree *tree, Error *err)
+{
+    char hash[XET_HEX_SIZE];
+    int64_t size;
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    if (!c)
+        return false;
+    for (size_t i = 0; i < tree->n; i++) {
+        RepoEntry *e = &tree->items[i];
+        if (e->is_lfs && xet_file_hash_of(hub->xet, e->sha256.ptr, hash) &&
+            sql_blob_of_repo(c, repo->id, e->sha256, &size, NULL))
+            e->xet_hash = arena_str(a, str_of(hash));
+    }
+    return true;
+}
+
 bool repo_file(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, RepoFile *out, Error *err)
 {
     const Snapshot *s = snapshot_of(hub, a, repo, rev, err);
@@ -212,22 +228,16 @@ bool repo_file_bytes(Hub *hub, Arena *a, const Repo *repo, const RepoFile *file,
     return true;
 }
 
-bool repo_file_open(Hub *hub, const Repo *repo, const RepoFile *file, int *fd, int64_t *offset,
-                    Error *err)
+BlobReader *repo_file_open(Hub *hub, const Repo *repo, const RepoFile *file, Error *err)
 {
     int64_t size;
     {
         // Only what the repository was given: a pointer alone opens nothing.
         AUTO(conn_end) Conn *c = db_read(hub->db, err);
         if (!c || !sql_blob_of_repo(c, repo->id, file->entry.sha256, &size, err))
-            return false;
+            return NULL;
     }
-    int opened = blobs_open_blob(hub->blobs, file->entry.sha256.ptr, &size, err);
-    if (opened < 0)
-        return false;
-    *fd = opened;
-    *offset = 0;
-    return true;
+    return blob_open(hub->blobs, file->entry.sha256.ptr, err);
 }
 
 /* ---- A folder for the engine ---- */
@@ -249,15 +259,7 @@ static bool snapshot_link(Hub *hub, Arena *a, GitRepo *git, const Repo *repo,
         if (!c || !sql_blob_of_repo(c, repo->id, entry->sha256, &size, err))
             return false;
     }
-    const char *blob = blobs_path(hub->blobs, entry->sha256.ptr, a, err);
-    if (!blob)
-        return false;
-    char *target = realpath(blob, NULL);
-    bool linked = target && symlink(target, path) == 0;
-    free(target);
-    if (!linked)
-        return fail_io(err, "link '%s'", path);
-    return true;
+    return blobs_copy_to(hub->blobs, entry->sha256.ptr, path, NULL, err);
 }
 
 bool snapshots_remove(Hub *hub, Str repo_id, Error *err)

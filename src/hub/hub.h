@@ -18,6 +18,7 @@
 
 typedef struct Hub Hub;
 struct Blobs;
+struct BlobReader;
 struct Xet;
 
 typedef struct HubOptions {
@@ -237,12 +238,12 @@ typedef struct RepoQuery {
     size_t n_any_tags;
     const Str *any_tasks; // its task must be one of these
     size_t n_any_tasks;
-    Str author, pipeline_tag, library;        // empty: any
-    const bool *gated;                        // NULL: any
+    Str author, pipeline_tag, library; // empty: any
+    const bool *gated;                 // NULL: any
     ParameterRange parameters;
-    RepoSort sort;                            // always the greatest first, then by id
-    int64_t limit;                            // 1 to 1000
-    Str cursor;                               // RepoPage.next of the page before
+    RepoSort sort; // always the greatest first, then by id
+    int64_t limit; // 1 to 1000
+    Str cursor;    // RepoPage.next of the page before
 } RepoQuery;
 
 typedef struct RepoItem {
@@ -282,7 +283,8 @@ typedef struct RepoEntry {
     Str oid;      // git's 40 hex digits; of the pointer for LFS files
     int64_t size; // the real one, for LFS files too; 0 for folders
     bool is_lfs;
-    Str sha256; // LFS files: 64 hex digits
+    Str sha256;   // LFS files: 64 hex digits
+    Str xet_hash; // LFS files that lie as chunks: what Xet calls them, where asked for
     int64_t pointer_size;
     bool is_missing;         // LFS file whose content this repository does not have
     Str last_id, last_title; // the last commit that touched it, where asked for
@@ -304,6 +306,8 @@ bool repo_tree(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, bool rec
 /* The entries at these paths; unknown ones are left out. */
 bool repo_paths(Hub *hub, Arena *a, const Repo *repo, Str rev, const Str *paths, size_t n,
                 RepoTree *out, Error *err);
+/* Fills xet_hash of entries whose content the repository was given. */
+bool repo_xet_hashes(Hub *hub, Arena *a, const Repo *repo, RepoTree *tree, Error *err);
 /* Fills last_id, last_title and last_ns of the tree's entries. */
 bool repo_last_commits(Hub *hub, Arena *a, const Repo *repo, RepoTree *tree, Error *err);
 
@@ -317,10 +321,9 @@ bool repo_file(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, RepoFile
  * larger than max. */
 bool repo_file_bytes(Hub *hub, Arena *a, const Repo *repo, const RepoFile *file, size_t max,
                      Str *out, Error *err);
-/* An LFS file's content: a descriptor, the caller's to close, whose bytes begin at *offset.
- * ERR_NOT_FOUND if the content was never uploaded. */
-bool repo_file_open(Hub *hub, const Repo *repo, const RepoFile *file, int *fd, int64_t *offset,
-                    Error *err);
+/* An LFS file's content (blobs/blobs.h); the caller's to close. ERR_NOT_FOUND if the content was
+ * never uploaded to this repository. NULL on failure. */
+struct BlobReader *repo_file_open(Hub *hub, const Repo *repo, const RepoFile *file, Error *err);
 
 /* What is known about one revision; computed once for each commit, then shared. */
 typedef struct RepoInfo {

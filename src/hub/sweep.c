@@ -5,7 +5,9 @@
  * - A git folder without a row (the crash came before the row was written, or after it was removed)
  *   is deleted, once it is a day old: a younger one may be in the making.
  *
- * Then, every few seconds: what an older program has indexed, or an administrator wants indexed
+ * Once a day: what files were made of, in xet/, and no file needs any more.
+ *
+ * And every few seconds: what an older program has indexed, or an administrator wants indexed
  * anew (`hug admin search rebuild`, which may be another process). */
 #include "base/clock.h"
 #include "base/file.h"
@@ -14,7 +16,7 @@
 
 #include <dirent.h>
 
-enum { PAGE = 200, ORPHAN_AGE_S = 86400, LOOK_AGAIN_S = 10 };
+enum { PAGE = 200, DAY_S = 86400, ORPHAN_AGE_S = DAY_S, LOOK_AGAIN_S = 10, XET_DAYS = 28 };
 
 struct Sweep {
     Hub *hub;
@@ -96,6 +98,18 @@ static void remove_orphans(Sweep *s)
     }
 }
 
+/* Once a day: chunks that no file needs and that clients have forgotten. */
+static void sweep_chunks(Sweep *s, int64_t *next_s)
+{
+    Error err = {0};
+    int64_t now_s = wall_ns() / NS_PER_S;
+    if (now_s < *next_s)
+        return;
+    *next_s = now_s + DAY_S;
+    if (!xet_sweep(s->hub->xet, XET_DAYS * DAY_S * NS_PER_S, &err))
+        log_error("sweep", "error=\"%s\"", err.text);
+}
+
 /* Those that an older program has indexed, or that an administrator wants looked at again. What
  * fails is put behind the others until the next start. */
 static void index_old(Sweep *s, Arena *a)
@@ -123,12 +137,14 @@ static void *run(void *arg)
 {
     Sweep *s = arg;
     AUTO(arena_free) Arena *a = arena_new(0);
+    int64_t next_s = 0;
     index_all(s);
     remove_orphans(s);
     pthread_mutex_lock(&s->lock);
     while (!stopped(s)) {
         pthread_mutex_unlock(&s->lock);
         index_old(s, a);
+        sweep_chunks(s, &next_s);
         arena_reset(a);
         pthread_mutex_lock(&s->lock);
         struct timespec until;

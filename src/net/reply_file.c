@@ -2,9 +2,12 @@
  * Source: RFC 9110 sections 13 (conditional requests) and 14 (ranges). A request for several ranges
  * gets the whole content, as section 14.2 allows: no client of ours asks for them. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/server_internal.h"
 
 #include <unistd.h>
+
+enum { MADE_BLOCK = 128 << 10 };
 
 /* "Tue, 24 Nov 2026 10:00:00 GMT" */
 static Str http_date(Arena *a, int64_t wall)
@@ -80,15 +83,56 @@ static RangeKind parse_range(Str header, int64_t size, int64_t *from, int64_t *t
 }
 
 typedef struct Content {
-    int fd; // -1: bytes
+    int fd; // -1: bytes, or `file` reads them
     int64_t offset, size;
     Str bytes;
+    const FileReply *file;
     const char *type;
     Str etag, modified;
 } Content;
 
+/* Content that is made as it is sent. */
+typedef struct Making {
+    FileReply file;
+    int64_t from, size;
+} Making;
+
+static ssize_t make_more(void *context, uint64_t position, char *out, size_t max)
+{
+    Making *m = context;
+    Error err = {0};
+    int64_t left = m->size - (int64_t)position;
+    size_t n = (size_t)MIN(left, (int64_t)max);
+    if (left <= 0)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (m->file.read(m->file.source, out, n, m->from + (int64_t)position, &err))
+        return (ssize_t)n;
+    log_error("send", "error=\"%s\"", err.text);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void make_no_more(void *context)
+{
+    Making *m = context;
+    if (m->file.close)
+        m->file.close(m->file.source);
+    free(m);
+}
+
+static void send_made(Request *r, int status, const Content *c, int64_t from, int64_t n)
+{
+    Making *m = xmalloc(sizeof *m);
+    *m = (Making){.file = *c->file, .from = c->offset + from, .size = n};
+    r->server->bytes_out += n;
+    reply_with(
+        r, status, c->type,
+        MHD_create_response_from_callback((uint64_t)n, MADE_BLOCK, make_more, m, make_no_more));
+}
+
 static void send_part(Request *r, int status, const Content *c, int64_t from, int64_t n)
 {
+    if (c->file && c->file->read)
+        return send_made(r, status, c, from, n);
     if (c->fd < 0)
         return reply_bytes(r, status, c->type, str_slice(c->bytes, from, from + n));
     struct MHD_Response *response =
@@ -105,6 +149,8 @@ static void drop(const Content *c)
 {
     if (c->fd >= 0)
         close(c->fd);
+    else if (c->file && c->file->close)
+        c->file->close(c->file->source);
 }
 
 static void send_content(Request *r, const Content *c)
@@ -136,7 +182,9 @@ static void send_content(Request *r, const Content *c)
 
 void reply_file(Request *r, const FileReply *file)
 {
+    CHECK((file->fd >= 0) == !file->read);
     Content c = {.fd = file->fd,
+                 .file = file,
                  .offset = file->offset,
                  .size = file->size,
                  .type = file->type ? file->type : "application/octet-stream",

@@ -204,11 +204,17 @@ bool request_replied(const Request *r);
 typedef struct FileReply {
     int fd;               // taken: closed when sent, or at once on HEAD and 304
     int64_t offset, size; // the content is [offset, offset + size) of it
+    /* With fd -1: content that is made as it is sent. `read` gives exactly n bytes at an offset; it
+     * is called on the event loop, so it takes no longer than reading a file does. Where it fails
+     * the connection is cut. `close` is called when fd would be closed. */
+    bool (*read)(void *source, void *out, size_t n, int64_t offset, Error *err);
+    void (*close)(void *source);
+    void *source;
     const char *type;     // NULL: application/octet-stream
     Str etag;             // with its quotes: "\"abc\""; may be empty
     int64_t modified_ns;  // wall clock; 0: none
 } FileReply;
-/* Sends by sendfile. One place for HEAD, If-None-Match (304), If-Modified-Since, Range with
+/* Sends a descriptor by sendfile. One place for HEAD, If-None-Match (304), If-Modified-Since, Range with
  * If-Range (206 with Content-Range; 416), Accept-Ranges. */
 void reply_file(Request *r, const FileReply *file);
 /* The same for bytes in memory: static or in the arena. */
