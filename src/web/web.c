@@ -6,32 +6,14 @@
 #include "base/log.h"
 #include "net/limits.h"
 
-/* Each file's routes: add a row to add a file. */
 static const struct {
     const char *name;
     const Route *routes;
     const size_t *n;
 } files[] = {
-    {"static", web_static_routes, &web_static_routes_n},
-    {"home", web_home_routes, &web_home_routes_n},
-    {"search", web_search_routes, &web_search_routes_n},
-    {"list", web_list_routes, &web_list_routes_n},
-    {"account", web_account_routes, &web_account_routes_n},
-    {"admin", web_admin_routes, &web_admin_routes_n},
-    {"profile", web_profile_routes, &web_profile_routes_n},
-    {"new", web_new_routes, &web_new_routes_n},
-    {"repo", web_repo_routes, &web_repo_routes_n},
-    {"file", web_file_routes, &web_file_routes_n},
-    {"edit", web_edit_routes, &web_edit_routes_n},
-    {"viewer", web_viewer_routes, &web_viewer_routes_n},
-    {"upload", web_upload_routes, &web_upload_routes_n},
-    {"history", web_history_routes, &web_history_routes_n},
-    {"discussion", web_discussion_routes, &web_discussion_routes_n},
-    {"collection", web_collection_routes, &web_collection_routes_n},
-    {"org", web_org_routes, &web_org_routes_n},
-    {"token", web_token_routes, &web_token_routes_n},
-    {"settings", web_settings_routes, &web_settings_routes_n},
-    {"try", web_try_routes, &web_try_routes_n},
+#define X(name) {#name, web_##name##_routes, &web_##name##_routes_n},
+    WEB_FILES(X)
+#undef X
 };
 
 static Web *the_web;

@@ -11,16 +11,33 @@ struct Web {
     json_t *assets;        // file name to address, with its hash
 };
 
-extern const Route web_home_routes[], web_list_routes[], web_account_routes[], web_new_routes[],
-    web_repo_routes[], web_file_routes[], web_history_routes[], web_settings_routes[],
-    web_try_routes[], web_search_routes[], web_static_routes[], web_discussion_routes[],
-    web_collection_routes[], web_edit_routes[], web_upload_routes[], web_viewer_routes[],
-    web_org_routes[], web_token_routes[], web_profile_routes[], web_admin_routes[];
-extern const size_t web_home_routes_n, web_list_routes_n, web_account_routes_n, web_new_routes_n,
-    web_repo_routes_n, web_file_routes_n, web_history_routes_n, web_settings_routes_n,
-    web_try_routes_n, web_search_routes_n, web_static_routes_n, web_discussion_routes_n,
-    web_collection_routes_n, web_edit_routes_n, web_upload_routes_n, web_viewer_routes_n,
-    web_org_routes_n, web_token_routes_n, web_profile_routes_n, web_admin_routes_n;
+/* The files with routes, in the order of web_tables; add a row to add a file. */
+#define WEB_FILES(X)                                                                               \
+    X(static)                                                                                      \
+    X(home)                                                                                        \
+    X(search)                                                                                      \
+    X(list)                                                                                        \
+    X(account)                                                                                     \
+    X(admin)                                                                                       \
+    X(profile)                                                                                     \
+    X(new)                                                                                         \
+    X(repo)                                                                                        \
+    X(file)                                                                                        \
+    X(edit)                                                                                        \
+    X(viewer)                                                                                      \
+    X(upload)                                                                                      \
+    X(history)                                                                                     \
+    X(discussion)                                                                                  \
+    X(collection)                                                                                  \
+    X(org)                                                                                         \
+    X(token)                                                                                       \
+    X(settings)                                                                                    \
+    X(try)
+#define X(name)                                                                                    \
+    extern const Route web_##name##_routes[];                                                      \
+    extern const size_t web_##name##_routes_n;
+WEB_FILES(X)
+#undef X
 
 /* ---- Who asks ---- */
 
