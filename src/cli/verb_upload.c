@@ -2,6 +2,12 @@
 #include "cli/commands.h"
 
 #include "base/file.h"
+#include "base/progress.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
 
 /* What is uploaded, where nothing is said: the file or folder of the repository's name, else all
  * that is here. */
@@ -9,6 +15,58 @@ static const char *guess_local(const char *id)
 {
     const char *slash = strrchr(id, '/'), *name = slash ? slash + 1 : id;
     return file_exists(name) ? name : ".";
+}
+
+static void tell(const Ask *ask, const UploadResult *result)
+{
+    char sent[SIZE_TEXT], large[SIZE_TEXT];
+    size_format(result->sent, sent);
+    size_format(result->large, large);
+    if (!result->commit && !ask->quiet && !ask->every)
+        output_hint(&ask->out, "nothing has changed since the last commit");
+    if (result->sent < result->large && !ask->quiet)
+        output_hint(&ask->out, "sent %s of %s; the hub had the rest, or it packs well", sent,
+                    large);
+    if (result->commit || !ask->every)
+        output_result(&ask->out, "Uploaded", "url", json_pack("{s:s}", "url", result->url));
+    fflush(stdout);
+}
+
+static bool upload_once(Ask *ask, const char *local, const char *path, const UploadOptions *upload,
+                        Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0); // --every may come here for days
+    UploadResult result;
+    if (!fetch_upload(a, ask->args[0], local, path, upload, &result, err))
+        return false;
+    tell(ask, &result);
+    return true;
+}
+
+/* A commit every so many minutes for as long as something writes there, and a last one when told to
+ * stop. What fails, as long as the hub is away, is tried again the next time. */
+static bool upload_again(Ask *ask, const char *local, const char *path, const UploadOptions *upload,
+                         Error *err)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    double seconds = ask->every * 60;
+    struct timespec pause = {.tv_sec = (time_t)seconds,
+                             .tv_nsec = (long)((seconds - floor(seconds)) * 1e9)};
+    output_hint(&ask->out, "a commit every %g minutes; Ctrl-C makes the last one", ask->every);
+    for (bool stopped = false; !stopped;) {
+        stopped = sigtimedwait(&stop, NULL, &pause) > 0;
+        Error failure = {0};
+        if (upload_once(ask, local, path, upload, &failure))
+            continue;
+        if (stopped || failure.code == ERR_UNAUTHENTICATED || failure.code == ERR_DENIED)
+            return fail(err, failure.code, "%s", failure.text);
+        output_warning("%s", failure.text);
+    }
+    return true;
 }
 
 static bool run(Ask *ask, Error *err)
@@ -35,20 +93,17 @@ static bool run(Ask *ask, Error *err)
         upload.include = pattern;
         local = ".";
     }
-    UploadResult result;
-    if (!fetch_upload(ask->a, ask->args[0], local, path, &upload, &result, err))
-        return false;
-    if (!result.commit && !ask->quiet)
-        output_hint(&ask->out, "nothing has changed since the last commit");
-    output_result(&ask->out, "Uploaded", "url", json_pack("{s:s}", "url", result.url));
-    return true;
+    if (ask->every < 0 || ask->every > 1e6)
+        return fail(err, ERR_USAGE, "--every is a number of minutes, not %g", ask->every);
+    return ask->every > 0 ? upload_again(ask, local, path, &upload, err)
+                          : upload_once(ask, local, path, &upload, err);
 }
 
 static const Command commands[] = {
     {"", "REPO [FILE or FOLDER [PATH_IN_REPO]]",
      "commit a file or a folder to a repository on the hub", 1, 3,
      "type revision private include exclude delete commit-message commit-description create-pr "
-     "token",
+     "every token",
      run},
 };
 

@@ -1,8 +1,7 @@
 /* content.c: one file's content, resumed where it was cut off and checked before it gets its name.
  */
-#include "fetch/fetch_internal.h"
+#include "fetch/xet.h"
 
-#include "base/digest.h"
 #include "base/encode.h"
 #include "base/file.h"
 
@@ -11,13 +10,18 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20, TRIES = 5 };
+enum {
+    PIECE = 1 << 20,
+    TRIES = 5,
+    XET_SIZE = 4 << 20, // below, two calls more take longer than what they save
+};
 
 typedef struct Download {
     const FetchJob *job;
     int fd;
     int64_t done; // bytes in the file, all of them in the digest
     bool begun;   // the answer to the current request has
+    bool no_xet;  // the store of chunks was of no use
     Digest *digest;
 } Download;
 
@@ -68,18 +72,10 @@ static bool take_up(Download *d, Error *err)
     return ok;
 }
 
-static bool take(void *context, int status, Str bytes, Error *err)
+/* Behind what is there. */
+static bool append(void *context, Str bytes, Error *err)
 {
     Download *d = context;
-    // Asked for a part, answered with the whole: begin again.
-    if (!d->begun && status != 206 && d->done > 0) {
-        count(d, -d->done);
-        d->done = 0;
-        digest_restart(d);
-        if (ftruncate(d->fd, 0) != 0)
-            return fail_io(err, "%s", d->job->target);
-    }
-    d->begun = true;
     if (d->done + (int64_t)bytes.len > d->job->file->size)
         return fail(err, ERR_CORRUPT, "%s: more came than the %lld bytes it should have",
                     d->job->file->path, (long long)d->job->file->size);
@@ -93,6 +89,45 @@ static bool take(void *context, int status, Str bytes, Error *err)
     d->done += (int64_t)bytes.len;
     count(d, (int64_t)bytes.len);
     return true;
+}
+
+static bool take(void *context, int status, Str bytes, Error *err)
+{
+    Download *d = context;
+    // Asked for a part, answered with the whole: begin again.
+    if (!d->begun && status != 206 && d->done > 0) {
+        count(d, -d->done);
+        d->done = 0;
+        digest_restart(d);
+        if (ftruncate(d->fd, 0) != 0)
+            return fail_io(err, "%s", d->job->target);
+    }
+    d->begun = true;
+    return append(d, bytes, err);
+}
+
+static bool is_by_xet(const Download *d)
+{
+    return d->job->xet && d->job->file->xet && d->job->file->size >= XET_SIZE && !d->no_xet;
+}
+
+/* The rest of the file by its chunks. A store that does not know them is not asked again. */
+static bool receive_chunks(Download *d, Error *err)
+{
+    XetDownload download = {.session = d->job->xet,
+                            .hash = d->job->file->xet,
+                            .from = d->done,
+                            .size = d->job->file->size,
+                            .cancelled = d->job->cancelled,
+                            .take = append,
+                            .context = d};
+    Error failure = {0};
+    if (xet_download(&download, &failure))
+        return true;
+    bool ours = failure.code == ERR_IO || failure.code == ERR_CANCELLED ||
+                failure.code == ERR_UNAVAILABLE || failure.code == ERR_TIMEOUT;
+    d->no_xet = !ours && failure.code != ERR_DENIED;
+    return fail(err, ours ? failure.code : ERR_UNAVAILABLE, "%s", failure.text);
 }
 
 /* The rest of the file by one request. */
@@ -134,11 +169,13 @@ static bool download(Client *c, Arena *a, Download *d, const char *partial, Erro
         return false;
     for (int tries = 1; d->done < d->job->file->size; tries++) {
         int64_t before = d->done;
+        bool by_xet = is_by_xet(d);
         Error failure = {0};
-        if (receive(c, a, d, &failure))
+        if (by_xet ? receive_chunks(d, &failure) : receive(c, a, d, &failure))
             continue;
         bool transient = failure.code == ERR_UNAVAILABLE || failure.code == ERR_TIMEOUT;
-        if (transient && d->done > before && tries < TRIES)
+        bool other_way = by_xet && d->no_xet;
+        if ((other_way || (transient && d->done > before)) && tries < TRIES)
             continue;
         if (failure.code == ERR_CORRUPT)
             unlink(partial);

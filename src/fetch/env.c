@@ -121,6 +121,11 @@ FetchEnv fetch_env(Arena *a, const char *token, const char *cache)
     return env;
 }
 
+const char *fetch_cache_path(Arena *a)
+{
+    return fetch_env(a, NULL, NULL).cache;
+}
+
 bool is_commit(const char *revision)
 {
     uint8_t bytes[20];

@@ -34,7 +34,7 @@ typedef struct FetchOptions {
     const char *folder;         // put the files here by their names, not into the cache
     const char *const *include; // patterns with * and ?, ending with NULL: only these files
     const char *const *exclude; // but none of these
-    int workers;                // files at a time; 0: 4
+    int workers;                // files at a time; 0: 8
     bool quiet;                 // no progress on the terminal
     bool force;                 // fetch again what is there
 } FetchOptions;
@@ -47,6 +47,15 @@ char *fetch_snapshot(Arena *a, const char *id, const FetchOptions *options, Erro
 /* The same for one file; returns its path. ERR_NO_ENTRY if there is no such file. */
 char *fetch_file(Arena *a, const char *id, const char *path, const FetchOptions *options,
                  Error *err);
+
+/* What fetch_snapshot would do: every file that the options allow. */
+typedef struct PlannedFile {
+    const char *path;
+    int64_t size;
+    bool fetched; // else it is here
+} PlannedFile;
+bool fetch_plan(Arena *a, const char *id, const FetchOptions *options, PlannedFile **files,
+                size_t *n, Error *err);
 
 /* MODEL as every command takes it: a folder, a .gguf file, or `org/name[@revision]` on the hub, of
  * which the files that an engine needs are fetched: configuration, tokenizer and safetensors, or
@@ -70,10 +79,12 @@ typedef struct UploadOptions {
 typedef struct UploadResult {
     const char *url, *commit; // of the commit, or of the repository where nothing had changed
     int files, removed;       // how many the commit changed
+    int64_t large, sent;      // bytes of large files in it, and how many went to the hub
 } UploadResult;
 
 /* Commits a file or a folder, below or as `path` of the repository ("" or ".": its root), which is
- * made if it is not there. What the hub has already is not sent again; large files go by LFS. */
+ * made if it is not there. What the hub has already is not sent again; large files go by Xet, of
+ * which only new chunks are sent, or by LFS. */
 bool fetch_upload(Arena *a, const char *id, const char *local, const char *path,
                   const UploadOptions *options, UploadResult *result, Error *err);
 
@@ -87,5 +98,6 @@ char *fetch_repo_create(Arena *a, const char *id, const UploadOptions *options, 
                         bool exist_ok, Error *err);
 /* What the hub knows of the token's owner. */
 json_t *fetch_whoami(const char *token, Error *err);
-/* Where the hub is: HF_ENDPOINT. */
+/* Where the hub is: HF_ENDPOINT. Where the cache is: HF_HUB_CACHE, or HF_HOME/hub. */
 const char *fetch_endpoint(Arena *a);
+const char *fetch_cache_path(Arena *a);

@@ -61,6 +61,7 @@ typedef struct RemoteFile {
     const char *etag; // hex: sha256 of the content (lfs) or its git blob sha1
     int64_t size;
     bool lfs;
+    const char *xet; // the content's hash at the store of chunks; NULL: it is not there
 } RemoteFile;
 /* All files of a revision, by the tree listing. */
 bool hub_tree(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, const char *commit,
@@ -97,7 +98,8 @@ typedef struct FetchJob {
     const char *commit;
     const RemoteFile *file;
     const char *target;
-    const char *lock; // held meanwhile; NULL: none
+    const char *lock;       // held meanwhile; NULL: none
+    struct XetSession *xet; // for large files that are stored as chunks; NULL: by /resolve/
     bool force;
     const atomic_bool *cancelled;
     void (*counted)(void *context, int64_t bytes);

@@ -135,6 +135,9 @@ static bool read_entry(Arena *a, const json_t *entry, RemoteFile *file, Error *e
                          .lfs = lfs != NULL};
     if (file->size < 0)
         return fail(err, ERR_INVALID, "the hub lists '%.*s' without its size", STR(path));
+    Str xet = json_str(entry, "xetHash");
+    if (lfs && hex_decode(xet, bytes, 32))
+        file->xet = arena_cstr(a, xet);
     return true;
 }
 

@@ -1,14 +1,13 @@
 /* snapshot.c: makes the files of a revision complete, several at a time; see fetch.h. */
-#include "fetch/fetch_internal.h"
+#include "fetch/xet.h"
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/progress.h"
 
 #include <pthread.h>
 #include <unistd.h>
 
-enum { WORKERS = 4, MAX_WORKERS = 32 };
+enum { WORKERS = 8, MAX_WORKERS = 32 };
 
 /* What the threads of one snapshot share. */
 typedef struct Snapshot {
@@ -19,6 +18,7 @@ typedef struct Snapshot {
     const char *commit;
     RemoteFile *files; // the wanted ones
     size_t n;
+    XetSession *xet; // NULL: no file is stored as chunks
     Progress *progress;
     atomic_size_t next; // the first file that nobody has taken
     atomic_bool failed;
@@ -41,6 +41,7 @@ static bool fetch_cached(Snapshot *s, Client *c, Arena *a, const RemoteFile *fil
         .file = file,
         .target = arena_printf(a, "%s/blobs/%s", s->cache.folder, file->etag),
         .lock = arena_printf(a, "%s/%s.lock", s->cache.locks, file->etag),
+        .xet = s->xet,
         .force = s->options->force,
         .cancelled = &s->failed,
         .counted = counted,
@@ -49,23 +50,37 @@ static bool fetch_cached(Snapshot *s, Client *c, Arena *a, const RemoteFile *fil
     return fetch_content(c, a, &job, err) && cache_link(a, &s->cache, s->commit, file, err);
 }
 
+/* Where a plain folder keeps what it knows of a file. */
+static const char *note_path(Arena *a, const char *folder, const RemoteFile *file)
+{
+    return arena_printf(a, "%s/.cache/huggingface/download/%s.metadata", folder, file->path);
+}
+
+/* Is this content in a plain folder, by its note? */
+static bool holds(Arena *a, const char *folder, const RemoteFile *file)
+{
+    AUTO_BUF text;
+    buf_init(&text, 4096);
+    return file_exists(arena_printf(a, "%s/%s", folder, file->path)) &&
+           file_read(note_path(a, folder, file), &text, NULL) &&
+           str_find(buf_str(&text), str_of(file->etag), 0) != SIZE_MAX;
+}
+
 /* Into a plain folder: what it holds is noted beside, as huggingface_hub notes it, so that a second
  * call knows what is there. The note is three lines: commit, hash, time. */
 static bool fetch_plain(Snapshot *s, Client *c, Arena *a, const RemoteFile *file, Error *err)
 {
     const char *kept = arena_printf(a, "%s/.cache/huggingface", s->options->folder);
-    const char *note = arena_printf(a, "%s/download/%s.metadata", kept, file->path);
+    const char *note = note_path(a, s->options->folder, file);
     const char *target = arena_printf(a, "%s/%s", s->options->folder, file->path);
-    AUTO_BUF text;
-    buf_init(&text, 4096);
-    bool current = !s->options->force && file_exists(target) && file_read(note, &text, NULL) &&
-                   str_find(buf_str(&text), str_of(file->etag), 0) != SIZE_MAX;
+    bool current = !s->options->force && holds(a, s->options->folder, file);
     FetchJob job = {
         .env = &s->env,
         .name = &s->name,
         .commit = s->commit,
         .file = file,
         .target = arena_printf(a, "%s/download/%s.%s", kept, file->path, file->etag),
+        .xet = s->xet,
         .force = s->options->force,
         .cancelled = &s->failed,
         .counted = counted,
@@ -82,7 +97,8 @@ static bool fetch_plain(Snapshot *s, Client *c, Arena *a, const RemoteFile *file
         return false;
     if (!current && rename(job.target, target) != 0)
         return fail_io(err, "%s", target);
-    buf_reset(&text);
+    AUTO_BUF text;
+    buf_init(&text, 4096);
     buf_printf(&text, "%s\n%s\n%.6f\n", s->commit, file->etag,
                (double)wall_ns() / (double)NS_PER_S);
     return file_write_atomic(note, buf_str(&text), 0644, err);
@@ -111,8 +127,13 @@ static void *worker(void *context)
 static bool fetch_files(Snapshot *s, Error *err)
 {
     int64_t total = 0;
-    for (size_t i = 0; i < s->n; i++)
+    bool chunks = false;
+    for (size_t i = 0; i < s->n; i++) {
         total += s->files[i].size;
+        chunks |= s->files[i].xet != NULL;
+    }
+    if (chunks) // without, everything comes by /resolve/
+        s->xet = xet_session_new(&s->env, &s->name, s->commit, false, false, NULL);
     const FetchOptions *o = s->options;
     char what[256];
     snprintf(what, sizeof what, "%s: %zu files", s->name.id, s->n);
@@ -129,6 +150,7 @@ static bool fetch_files(Snapshot *s, Error *err)
     for (int i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     pthread_mutex_destroy(&s->failing);
+    xet_session_free(TAKE(s->xet));
     s->progress = NULL;
     if (s->error.code && err)
         *err = s->error;
@@ -160,16 +182,27 @@ static void keep_wanted(Snapshot *s)
     s->n = kept;
 }
 
+/* Names and places; no call yet. */
+static bool snapshot_init(Snapshot *s, Arena *a, const char *id, const FetchOptions *options,
+                          Error *err)
+{
+    static const FetchOptions none;
+    *s = (Snapshot){.options = options ? options : &none};
+    const FetchOptions *o = s->options;
+    if (!repo_name_parse(&s->name, a, id, o->kind, o->revision, err))
+        return false;
+    s->env = fetch_env(a, o->token, o->cache);
+    s->cache = repo_cache(a, &s->env, &s->name);
+    return true;
+}
+
 char *snapshot_fetch(Arena *a, const char *id, const FetchOptions *options, FileChoice choose,
                      void *context, Error *err)
 {
-    static const FetchOptions none;
-    Snapshot s = {.options = options ? options : &none};
-    const FetchOptions *o = s.options;
-    if (!repo_name_parse(&s.name, a, id, o->kind, o->revision, err))
+    Snapshot s;
+    if (!snapshot_init(&s, a, id, options, err))
         return NULL;
-    s.env = fetch_env(a, o->token, o->cache);
-    s.cache = repo_cache(a, &s.env, &s.name);
+    const FetchOptions *o = s.options;
     AUTO(client_free) Client *c = client_new();
     Error failure = {0};
     s.commit = ask_commit(c, a, &s, &failure);
@@ -191,6 +224,30 @@ char *snapshot_fetch(Arena *a, const char *id, const FetchOptions *options, File
         (!o->folder && !cache_write_ref(a, &s.cache, s.name.revision, s.commit, err)))
         return fail_while(err, "fetch %s", id);
     return folder;
+}
+
+bool fetch_plan(Arena *a, const char *id, const FetchOptions *options, PlannedFile **files,
+                size_t *n, Error *err)
+{
+    Snapshot s;
+    if (!snapshot_init(&s, a, id, options, err))
+        return false;
+    AUTO(client_free) Client *c = client_new();
+    s.commit = ask_commit(c, a, &s, err);
+    if (!s.commit || !hub_tree(c, a, &s.env, &s.name, s.commit, &s.files, &s.n, err))
+        return fail_while(err, "plan to fetch %s", id);
+    keep_wanted(&s);
+    *files = NEW_ARRAY(a, PlannedFile, s.n + 1);
+    *n = s.n;
+    for (size_t i = 0; i < s.n; i++) {
+        const RemoteFile *f = &s.files[i];
+        const char *target = s.options->folder
+                                 ? arena_printf(a, "%s/%s", s.options->folder, f->path)
+                                 : arena_printf(a, "%s/blobs/%s", s.cache.folder, f->etag);
+        bool there = s.options->folder ? holds(a, s.options->folder, f) : file_exists(target);
+        (*files)[i] = (PlannedFile){f->path, f->size, !there || s.options->force};
+    }
+    return true;
 }
 
 char *fetch_snapshot(Arena *a, const char *id, const FetchOptions *options, Error *err)

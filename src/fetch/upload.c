@@ -1,10 +1,11 @@
 /* upload.c: a file or a folder as one commit: ask which way each file goes, send the large ones by
- * LFS, then the commit itself with the small ones inside, streamed from a file; see fetch.h. */
-#include "fetch/fetch_internal.h"
+ * Xet or, where the hub has none, by LFS, then the commit itself with the small ones inside,
+ * streamed from a file; see fetch.h. */
+#include "fetch/xet.h"
 
 #include "base/encode.h"
 #include "base/file.h"
-#include "base/progress.h"
+#include "base/map.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +19,7 @@ typedef struct LocalFile {
     int64_t size;
     bool lfs, skip; // the hub said so
     char oid[OID_SIZE];
+    XetChunks chunks; // of a large one, if it goes by Xet
 } LocalFile;
 
 typedef struct Upload {
@@ -31,6 +33,9 @@ typedef struct Upload {
     const char **removed; // paths
     size_t n_removed;
     Progress *progress;
+    XetSession *xet; // NULL: none was needed yet, or the hub has none
+    bool by_lfs;
+    int64_t sent; // bytes of large files
 } Upload;
 
 static bool add_file(Upload *u, const char *local, const char *path, int64_t size, Error *err)
@@ -134,6 +139,21 @@ static LocalFile *file_named(Upload *u, size_t from, size_t to, Str path)
     return NULL;
 }
 
+/* Large files go by Xet if the hub has it, which the first of them finds out. */
+static bool read_large(Upload *u, LocalFile *f, Error *err)
+{
+    if (!u->xet && !u->by_lfs) {
+        Error failure = {0};
+        u->xet = xet_session_new(&u->env, &u->name, u->name.revision, true, u->options->create_pr,
+                                 &failure);
+        u->by_lfs = failure.code == ERR_UNSUPPORTED;
+        if (!u->xet && !u->by_lfs)
+            return fail(err, failure.code, "%s", failure.text);
+    }
+    return u->xet ? xet_scan(f->local, f->size, &f->chunks, f->oid, err)
+                  : file_oid(f->local, f->size, true, f->oid, err);
+}
+
 /* One answer: the way of a file, and whether the hub has just this content. */
 static bool take_answer(Upload *u, size_t from, size_t to, const json_t *said, Error *err)
 {
@@ -141,7 +161,7 @@ static bool take_answer(Upload *u, size_t from, size_t to, const json_t *said, E
     if (!f)
         return true;
     f->lfs = f->size > 0 && str_eq(json_str(said, "uploadMode"), S("lfs"));
-    if (!file_oid(f->local, f->size, f->lfs, f->oid, err))
+    if (f->lfs ? !read_large(u, f, err) : !file_oid(f->local, f->size, false, f->oid, err))
         return false;
     f->skip =
         json_flag(said, "shouldIgnore", false) || str_eq(json_str(said, "oid"), str_of(f->oid));
@@ -254,6 +274,7 @@ static bool send_large(Upload *u, const LocalFile *f, const json_t *actions, Err
     ClientAnswer answer;
     bool ok = chunk > 0 ? put_parts(u, f, fd, action, chunk, err)
                         : put_part(u, fd, json_text(action, "href", ""), 0, f->size, &answer, err);
+    u->sent += ok ? f->size : 0;
     if (!ok || !verify)
         return ok;
     AUTO(json_decref)
@@ -264,7 +285,7 @@ static bool send_large(Upload *u, const LocalFile *f, const json_t *actions, Err
     return good != NULL;
 }
 
-static bool send_large_files(Upload *u, Error *err)
+static bool send_by_lfs(Upload *u, Error *err)
 {
     const char *url = arena_printf(u->a, "%s/%s%s.git/info/lfs/objects/batch", u->env.endpoint,
                                    fetch_kind(u->name.kind)->prefix, u->name.id);
@@ -288,6 +309,49 @@ static bool send_large_files(Upload *u, Error *err)
         if (!send_large(u, f, json_object_get(object, "actions"), err))
             return fail_while(err, "%s", f->path);
     }
+    return true;
+}
+
+/* ---- Large files: Xet ---- */
+
+static bool try_xet(Upload *u, bool use_notes, Error *err)
+{
+    AUTO(xet_upload_free)
+    XetUpload *x = xet_upload_new(u->xet, &u->env, u->progress, use_notes);
+    Map seen = {0}; // the same content is sent once
+    bool ok = true;
+    for (size_t i = 0; ok && i < u->n; i++) {
+        const LocalFile *f = &u->files[i];
+        if (!f->lfs || f->skip)
+            continue;
+        if (map_put(&seen, str_of(f->oid), u))
+            ok = xet_upload_add(x, f->local, &f->chunks, f->oid, err);
+        else
+            progress_add(u->progress, f->size);
+    }
+    map_done(&seen);
+    ok = ok && xet_upload_finish(x, err);
+    u->sent += xet_upload_sent(x);
+    return ok;
+}
+
+/* If the hub has forgotten what our notes say it has, all is sent anew. */
+static bool send_by_xet(Upload *u, Error *err)
+{
+    Error failure = {0};
+    if (try_xet(u, true, &failure))
+        return true;
+    if (failure.code != ERR_INVALID && failure.code != ERR_NOT_FOUND)
+        return fail(err, failure.code, "%s", failure.text);
+    progress_add(u->progress, -progress_done(u->progress));
+    return try_xet(u, false, err);
+}
+
+static bool send_large_files(Upload *u, Error *err)
+{
+    for (size_t i = 0; i < u->n; i++)
+        if (u->files[i].lfs && !u->files[i].skip)
+            return u->xet ? send_by_xet(u, err) : send_by_lfs(u, err);
     return true;
 }
 
@@ -404,8 +468,11 @@ static bool upload(Upload *u, UploadResult *result, Error *err)
             return false;
     if (!find_removed(u, err) || !send_large_files(u, err))
         return false;
-    for (size_t i = 0; i < u->n; i++)
+    for (size_t i = 0; i < u->n; i++) {
         result->files += !u->files[i].skip;
+        result->large += u->files[i].lfs && !u->files[i].skip ? u->files[i].size : 0;
+    }
+    result->sent = u->sent;
     result->removed = (int)u->n_removed;
     if (result->files == 0 && result->removed == 0)
         return true;
@@ -431,6 +498,13 @@ static bool upload_init(Upload *u, Arena *a, const char *id, const UploadOptions
         return false;
     return u->env.token ||
            fail(err, ERR_UNAUTHENTICATED, "not logged in: set HF_TOKEN, or run `hug auth login`");
+}
+
+static void upload_done(Upload *u)
+{
+    for (size_t i = 0; i < u->n; i++)
+        xet_chunks_done(&u->files[i].chunks);
+    xet_session_free(u->xet);
 }
 
 /* A branch that is not there yet is made, as the repository is. */
@@ -471,9 +545,9 @@ bool fetch_upload(Arena *a, const char *id, const char *local, const char *path,
         result->url = fetch_repo_create(a, id, options, NULL, true, err);
     AUTO(client_free) Client *client = client_new();
     u.client = client;
-    if (!result->url || !make_branch(&u, err) || !upload(&u, result, err))
-        return fail_while(err, "upload to %s", id);
-    return true;
+    bool ok = result->url && make_branch(&u, err) && upload(&u, result, err);
+    upload_done(&u);
+    return ok || fail_while(err, "upload to %s", id);
 }
 
 bool fetch_delete_files(Arena *a, const char *id, const UploadOptions *options,

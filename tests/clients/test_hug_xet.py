@@ -1,0 +1,195 @@
+"""`hug upload` and `hug download` by Xet, beside hf_xet: each reads what the other wrote, a changed file
+moves its changes alone, and what was cut off goes on."""
+import filecmp
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from huggingface_hub import hf_hub_download, snapshot_download
+
+from conftest import HUG, run
+
+MB = 1_000_000
+
+
+@pytest.fixture
+def home(tmp_path):
+    return {'HF_HOME': str(tmp_path / 'home')}
+
+
+def sent(hub, *args, **env):
+    """Runs `hug upload`; the bytes of large files that it says it has sent."""
+    done = run(HUG, 'upload', *args, ok=False, HF_TOKEN=hub.token, **env)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r'sent ([\d.]+) (B|kB|MB) of', done.stderr)
+    return float(found[1]) * {'B': 1, 'kB': 1e3, 'MB': 1e6}[found[2]] if found else None
+
+
+def change(path, at, content, insert=False):
+    data = bytearray(path.read_bytes())
+    data[at:at if insert else at + len(content)] = content
+    path.write_bytes(data)
+
+
+def test_each_reads_what_the_other_wrote(hub, hug, api, home, tmp_path):
+    """Random bytes, floats that pack well by groups, and text; sizes around the edges of chunks."""
+    rng = random.Random(7)
+    files = tmp_path / 'files'
+    files.mkdir()
+    (files / 'random.bin').write_bytes(rng.randbytes(9 * MB + 1))
+    (files / 'floats.bin').write_bytes(b''.join(bytes([rng.randrange(256), rng.randrange(256), 0x80, 0x3f])
+                                                for _ in range(500_000)))
+    (files / 'zeros.bin').write_bytes(b'\0' * 5 * MB)
+    (files / 'chunk.bin').write_bytes(b'\0' * 131_072)
+    (files / 'one.bin').write_bytes(b'1')
+    (files / '.gitattributes').write_text('*.bin filter=lfs diff=lfs merge=lfs -text\n')
+    hug('upload', 'me/by-hug', files, **home)
+    theirs = snapshot_download('me/by-hug', cache_dir=tmp_path / 'theirs')
+    api.create_repo('me/by-hf')
+    api.upload_folder(folder_path=files, repo_id='me/by-hf')
+    ours = hug('download', 'me/by-hf', **home).strip()
+    for name in sorted(os.listdir(files)):
+        assert filecmp.cmp(f'{theirs}/{name}', files / name, shallow=False), name
+        assert filecmp.cmp(f'{ours}/{name}', files / name, shallow=False), name
+    # Both cut and hash alike: the files have the same hash at the store.
+    hashes = [{f.path: f.xet_hash for f in api.list_repo_tree(repo, expand=False) if f.path.endswith('.bin')}
+              for repo in ('me/by-hug', 'me/by-hf')]
+    assert hashes[0] == hashes[1] and all(hashes[0].values())
+
+
+def test_a_changed_file_moves_its_changes_alone(hub, hug, home, tmp_path):
+    weights = tmp_path / 'w.safetensors'
+    weights.write_bytes(os.urandom(60 * MB))
+    assert sent(hub, 'me/changed', weights, **home) is None  # all of it
+    change(weights, 20 * MB, b'x' * 1000)
+    change(weights, 40 * MB, b'four', insert=True)
+    assert sent(hub, 'me/changed', weights, **home) < 0.01 * 60 * MB
+    # Without our notes the hub says what it has.
+    shutil.rmtree(tmp_path / 'home/xet')
+    change(weights, 50 * MB, b'y' * 1000)
+    assert sent(hub, 'me/changed', weights, **home) < 0.01 * 60 * MB
+    # A copy elsewhere, beside another file, moves nothing.
+    (tmp_path / 'more').mkdir()
+    shutil.copy(weights, tmp_path / 'more/copy.safetensors')
+    (tmp_path / 'more/again.safetensors').write_bytes(weights.read_bytes()[:30 * MB])
+    assert sent(hub, 'me/elsewhere', tmp_path / 'more', **home) < 0.01 * 60 * MB
+    got = hug('download', 'me/elsewhere', 'copy.safetensors', **home).strip()
+    assert filecmp.cmp(got, weights, shallow=False)
+
+
+def test_notes_that_the_hub_has_forgotten_do_not_hold(own_hub, home, tmp_path):
+    env = home | {'HF_ENDPOINT': own_hub.url}
+    (tmp_path / 'w.bin').write_bytes(os.urandom(6 * MB))
+    sent(own_hub, 'me/first', tmp_path / 'w.bin', **env)
+    own_hub.stop()
+    shutil.rmtree(own_hub.data / 'xet')
+    own_hub.start()
+    run(HUG, 'repos', 'delete', 'me/first', '--yes', HF_TOKEN=own_hub.token, **env)
+    change(tmp_path / 'w.bin', 3 * MB, b'new')
+    assert sent(own_hub, 'me/second', tmp_path / 'w.bin', **env) is None
+    got = run(HUG, 'download', 'me/second', 'w.bin', HF_TOKEN=own_hub.token, **env).strip()
+    assert filecmp.cmp(got, tmp_path / 'w.bin', shallow=False)
+
+
+def test_without_xet_everything_goes_by_lfs(hub, hug, home, tmp_path):
+    (tmp_path / 'w.bin').write_bytes(os.urandom(6 * MB))
+    off = home | {'HF_HUB_DISABLE_XET': '1'}
+    hug('upload', 'me/by-lfs', tmp_path / 'w.bin', **off)
+    assert filecmp.cmp(hug('download', 'me/by-lfs', 'w.bin', **off).strip(), tmp_path / 'w.bin', shallow=False)
+    assert not (tmp_path / 'home/xet').exists()
+
+
+def killed_when(process, seen):
+    """kill -9 as soon as seen() is true; False if the process was done before."""
+    while process.poll() is None and not seen():
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    return process.returncode == -9
+
+
+def start(hub, *args, **env):
+    return subprocess.Popen([HUG, *map(str, args)], env=os.environ | {'HF_TOKEN': hub.token} | env,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_killed_upload_goes_on(hub, api, home, tmp_path):
+    weights = tmp_path / 'w.bin'
+    weights.write_bytes(os.urandom(150 * MB))
+    notes = Path(home['HF_HOME']) / 'xet'
+    process = start(hub, 'upload', 'me/killed', weights, **home)
+    assert killed_when(process, lambda: any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in notes.rglob('*')))
+    assert 'w.bin' not in api.list_repo_files('me/killed')
+    assert sent(hub, 'me/killed', weights, **home) < 90 * MB
+    assert filecmp.cmp(hf_hub_download('me/killed', 'w.bin', cache_dir=tmp_path / 'c'), weights, shallow=False)
+
+
+def test_a_killed_download_goes_on(hub, hug, home, tmp_path):
+    weights = tmp_path / 'w.bin'
+    weights.write_bytes(os.urandom(150 * MB))
+    hug('upload', 'me/broken-off', weights, **home)
+    blobs = Path(home['HF_HOME']) / 'hub/models--me--broken-off/blobs'
+    part = lambda: max([p.stat().st_size for p in blobs.glob('*.incomplete')], default=0)
+    process = start(hub, 'download', 'me/broken-off', **home)
+    assert killed_when(process, lambda: part() > 10 * MB)
+    kept, = blobs.glob('*.incomplete')
+    # What is there is a beginning of the file; it is not fetched again.
+    assert filecmp.cmp(kept, weights, shallow=False) or weights.read_bytes().startswith(kept.read_bytes())
+    before = kept.stat().st_ino
+    path = hug('download', 'me/broken-off', **home).strip()
+    assert filecmp.cmp(f'{path}/w.bin', weights, shallow=False)
+    assert os.stat(f'{path}/w.bin').st_ino == before and not list(blobs.glob('*.incomplete'))
+    assert snapshot_download('me/broken-off', cache_dir=Path(home['HF_HOME']) / 'hub', local_files_only=True) == path
+
+
+def test_many_who_want_one_file_fetch_it_once(hub, hug, home, tmp_path):
+    (tmp_path / 'w.bin').write_bytes(os.urandom(40 * MB))
+    hug('upload', 'me/wanted', tmp_path / 'w.bin', **home)
+    log = hub.log.stat().st_size
+    four = [start(hub, 'download', 'me/wanted', 'w.bin', **home) for _ in range(4)]
+    paths = {p.communicate()[0] for p in four}
+    assert [p.returncode for p in four] == [0] * 4 and len(paths) == 1
+    assert filecmp.cmp(paths.pop().decode().strip(), tmp_path / 'w.bin', shallow=False)
+    with open(hub.log) as lines:
+        lines.seek(log)
+        assert lines.read().count('/reconstructions/') == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / 'disk'
+    disk.mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk], capture_output=True).returncode:
+        pytest.skip('no right to mount a small disk')
+    yield disk
+    subprocess.run(['umount', '-l', disk], check=True)
+
+
+@pytest.mark.parametrize('xet', ['', '1'])
+def test_a_full_disk_is_said_and_spoils_nothing(hub, hug, api, home, small_disk, tmp_path, xet):
+    env = {'HF_HUB_DISABLE_XET': xet} | home
+    repo = f'me/too-large{xet}'
+    files = tmp_path / 'files'
+    files.mkdir()
+    (files / 'fits.bin').write_bytes(os.urandom(8 * MB))
+    hug('upload', repo, files, **env)
+    hug('download', repo, '--cache-dir', small_disk, **env)
+    (files / 'large.bin').write_bytes(os.urandom(30 * MB))
+    hug('upload', repo, files, **env)
+    done = run(HUG, 'download', repo, '--cache-dir', small_disk, ok=False, HF_TOKEN=hub.token, **env)
+    assert done.returncode == 1 and 'No space left' in done.stderr and done.stderr.count('\n') == 1, done.stderr
+    # What was there before is still what it was, for both commands.
+    old = hug('download', repo, '--cache-dir', small_disk, HF_HUB_OFFLINE='1', **env).strip()
+    assert filecmp.cmp(f'{old}/fits.bin', files / 'fits.bin', shallow=False)
+    hug('cache', 'verify', repo, '--cache-dir', small_disk, '--revision', os.path.basename(old), **env)
+    assert snapshot_download(repo, cache_dir=small_disk, local_files_only=True) == old
+    # With room again it goes on.
+    hug('cache', 'prune', '--yes', '--cache-dir', small_disk, **env)
+    (files / 'large.bin').unlink()
+    api.delete_file('large.bin', repo)
+    assert 'large.bin' not in os.listdir(hug('download', repo, '--cache-dir', small_disk, **env).strip())
