@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/knobs.h"
 
 #ifndef HUG_VERSION
@@ -49,7 +50,8 @@ static int print_help(int n, char **words)
     puts("hug: a machine-learning hub and engine in one program\n");
     for (const Verb *const *v = verbs; *v; v++)
         printf("  hug %-10s %s\n", (*v)->name, (*v)->summary);
-    puts("\n`hug help COMMAND` says more about one of them.");
+    puts("\n`hug help COMMAND` says more about one of them; `hug --install-completion` teaches\n"
+         "them to your shell.");
     return 0;
 }
 
@@ -69,8 +71,18 @@ static int complete(int n, char **words)
     return 0;
 }
 
+/* The exit status, and the line that goes with it. */
+static int report(const char *name, bool ok, const Error *err)
+{
+    if (ok)
+        return 0;
+    fprintf(stderr, "hug %s: %s\n", name, err->text);
+    return err->code == ERR_USAGE ? 2 : 1;
+}
+
 int cli_main(int n, char **args)
 {
+    Error err = {0};
     const char *name = n > 1 ? args[1] : "help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         puts("hug " HUG_VERSION);
@@ -80,15 +92,16 @@ int cli_main(int n, char **args)
         return print_help(n - 2, args + 2);
     if (strcmp(name, "--complete") == 0)
         return complete(n - 2, args + 2);
+    if (strcmp(name, "--show-completion") == 0)
+        return report("completion", completion_show(n > 2 ? args[2] : NULL, &err), &err);
+    if (strcmp(name, "--install-completion") == 0)
+        return report("completion", completion_install(n > 2 ? args[2] : NULL, &err), &err);
     const Verb *verb = verb_find(name);
     if (!verb)
         return print_help(1, args + 1);
     if (n > 2 && (strcmp(args[2], "--help") == 0 || strcmp(args[2], "-h") == 0))
         return print_help(1, args + 1);
-    Error err = {0};
-    if (verb->commands ? commands_run(verb, n - 1, args + 1, &err)
-                       : verb->run(n - 1, args + 1, &err))
-        return 0;
-    fprintf(stderr, "hug %s: %s\n", verb->name, err.text);
-    return err.code == ERR_USAGE ? 2 : 1;
+    bool ok = verb->commands ? commands_run(verb, n - 1, args + 1, &err)
+                             : verb->run(n - 1, args + 1, &err);
+    return report(verb->name, ok, &err);
 }

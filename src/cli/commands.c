@@ -128,16 +128,20 @@ bool commands_run(const Verb *verb, int n, char **args, Error *err)
     return command->run(&ask, err);
 }
 
-/* The next word of each name that begins with the words so far. */
+/* The next word of each name that begins with the words so far; names that share it stand behind
+ * each other. */
 static void complete_names(const Verb *verb, int n, char **words)
 {
+    Str last = {0};
     for (size_t i = 0; i < verb->n_commands; i++) {
         Str rest = str_of(verb->commands[i].name), word;
         int at = 0;
         while (at < n && str_split(&rest, ' ', &word) && str_eq(word, str_of(words[at])))
             at++;
-        if (at == n && rest.len)
-            printf("%.*s\n", STR(str_slice(rest, 0, strcspn(rest.ptr, " |"))));
+        Str next = str_slice(rest, 0, rest.len ? strcspn(rest.ptr, " |") : 0);
+        if (at == n && next.len && !str_eq(next, last))
+            printf("%.*s\n", STR(next));
+        last = at == n ? next : last;
     }
 }
 

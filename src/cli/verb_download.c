@@ -2,6 +2,37 @@
  */
 #include "cli/commands.h"
 
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const PlannedFile *)a)->path, ((const PlannedFile *)b)->path);
+}
+
+/* --dry-run */
+static bool plan(Ask *ask, const FetchOptions *fetch, Error *err)
+{
+    PlannedFile *files;
+    size_t n, wanted = 0;
+    int64_t sum = 0;
+    if (!fetch_plan(ask->a, ask->args[0], fetch, &files, &n, err))
+        return false;
+    if (n)
+        qsort(files, n, sizeof *files, by_path);
+    AUTO(json_decref) json_t *rows = json_array();
+    char size[OUTPUT_SIZE];
+    for (size_t i = 0; i < n; i++) {
+        output_size(files[i].size, size);
+        wanted += files[i].fetched;
+        sum += files[i].fetched ? files[i].size : 0;
+        json_array_append_new(rows, json_pack("{s:s, s:s}", "file", files[i].path, "size",
+                                              files[i].fetched ? size : "-"));
+    }
+    output_size(sum, size);
+    output_text(&ask->out, "[dry-run] Will download %zu files (out of %zu) totalling %s.", wanted,
+                n, size);
+    output_table(&ask->out, rows, NULL, NULL);
+    return true;
+}
+
 /* Names behind the repository: files, or folders with a slash at the end. One file prints its own
  * path, as more than one print their folder's. */
 static bool run(Ask *ask, Error *err)
@@ -20,8 +51,10 @@ static bool run(Ask *ask, Error *err)
                           .force = ask->force};
     const char *id = ask->args[0], *first = ask->n > 1 ? ask->args[1] : "";
     bool one = ask->n == 2 && !str_ends(str_of(first), S("/")) && !strpbrk(first, "*?[");
-    if (ask->n > 1 && !one)
+    if (ask->n > 1 && (!one || ask->dry_run))
         fetch.include = ask->args + 1;
+    if (ask->dry_run)
+        return plan(ask, &fetch, err);
     char *path =
         one ? fetch_file(ask->a, id, first, &fetch, err) : fetch_snapshot(ask->a, id, &fetch, err);
     if (!path)

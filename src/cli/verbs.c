@@ -15,8 +15,14 @@
     X(verb_upload)                                                                                 \
     X(verb_cp)                                                                                     \
     X(verb_repos)                                                                                  \
+    X(verb_models)                                                                                 \
+    X(verb_datasets)                                                                               \
+    X(verb_spaces)                                                                                 \
+    X(verb_discussions)                                                                            \
+    X(verb_collections)                                                                            \
     X(verb_auth)                                                                                   \
     X(verb_cache)                                                                                  \
+    X(verb_env)                                                                                    \
     X(verb_bench)
 
 #define X(verb) extern const Verb verb;

@@ -180,8 +180,115 @@ def test_uploads_open_pull_requests_and_make_branches(hug, api, tmp_path):
     assert 'x.txt' not in api.list_repo_files('me/asked')
 
 
-def test_help_and_completion_know_every_command(hug):
+def test_a_log_is_uploaded_every_so_often(hub, api, tmp_path):
+    (tmp_path / 'log.txt').write_text('one\n')
+    process = subprocess.Popen([HUG, 'upload', 'me/logs', tmp_path, '--every', '0.01'], text=True,
+                               env=os.environ | {'HF_TOKEN': hub.token}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert '/me/logs/commit/' in process.stdout.readline()
+    (tmp_path / 'log.txt').write_text('one\ntwo\n')
+    process.stdout.readline()
+    (tmp_path / 'log.txt').write_text('one\ntwo\nthree\n')
+    process.terminate()  # makes the last commit
+    assert process.wait(20) == 0 and 'Ctrl-C' in process.stderr.read()
+    process.stdout.close()
+    assert Path(api.hf_hub_download('me/logs', 'log.txt', local_dir=tmp_path / 'out')).read_text().endswith('three\n')
+    assert run(HUG, 'upload', 'me/logs', tmp_path, '--every', '-1', ok=False).returncode == 2
+
+
+def test_a_dry_run_downloads_nothing(hug, hf, owl, tmp_path):
+    args = ('download', owl, '--dry-run', '--cache-dir', tmp_path)
+    ours, theirs = both(hug, hf, *args)
+    assert ours == theirs and {'file': 'a/b.txt', 'size': '1.0'} in ours
+    hug('download', owl, 'a/b.txt', '--cache-dir', tmp_path)
+    assert {'file': 'a/b.txt', 'size': '-'} in json.loads(hug(*args, '--json'))
+    assert len(list(tmp_path.glob('*/blobs/*'))) == 1
+
+
+def test_help_and_completion_know_every_command(hug, tmp_path):
+    home = {'HOME': str(tmp_path)}
+    script = Path(hug('--install-completion', 'bash', **home).strip())
+    assert script.is_relative_to(tmp_path) and script.read_text() == hug('--show-completion', 'bash')
+    offered = run('bash', '-c', f'. {script}; COMP_WORDS=(hug repos br); COMP_CWORD=2; _hug; echo "${{COMPREPLY[@]}}"',
+                  PATH=f'{Path(HUG).parent}:{os.environ["PATH"]}')
+    assert offered.split() == ['branch']
+    assert run(HUG, '--show-completion', 'csh', ok=False).returncode == 2
+    assert json.loads(hug('env'))['user'] == 'me'
     assert 'branch create' in hug('help', 'repos') and '--exist-ok' in hug('repos', 'branch', 'create', '--help')
     assert 'branch' in hug('--complete', 'repos').split() and 'create' in hug('--complete', 'repos', 'branch').split()
     assert '--dry-run' in hug('--complete', 'cache', 'rm').split()
     assert run(HUG, 'repos', 'brunch', ok=False).returncode == 2
+
+
+@pytest.fixture(scope='module')
+def owl(api):
+    """A model with a card, a folder, a large file, a discussion and a pull request."""
+    api.create_repo('me/owl')
+    card = '---\nlicense: mit\npipeline_tag: text-generation\ntags: [night]\n---\n# Owl\n'
+    for path, content in (('README.md', card), ('a/b.txt', 'b'), ('a/c/d.txt', 'd'), ('w.bin', b'\0' * 20_000)):
+        api.upload_file(path_or_fileobj=content if isinstance(content, bytes) else content.encode(),
+                        path_in_repo=path, repo_id='me/owl')
+    api.create_discussion('me/owl', 'Why owls?', description='Because.')
+    api.create_pull_request('me/owl', 'More owls')
+    return 'me/owl'
+
+
+def test_lists_and_cards_are_those_of_hf(hug, hf, owl):
+    ours, theirs = both(hug, hf, 'models', 'info', owl)
+    assert ours == theirs
+    ours, theirs = both(hug, hf, 'models', 'ls', '--author', 'me', '--search', 'owl', '--expand', 'likes,tags,createdAt')
+    assert ours == theirs and ours[0]['id'] == owl
+    ours, theirs = both(hug, hf, 'models', 'ls', owl, '-R')
+    assert ours == theirs and len(ours) == 7
+    assert [r['id'] for r in json.loads(hug('models', 'ls', '--filter', 'night', '--json'))] == [owl]
+    assert hug('models', 'ls', owl, '--tree', '-q').splitlines() == [
+        '├── .gitattributes', '├── README.md', '├── a/', '└── w.bin']
+    assert '│       └── d.txt' in hug('models', 'ls', owl, '--tree', '-R', '-h')
+    assert hug('models', 'card', owl, '--text').strip() == '# Owl'
+    assert json.loads(hug('models', 'card', owl, '--metadata'))['license'] == 'mit'
+    assert hug('datasets', 'ls', '--search', 'no such', '-q') == ''
+
+
+def test_discussions(hub, hug, hf, api, owl):
+    ours, theirs = both(hug, hf, 'discussions', 'ls', owl)
+    assert [{k: d[k] for k in ('num', 'title', 'author', 'created_at', 'is_pull_request', 'status')} for d in theirs] == [
+        {k: d[k] for k in ('num', 'title', 'author', 'created_at', 'is_pull_request', 'status')} for d in ours]
+    made = json.loads(hug('discussions', 'create', owl, '--title', 'More', '--body', 'Text', '--json'))
+    assert made['url'] == f'{hub.url}/{owl}/discussions/{made["num"]}'
+    number = str(made['num'])
+    hug('discussions', 'comment', owl, number, '--body', 'Yes')
+    events = json.loads(hug('discussions', 'info', owl, number))['events']
+    comment = [e['id'] for e in events if e['type'] == 'comment'][-1]
+    hug('discussions', 'edit', owl, number, comment, '--body', 'No')
+    hug('discussions', 'rename', owl, number, 'Less')
+    hug('discussions', 'close', owl, number, '--yes', '--comment', 'Done')
+    details = api.get_discussion_details(owl, int(number))
+    assert (details.title, details.status) == ('Less', 'closed') and 'No' in [getattr(e, 'content', '') for e in details.events]
+    assert number in hug('discussions', 'ls', owl, '-s', 'closed', '-q').split()
+    hug('discussions', 'reopen', owl, number, '-y')
+    assert api.get_discussion_details(owl, int(number)).status == 'open'
+    pull = hug('discussions', 'ls', owl, '-k', 'pull_request', '-s', 'all', '-q').split()[0]
+    api.upload_file(path_or_fileobj=b'new', path_in_repo='new.txt', repo_id=owl, revision=f'refs/pr/{pull}')
+    assert '+new' in hug('discussions', 'diff', owl, pull)
+    if api.get_discussion_details(owl, int(pull)).status == 'draft':
+        api.change_discussion_status(owl, int(pull), 'open')
+    hug('discussions', 'merge', owl, pull, '--yes')
+    assert 'new.txt' in api.list_repo_files(owl)
+    assert run(HUG, 'discussions', 'info', owl, 'x', ok=False, HF_TOKEN=hub.token).returncode == 2
+
+
+def test_collections(hug, hf, owl):
+    slug = json.loads(hug('collections', 'create', 'Birds', '--description', 'All', '--json'))['slug']
+    hug('collections', 'add-item', slug, owl, 'model', '--note', 'wise')
+    hug('collections', 'add-item', slug, owl, 'model', '--exists-ok')
+    ours, theirs = both(hug, hf, 'collections', 'info', slug)
+    assert ours == theirs
+    item = ours['items'][0]['item_object_id']
+    hug('collections', 'update-item', slug, item, '--note', 'wiser')
+    hug('collections', 'update', slug, '--title', 'More birds', '--private')
+    after = json.loads(hug('collections', 'info', slug))
+    assert (after['title'], after['private'], after['items'][0]['note']) == ('More birds', True, 'wiser')
+    slug = after['slug']
+    assert slug in hug('collections', 'ls', '--owner', 'me', '-q').split()
+    hug('collections', 'delete-item', slug, item)
+    hug('collections', 'delete', slug)
+    hug('collections', 'delete', slug, '--missing-ok')
