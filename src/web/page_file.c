@@ -6,7 +6,10 @@
 #include "web/tensor_view.h"
 #include "web/web_internal.h"
 
-enum { MAX_SHOWN = 1 << 20 }; // of a file as text
+enum {
+    MAX_SHOWN = 1 << 20, // of a file as text
+    ENTRIES = 1000,      // of a folder on one page
+};
 
 /* "a/b/c" as links: each part with the path down to it. */
 static json_t *crumbs_json(Str path)
@@ -74,11 +77,18 @@ static json_t *entry_json(const RepoEntry *e)
     return o;
 }
 
-static void add_entries(json_t *list, const RepoTree *found, bool folders)
+/* One page of a folder: its folders first, then its files. False: there is no such page. */
+static bool folder_page(Arena *a, const RepoTree *found, int64_t number, RepoTree *out)
 {
-    for (size_t i = 0; i < found->n; i++)
-        if (found->items[i].is_folder == folders)
-            json_array_append_new(list, entry_json(&found->items[i]));
+    size_t n = 0, start = (size_t)number * ENTRIES;
+    if (number && start >= found->n)
+        return false;
+    *out = (RepoTree){.sha = found->sha, .items = NEW_ARRAY(a, RepoEntry, ENTRIES)};
+    for (int files = 0; files < 2; files++)
+        for (size_t i = 0; i < found->n && out->n < ENTRIES; i++)
+            if (found->items[i].is_folder != files && n++ >= start)
+                out->items[out->n++] = found->items[i];
+    return true;
 }
 
 static void set_last_commit(Request *r, json_t *page, const Repo *repo, Str rev, Str path)
@@ -126,20 +136,28 @@ static void tree(Request *r)
 {
     Error err = {0};
     Repo repo;
-    RepoTree found;
+    RepoTree found, shown;
+    int64_t number = 0;
     Arena *a = request_arena(r);
     Str rev = request_param(r, "rev"), path = request_param(r, "path");
+    Str asked = request_query_get(r, "p");
     if (!web_repo(r, ACCESS_READ, &repo))
         return;
-    if (!repo_tree(hub_of(r), a, &repo, rev, path, false, &found, &err) ||
-        !repo_last_commits(hub_of(r), a, &repo, &found, &err))
+    if (!repo_tree(hub_of(r), a, &repo, rev, path, false, &found, &err))
+        return reply_error(r, &err);
+    if ((asked.len && !str_to_int(asked, 0, INT32_MAX, &number)) ||
+        !folder_page(a, &found, number, &shown))
+        return reply_failure(r, 404, "This folder has no such page");
+    if (!repo_last_commits(hub_of(r), a, &repo, &shown, &err))
         return reply_error(r, &err);
     json_t *page = page_new(r, arena_printf(a, "%.*s: files", STR(repo.full)));
     json_t *entries = json_array();
-    add_entries(entries, &found, true);
-    add_entries(entries, &found, false);
+    for (size_t i = 0; i < shown.n; i++)
+        json_array_append_new(entries, entry_json(&shown.items[i]));
     set_place(r, page, &repo, rev, path);
     set(page, "entries", entries);
+    set(page, "number", json_integer(number));
+    set(page, "pages", json_integer((json_int_t)(found.n + ENTRIES - 1) / ENTRIES));
     set(page, "entry", json_null());
     size_t slash = str_rfind_char(path, '/');
     set_str(page, "parent", slash == SIZE_MAX ? (Str){0} : str_slice(path, 0, slash));
