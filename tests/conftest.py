@@ -11,10 +11,10 @@ Face libraries read HF_ENDPOINT when they are imported: it is set here, before a
 Under `tools/postgres pytest ...` each hub has a schema of its own there instead of a file.
 
 Users: "me" (an administrator) and "you" (an ordinary account); passwords in Hub.passwords."""
-import importlib.machinery, importlib.util, os, re, shutil, socket, subprocess, sys, tempfile, time
+import http.server, importlib.machinery, importlib.util, os, re, shutil, socket, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
-import pytest, requests
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HUG = Path(os.environ.get('HUG', ROOT / 'build/hug')).resolve()
@@ -142,10 +142,45 @@ class Hub:
         return tuple(int(values[key].split()[0]) / 1024 for key in ('VmRSS', 'VmHWM'))
 
 
+class Ear:
+    """A server that notes what it is sent, as (path, headers, body); `status` is what it answers, after
+    `delay` seconds."""
+    def __init__(self, port=0):
+        ear, self.heard, self.status, self.delay = self, [], 200, 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers['Content-Length']))
+                time.sleep(ear.delay)
+                ear.heard.append((self.path, dict(self.headers), body))
+                self.send_response(ear.status)
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', port), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def until(condition, what, seconds=15):
+    """Waits for it; `what` says, when it has not come, what there is instead."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.01)
+
+
 class Site:
     """The pages, as somebody who has logged in with a password sees them: `get` and `post` of forms.
     Without a user: as a visitor sees them."""
     def __init__(self, hub, user=None):
+        import requests    # not at the top: the suite's runner imports this file, and has none
         self.hub, self.s = hub, requests.Session()
         self.s.headers['Accept'] = 'text/html'
         self.csrf = self.token('/login')
