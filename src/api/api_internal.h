@@ -17,6 +17,7 @@
     X(collection)                                                                                  \
     X(discussion)                                                                                  \
     X(gate)                                                                                        \
+    X(webhook)                                                                                     \
     X(upload)                                                                                      \
     X(resolve)                                                                                     \
     X(git)                                                                                         \

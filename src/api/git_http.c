@@ -32,6 +32,7 @@ enum {
     PLAIN_FILE_LIMIT = 10 << 20,    // larger files must be LFS
     REFS_LIMIT = 4 << 20,           // bytes of ref updates in one push
     COMPLAINTS = 20,                // at most so many lines of them
+    MOVES = 1000,                   // refs of a push that are told of
 };
 #define PUSH_LIMIT "2147483648" // bytes of a pack: LFS objects travel elsewhere
 static const int64_t GIT_TIMEOUT_NS = 3600 * NS_PER_S;
@@ -191,6 +192,7 @@ typedef struct Push {
     const Repo *repo;
     const Viewer *viewer;
     int ask, answer; // our ends
+    Buf question;    // what the hook asked
     Buf why;         // lines for the pusher; empty: it is fine
     int complaints;
     pthread_t thread;
@@ -311,11 +313,10 @@ static void *check_push(void *user)
 {
     Push *p = user;
     Error err = {0};
-    AUTO_BUF question, answer;
-    buf_init(&question, REFS_LIMIT);
+    AUTO_BUF answer;
     buf_init(&answer, 0);
-    if (read_question(p->ask, &question)) {
-        if (!check_updates(p, buf_str(&question), &err) && p->complaints <= COMPLAINTS)
+    if (read_question(p->ask, &p->question)) {
+        if (!check_updates(p, buf_str(&p->question), &err) && p->complaints <= COMPLAINTS)
             complain(p, "%s", err.text);
         if (p->complaints)
             log_info("push-refused", "repo=%.*s why=\"%.*s\"", STR(p->repo->full),
@@ -387,6 +388,31 @@ static bool run_push(GitRun *run, Push *push, Error *err)
     return ok;
 }
 
+/* The refs that the hook was asked about and that have moved. */
+static RefMove *push_moves(const Push *p, Arena *a, size_t *n)
+{
+    Str rest = buf_str(&p->question), line;
+    RefMove *moves = NEW_ARRAY(a, RefMove, MOVES);
+    AUTO(git_repo_free) GitRepo *git = git_repo_open(p->repo->git_dir, NULL);
+    *n = 0;
+    (void)!str_split(&rest, '\n', &line); // where the objects were
+    while (git && *n < MOVES && str_split(&rest, '\n', &line) && line.len) {
+        Str from, to;
+        char now[GIT_HEX_SIZE] = "";
+        if (!str_split(&line, ' ', &from) || !str_split(&line, ' ', &to) || !line.len)
+            continue;
+        bool is_there = git_ref_read(git, arena_cstr(a, line), now, NULL);
+        bool is_new = strspn(arena_cstr(a, from), "0") == from.len;
+        bool is_end = strspn(arena_cstr(a, to), "0") == to.len;
+        // A tag may be an object of its own: what it tags is what counts.
+        bool is_tag = str_starts(line, S("refs/tags/"));
+        if (is_there == !is_end && (is_end || is_tag || str_eq(to, str_of(now))))
+            moves[(*n)++] = (RefMove){arena_str(a, line), is_new ? (Str){0} : arena_str(a, from),
+                                      arena_str(a, str_of(now))};
+    }
+    return moves;
+}
+
 /* One repository at a time: it keeps a core and the disk busy. */
 static atomic_flag caring = ATOMIC_FLAG_INIT;
 
@@ -423,11 +449,14 @@ static void receive_pack(Request *r)
     git_repo_break_locks(repo.git_dir);
     Push push = {.hub = api_of(r)->hub, .repo = &repo, .viewer = api_viewer(r)};
     buf_init(&run.out, REPORT_LIMIT);
+    buf_init(&push.question, REFS_LIMIT);
     buf_init(&push.why, 64 << 10);
     bool ok = run_push(&run, &push, &err);
     // Refs may have moved even when git did not end well.
     Error seen = {0};
-    bool told = repo_refs_changed(push.hub, &repo, &seen);
+    size_t n_moves;
+    const RefMove *moves = push_moves(&push, request_arena(r), &n_moves);
+    bool told = repo_refs_changed(push.hub, &repo, moves, n_moves, &seen);
     if (ok && !told)
         err = seen;
     if (ok && told) {
@@ -437,6 +466,7 @@ static void receive_pack(Request *r)
     } else {
         reply_error(r, &err);
     }
+    buf_done(&push.question);
     buf_done(&push.why);
 }
 

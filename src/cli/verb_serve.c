@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "hub/webhooks.h"
 #include "net/limits.h"
 #include "net/traffic.h"
 #include "serve/serve.h"
@@ -20,9 +21,10 @@
 #define ADMIN "hug" // whom the first start makes; "admin" is a path of the pages
 
 typedef struct Options {
-    const char *data, *listen, *db, *blobs, *url, *log, *trusted_proxies;
+    const char *data, *listen, *db, *blobs, *url, *log, *trusted_proxies, *webhooks_allow;
     bool no_signup, quiet, routes;
     const char *cache_dtype;
+    int64_t webhook_retry, webhook_attempts;
     int64_t rate_window, rate_api, rate_resolvers, rate_pages, rate_account_times;
     int64_t workers, model_memory, cache_memory, max_batch_size, max_connections, stop_seconds;
 } Options;
@@ -40,6 +42,23 @@ static const Setting settings[] = {
             "accounts are made by `hug admin user add` only"),
     SETTING(Options, trusted_proxies, TEXT, "trusted-proxies", NULL, "ADDRESSES",
             "proxies that may say whom they speak for: 127.0.0.1, 10.0.0.0/8"),
+    SETTING(Options, webhooks_allow, TEXT, "webhooks-allow", NULL, "NETWORKS",
+            "that webhooks may call though they are not of the open internet: 10.0.0.0/8"),
+    {.name = "webhook-retry",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, webhook_retry),
+     .otherwise = "10",
+     .value = "SECONDS",
+     .help = "until a webhook's second attempt; each later one waits five times longer",
+     .max = 86400},
+    {.name = "webhook-attempts",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, webhook_attempts),
+     .otherwise = "6",
+     .value = "N",
+     .help = "at a webhook's delivery, then it is given up",
+     .min = 1,
+     .max = 20},
     {.name = "rate-window",
      .kind = SETTING_INT,
      .offset = offsetof(Options, rate_window),
@@ -238,6 +257,11 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     Server *server = server_start(&options, err);
     if (!server)
         return false;
+    const char *url = o->url ? o->url : arena_printf(a, "http://%s", server_address(server));
+    if (!webhooks_start(hub, url, err)) {
+        server_stop(server, 0);
+        return false;
+    }
     int64_t took_ns = clock_ns() - began;
     const char *log_in = NULL;
     // Only now: a password's hash is slow on purpose, and nobody needs to wait for it.
@@ -280,7 +304,9 @@ static bool run(int n, char **args, Error *err)
         return fail_while(err, "--cache-dtype");
     AUTO(hub_close)
     Hub *hub = hub_open(&(HubOptions){.data = o.data, .db = o.db, .blobs = o.blobs}, err);
-    return hub && serve_until_signal(&o, hub, a, began, err);
+    WebhookOptions webhooks = {
+        .allow = o.webhooks_allow, .retry_s = o.webhook_retry, .attempts = o.webhook_attempts};
+    return hub && webhooks_set(hub, &webhooks, err) && serve_until_signal(&o, hub, a, began, err);
 }
 
 const Verb verb_serve = {

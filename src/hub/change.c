@@ -226,20 +226,35 @@ bool change_commit_pull(Change *c, Arena *a, Str *sha, Discussion *out, Error *e
     params.ref = arena_printf(a, "refs/pr/%lld", (long long)d.num);
     params.base = d.base_sha.ptr;
     if (!git_repo_commit(c->git, &params, commit, err) ||
-        !pull_store(c->hub, a, &c->viewer, &c->repo, &d, c->body, err))
+        !pull_store(c->hub, a, &c->viewer, &c->repo, &d, c->body, str_of(commit), err))
         return false;
     *sha = arena_str(a, str_of(commit));
     *out = d;
     return true;
 }
 
+/* Where the branch was before this commit, if it made one: its parent, which a race may have made
+ * another one than `seen`. */
+static bool branch_moved(Change *c, const char *seen, const char *commit, Error *err)
+{
+    GitCommit made;
+    const char *from = seen;
+    if (strcmp(seen, commit) != 0 && !str_eq(c->branch, S("refs/heads/main"))) {
+        if (!git_commit_read(c->git, commit, c->arena, &made, err))
+            return false;
+        from = made.n_parents ? made.parents[0] : "";
+    }
+    return repo_moved(c->hub, &c->repo, c->branch.ptr, from, commit, err);
+}
+
 bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
 {
     assert(!c->is_pull);
     GitCommitParams params;
-    char commit[GIT_HEX_SIZE];
+    char commit[GIT_HEX_SIZE], before[GIT_HEX_SIZE] = "";
     if (!commit_params(c, &params, err))
         return false;
+    (void)!git_ref_read(c->git, c->branch.ptr, before, NULL);
     params.ref = c->branch.ptr;
     params.parent = c->parent.len ? c->parent.ptr : NULL;
     params.allow_empty = str_starts(c->branch, S("refs/pr/"));
@@ -253,7 +268,7 @@ bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
         return false;
     }
     *sha = arena_str(a, str_of(commit));
-    return !str_eq(c->branch, S("refs/heads/main")) || repo_index(c->hub, &c->repo, err);
+    return branch_moved(c, before, commit, err);
 }
 
 /* ---- Before an upload ---- */

@@ -5,7 +5,7 @@
  * with git and a commit by the API show alike. */
 #include "base/clock.h"
 #include "base/encode.h"
-#include "hub/hub_internal.h"
+#include "hub/webhook_internal.h"
 
 enum {
     MAX_TITLE = 255,
@@ -54,6 +54,24 @@ static DiscussionEvent event_by(Arena *a, const Viewer *viewer, const char *kind
                              .text = text};
 }
 
+/* Webhooks hear of it. scope: "discussion" or "discussion.comment". */
+static bool tell(Conn *c, Hub *hub, const Repo *repo, const char *action, const char *scope,
+                 const Discussion *d, const DiscussionEvent *comment, Error *err)
+{
+    WebhookEvent event = {
+        .action = action, .scope = scope, .repo = repo, .discussion = d, .comment = comment};
+    return webhook_record(c, hub, &event, err);
+}
+
+/* The ref of a pull request is new. */
+static bool tell_ref(Conn *c, Hub *hub, const Repo *repo, const char *ref, Str head, Error *err)
+{
+    RefMove move = {str_of(ref), S(""), head};
+    WebhookEvent event = {
+        .action = "update", .scope = "repo.content", .repo = repo, .moves = &move, .n_moves = 1};
+    return webhook_record(c, hub, &event, err);
+}
+
 /* ---- Making ---- */
 
 static bool take_number(Hub *hub, const Repo *repo, int64_t *num, Error *err)
@@ -64,9 +82,10 @@ static bool take_number(Hub *hub, const Repo *repo, int64_t *num, Error *err)
     return c && sql_discussion_number(c, repo->id, num, err) && conn_commit(c, err);
 }
 
-/* The row and the opening comment; d needs its number, kind, status and base. */
+/* The row and the opening comment; d needs its number, kind, status and base. head: of its ref, if
+ * it has one. */
 static bool discussion_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
-                             Discussion *d, Str description, Error *err)
+                             Discussion *d, Str description, Str head, Error *err)
 {
     DiscussionEvent first = event_by(a, viewer, "comment", description);
     d->id = id_new(a);
@@ -76,7 +95,8 @@ static bool discussion_store(Hub *hub, Arena *a, const Viewer *viewer, const Rep
     d->comments = 1;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     return c && sql_discussion_add(c, repo->id, d, err) && sql_event_add(c, d->id, &first, err) &&
-           conn_commit(c, err);
+           (!head.len || tell_ref(c, hub, repo, pull_ref(a, d->num), head, err)) &&
+           tell(c, hub, repo, "create", "discussion", d, &first, err) && conn_commit(c, err);
 }
 
 bool discussion_create(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -89,16 +109,16 @@ bool discussion_create(Hub *hub, Arena *a, const Viewer *viewer, const Repo *rep
         (new->description.len && !comment_check(new->description, err)) ||
         !take_number(hub, repo, &d.num, err))
         return false;
+    char head[GIT_HEX_SIZE] = "";
     if (new->is_pull) {
         AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
-        char head[GIT_HEX_SIZE];
         d.base = S("refs/heads/main");
         if (!git || !git_ref_read(git, d.base.ptr, head, err) ||
             !git_ref_create(git, pull_ref(a, d.num), head, err))
             return fail_while(err, "open a pull request");
         d.base_sha = arena_str(a, str_of(head));
     }
-    if (!discussion_store(hub, a, viewer, repo, &d, new->description, err))
+    if (!discussion_store(hub, a, viewer, repo, &d, new->description, str_of(head), err))
         return false;
     *out = d;
     return true;
@@ -111,14 +131,15 @@ bool pull_number(Hub *hub, const Repo *repo, int64_t *num, Error *err)
 }
 
 bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Discussion *d,
-                Str description, Error *err)
+                Str description, Str head, Error *err)
 {
     d->is_pull = true;
     d->status = S("open");
     d->title = str_slice(d->title, 0, MAX_TITLE);
     while (!str_is_utf8(d->title)) // the cut may have gone through a character
         d->title.len--;
-    return discussion_store(hub, a, viewer, repo, d, str_slice(description, 0, MAX_COMMENT), err);
+    return discussion_store(hub, a, viewer, repo, d, str_slice(description, 0, MAX_COMMENT), head,
+                            err);
 }
 
 bool pull_may_push(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str ref, Error *err)
@@ -274,14 +295,29 @@ bool pull_conflicts(Hub *hub, Arena *a, const Repo *repo, const Discussion *d, S
 
 /* ---- Changing ---- */
 
+static bool is_comment(const DiscussionEvent *event)
+{
+    return str_eq(event->kind, S("comment"));
+}
+
 /* Stores a changed discussion and up to two events, in one transaction. */
-static bool record(Hub *hub, const Discussion *d, const DiscussionEvent *one,
+static bool record(Hub *hub, const Repo *repo, const Discussion *d, const DiscussionEvent *one,
                    const DiscussionEvent *two, Error *err)
 {
+    const DiscussionEvent *const events[] = {one, two};
+    bool only_said = false;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && (!one || sql_event_add(c, d->id, one, err)) &&
-           (!two || sql_event_add(c, d->id, two, err)) &&
-           sql_discussion_set(c, d, wall_ns(), err) && conn_commit(c, err);
+    for (size_t i = 0; i < COUNT(events); i++) {
+        if (!events[i])
+            continue;
+        only_said = is_comment(events[i]);
+        if (!c || !sql_event_add(c, d->id, events[i], err) ||
+            (only_said && !tell(c, hub, repo, "create", "discussion.comment", d, events[i], err)))
+            return false;
+    }
+    return c && sql_discussion_set(c, d, wall_ns(), err) &&
+           (only_said || tell(c, hub, repo, "update", "discussion", d, NULL, err)) &&
+           conn_commit(c, err);
 }
 
 static bool may_steer(const Viewer *viewer, const Repo *repo, const Discussion *d, Error *err)
@@ -297,7 +333,7 @@ bool discussion_comment(Hub *hub, Arena *a, const Viewer *viewer, const Repo *re
     if (repo->discussions_off)
         return fail(err, ERR_DENIED, "Discussions are disabled for %.*s", STR(repo->full));
     *out = event_by(a, viewer, "comment", text);
-    return comment_check(text, err) && record(hub, d, out, NULL, err);
+    return comment_check(text, err) && record(hub, repo, d, out, NULL, err);
 }
 
 bool discussion_retitle(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -309,7 +345,7 @@ bool discussion_retitle(Hub *hub, Arena *a, const Viewer *viewer, const Repo *re
     changed.title = title;
     *out = event_by(a, viewer, "title-change", title);
     out->other = d->title;
-    return record(hub, &changed, out, NULL, err);
+    return record(hub, repo, &changed, out, NULL, err);
 }
 
 bool discussion_set_status(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -328,7 +364,7 @@ bool discussion_set_status(Hub *hub, Arena *a, const Viewer *viewer, const Repo 
     changed.status = status;
     DiscussionEvent said = event_by(a, viewer, "comment", comment);
     *out = event_by(a, viewer, "status-change", status);
-    return record(hub, &changed, comment.len ? &said : NULL, out, err);
+    return record(hub, repo, &changed, comment.len ? &said : NULL, out, err);
 }
 
 static bool event_own(Hub *hub, Arena *a, const Discussion *d, Str id, DiscussionEvent *event,
@@ -337,15 +373,17 @@ static bool event_own(Hub *hub, Arena *a, const Discussion *d, Str id, Discussio
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
     if (!c || !sql_event_find(c, a, d->id, id, event, err))
         return false;
-    if (!str_eq(event->kind, S("comment")))
+    if (!is_comment(event))
         return fail(err, ERR_NOT_FOUND, "There is no such comment");
     return !event->is_hidden || fail(err, ERR_INVALID, "This comment has been hidden");
 }
 
-static bool event_change(Hub *hub, const DiscussionEvent *event, Error *err)
+static bool event_change(Hub *hub, const Repo *repo, const Discussion *d,
+                         const DiscussionEvent *event, Error *err)
 {
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_event_set(c, event, err) && conn_commit(c, err);
+    return c && sql_event_set(c, event, err) &&
+           tell(c, hub, repo, "update", "discussion.comment", d, event, err) && conn_commit(c, err);
 }
 
 bool discussion_edit(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -358,7 +396,7 @@ bool discussion_edit(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
     out->text = text;
     out->edits++;
     out->edited_ns = wall_ns();
-    return event_change(hub, out, err);
+    return event_change(hub, repo, d, out, err);
 }
 
 bool discussion_hide(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -371,25 +409,31 @@ bool discussion_hide(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
     out->text = S("");
     out->is_hidden = true;
     out->edited_ns = wall_ns();
-    return event_change(hub, out, err);
+    return event_change(hub, repo, d, out, err);
 }
 
 bool discussion_pin(Hub *hub, const Repo *repo, const Discussion *d, bool pinned, Error *err)
 {
     Discussion changed = *d;
     changed.is_pinned = pinned;
-    return record(hub, &changed, NULL, NULL, err);
+    return record(hub, repo, &changed, NULL, NULL, err);
 }
 
-static bool drop_ref(const Repo *repo, const Discussion *d, Error *err)
+static bool drop_ref(Hub *hub, const Repo *repo, const Discussion *d, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     Error seen = {0};
+    const char *ref = pull_ref(a, d->num);
+    char head[GIT_HEX_SIZE] = "";
     if (!git)
         return false;
-    if (!d->is_pull || git_ref_delete(git, pull_ref(a, d->num), &seen) ||
-        seen.code == ERR_NO_REVISION)
+    if (!d->is_pull)
+        return true;
+    (void)!git_ref_read(git, ref, head, NULL);
+    if (git_ref_delete(git, ref, &seen))
+        return repo_moved(hub, repo, ref, head, "", err);
+    if (seen.code == ERR_NO_REVISION)
         return true;
     *(err ? err : &seen) = seen;
     return false;
@@ -397,17 +441,18 @@ static bool drop_ref(const Repo *repo, const Discussion *d, Error *err)
 
 bool discussion_delete(Hub *hub, const Repo *repo, const Discussion *d, Error *err)
 {
-    if (!drop_ref(repo, d, err))
+    if (!drop_ref(hub, repo, d, err))
         return false;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_discussion_remove(c, d->id, err) && conn_commit(c, err);
+    return c && tell(c, hub, repo, "delete", "discussion", d, NULL, err) &&
+           sql_discussion_remove(c, d->id, err) && conn_commit(c, err);
 }
 
 bool pull_drop_ref(Hub *hub, const Repo *repo, const Discussion *d, Error *err)
 {
     if (!d->is_pull || is_open(d))
         return fail(err, ERR_INVALID, "only the ref of a closed pull request can be dropped");
-    return drop_ref(repo, d, err);
+    return drop_ref(hub, repo, d, err);
 }
 
 /* ---- Merging ---- */
@@ -483,6 +528,16 @@ static bool merge_in_git(Arena *a, const Viewer *viewer, const Repo *repo, const
     return false;
 }
 
+static bool base_moved(Hub *hub, Arena *a, const Repo *repo, const Discussion *d,
+                       const char *commit, Error *err)
+{
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    GitCommit made;
+    return git && git_commit_read(git, commit, a, &made, err) &&
+           repo_moved(hub, repo, arena_cstr(a, d->base), made.n_parents ? made.parents[0] : "",
+                      commit, err);
+}
+
 bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, const Discussion *d,
                 Str comment, Str *sha, Error *err)
 {
@@ -497,6 +552,6 @@ bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, cons
     changed.merge_commit = *sha = arena_str(a, str_of(commit));
     DiscussionEvent said = event_by(a, viewer, "comment", comment);
     DiscussionEvent event = event_by(a, viewer, "status-change", S("merged"));
-    return record(hub, &changed, comment.len ? &said : NULL, &event, err) &&
-           (!str_eq(d->base, S("refs/heads/main")) || repo_index(hub, repo, err));
+    return record(hub, repo, &changed, comment.len ? &said : NULL, &event, err) &&
+           base_moved(hub, a, repo, d, commit, err);
 }

@@ -99,9 +99,10 @@ bool branch_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, S
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
-    char commit[GIT_HEX_SIZE];
+    char commit[GIT_HEX_SIZE], before[GIT_HEX_SIZE] = "";
     if (!git || !ref_name(a, "refs/heads/", name, &ref, err))
         return false;
+    (void)!git_ref_read(git, ref, before, NULL);
     if (from_nothing) {
         if (overwrite && git_ref_read(git, ref, commit, NULL) && !git_ref_delete(git, ref, err))
             return false;
@@ -111,12 +112,14 @@ bool branch_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, S
                                  .message = S("initial commit"),
                                  .author = person_of(a, viewer),
                                  .allow_empty = true};
-        return git_repo_commit(git, &first, commit, err);
+        return git_repo_commit(git, &first, commit, err) &&
+               repo_moved(hub, repo, ref, before, commit, err);
     }
     if (!git_revision(git, start, commit, err))
         return false;
-    return overwrite ? git_ref_update(git, ref, commit, NULL, err)
-                     : git_ref_create(git, ref, commit, err);
+    return (overwrite ? git_ref_update(git, ref, commit, NULL, err)
+                      : git_ref_create(git, ref, commit, err)) &&
+           repo_moved(hub, repo, ref, before, commit, err);
 }
 
 bool branch_delete(Hub *hub, const Repo *repo, Str name, Error *err)
@@ -124,7 +127,11 @@ bool branch_delete(Hub *hub, const Repo *repo, Str name, Error *err)
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
-    return git && ref_name(a, "refs/heads/", name, &ref, err) && git_ref_delete(git, ref, err);
+    char before[GIT_HEX_SIZE] = "";
+    if (!git || !ref_name(a, "refs/heads/", name, &ref, err))
+        return false;
+    (void)!git_ref_read(git, ref, before, NULL);
+    return git_ref_delete(git, ref, err) && repo_moved(hub, repo, ref, before, "", err);
 }
 
 bool tag_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, Str rev, Str message,
@@ -137,7 +144,8 @@ bool tag_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, Str 
     if (!git || !git_revision(git, rev, commit, err) || !ref_name(a, "refs/tags/", name, &ref, err))
         return false;
     return git_tag_make(git, ref + strlen("refs/tags/"), commit, message, person_of(a, viewer),
-                        err);
+                        err) &&
+           repo_moved(hub, repo, ref, "", commit, err);
 }
 
 bool tag_delete(Hub *hub, const Repo *repo, Str name, Error *err)
@@ -145,7 +153,11 @@ bool tag_delete(Hub *hub, const Repo *repo, Str name, Error *err)
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
-    return git && ref_name(a, "refs/tags/", name, &ref, err) && git_ref_delete(git, ref, err);
+    char before[GIT_HEX_SIZE] = "";
+    if (!git || !ref_name(a, "refs/tags/", name, &ref, err))
+        return false;
+    (void)!git_ref_read(git, ref, before, NULL);
+    return git_ref_delete(git, ref, err) && repo_moved(hub, repo, ref, before, "", err);
 }
 
 bool branch_squash(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch, Str message,
@@ -154,7 +166,7 @@ bool branch_squash(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch,
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
-    char commit[GIT_HEX_SIZE];
+    char commit[GIT_HEX_SIZE], before[GIT_HEX_SIZE] = "";
     if (!git)
         return false;
     if (str_starts(branch, S("refs/pr/")))
@@ -163,6 +175,7 @@ bool branch_squash(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch,
         return false;
     Str text =
         message.len ? message : str_of(arena_printf(a, "Super-squash branch '%.*s'", STR(branch)));
+    (void)!git_ref_read(git, ref, before, NULL);
     return git_repo_squash(git, ref, text, person_of(a, viewer), commit, err) &&
-           repo_index(hub, repo, err);
+           repo_moved(hub, repo, ref, before, commit, err);
 }

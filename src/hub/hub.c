@@ -3,7 +3,7 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/file.h"
-#include "hub/hub_internal.h"
+#include "hub/webhook_internal.h"
 
 static const RepoKindInfo kinds[REPO_KINDS] = {
     [REPO_MODEL] = {"model", "models", ""},
@@ -107,6 +107,7 @@ Hub *hub_open(const HubOptions *options, Error *err)
     hub->infos = cache_new((size_t)256 << 20);
     hub->texts = cache_new((size_t)64 << 20);
     hub->lookups = cache_new((size_t)8 << 20);
+    hub->webhooks = webhooks_new();
     hub->failures = rate_new(RATE_KEYS, FAILURES_WINDOW_S);
     hub->signups = rate_new(RATE_KEYS, SIGNUPS_WINDOW_S);
     hub->db = db_open(url, err);
@@ -134,6 +135,7 @@ void hub_close(Hub *hub)
 {
     if (!hub)
         return;
+    webhooks_free(hub);
     sweep_stop(hub->sweep);
     downloads_free(hub->downloads);
     cache_free(hub->infos);

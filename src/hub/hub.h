@@ -410,9 +410,14 @@ bool change_ok(const Change *c, Error *err);
 /* The new head. Without change_parent a race is run again on the new head. */
 bool change_commit(Change *c, Arena *a, Str *sha, Error *err);
 
+typedef struct RefMove {
+    Str ref;      // "refs/heads/main"
+    Str from, to; // commits; empty where it was or is not
+} RefMove;
 /* After something outside Change moved the refs (a git push): forget what was cached, look at the
- * new card and files. Call it before the pusher is told that all went well. */
-bool repo_refs_changed(Hub *hub, const Repo *repo, Error *err);
+ * new card and files. Call it before the pusher is told that all went well. What is said of the
+ * default branch is not needed: its moves are known. */
+bool repo_refs_changed(Hub *hub, const Repo *repo, const RefMove *moves, size_t n, Error *err);
 
 /* ---- History and refs ---- */
 

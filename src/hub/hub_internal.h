@@ -13,6 +13,7 @@
 
 typedef struct DownloadCounter DownloadCounter;
 typedef struct Sweep Sweep;
+typedef struct Webhooks Webhooks;
 
 struct Hub {
     Db *db;
@@ -26,6 +27,7 @@ struct Hub {
     RateTable *failures, *signups; // of log-ins; of new accounts by address
     DownloadCounter *downloads;
     Sweep *sweep;
+    Webhooks *webhooks;
 };
 
 /* ---- hub.c ---- */
@@ -87,6 +89,9 @@ const Snapshot *snapshot_get(Hub *hub, Arena *a, const Repo *repo, const char *c
 enum { INDEX_VERSION = 1 };
 /* Looks at the default branch's head and updates what lists show. */
 bool repo_index(Hub *hub, const Repo *repo, Error *err);
+/* "refs/heads/main" moved, or some other ref: looks at the head and tells who watches. */
+bool repo_moved(Hub *hub, const Repo *repo, const char *ref, const char *from, const char *to,
+                Error *err);
 
 /* ---- search.c ---- */
 
@@ -127,15 +132,17 @@ GitPerson person_of(Arena *a, const Viewer *viewer);
 
 /* A number for one whose ref is about to be made. */
 bool pull_number(Hub *hub, const Repo *repo, int64_t *num, Error *err);
-/* Stores one whose ref is there: d has number, title and base. */
+/* Stores one whose ref is there, at `head`: d has number, title and base. */
 bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Discussion *d,
-                Str description, Error *err);
+                Str description, Str head, Error *err);
 
 /* ---- repo.c ---- */
 
 /* What the viewer may do in a namespace, by role and credential and before anything's visibility:
  * `owner` is an account's id, the permissions are those that a fine-grained token needs on it. */
 Access access_with(const Viewer *viewer, Str owner, Permission read, Permission write);
+/* Could the viewer read a repository and its files, as it was when it was deleted? */
+bool repo_could_read(const Viewer *viewer, const Repo *repo, Str owner);
 /* The same for the account itself and its settings. */
 Access access_in(const Viewer *viewer, Str owner);
 

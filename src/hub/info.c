@@ -1,7 +1,7 @@
 /* info.c: snapshots of commits, made once, shared and counted; see hub_internal.h. */
 #include "base/clock.h"
 #include "base/file.h"
-#include "hub/hub_internal.h"
+#include "hub/webhook_internal.h"
 
 enum { MAX_ENTRIES = 1000000 };
 
@@ -104,25 +104,59 @@ static bool index_mark(Hub *hub, const Repo *repo, Error *err)
     return c && sql_repo_unindex(c, repo->id, INDEX_VERSION, err) && conn_commit(c, err);
 }
 
-bool repo_index(Hub *hub, const Repo *repo, Error *err)
+/* What moved, in the transaction that shows it: the default branch, whose old head the row has, and
+ * `moves` of other refs. A repository's first commit is a part of its making. */
+static bool index_record(Conn *c, Hub *hub, Arena *a, const Repo *repo, Str head,
+                         const RefMove *moves, size_t n, Error *err)
+{
+    Str owner, old;
+    size_t kept = 0;
+    if (!sql_webhook_repo(c, a, repo->id, &owner, &old, err))
+        return false;
+    RefMove *all = NEW_ARRAY(a, RefMove, n + 1);
+    if (old.len && !str_eq(old, head))
+        all[kept++] = (RefMove){S("refs/heads/main"), old, head};
+    for (size_t i = 0; i < n; i++)
+        if (!str_eq(moves[i].ref, S("refs/heads/main")) && !str_eq(moves[i].from, moves[i].to))
+            all[kept++] = moves[i];
+    WebhookEvent event = {.action = "update",
+                          .scope = "repo.content",
+                          .repo = repo,
+                          .head = head,
+                          .moves = all,
+                          .n_moves = kept};
+    return !kept || webhook_record(c, hub, &event, err);
+}
+
+bool repo_refs_changed(Hub *hub, const Repo *repo, const RefMove *moves, size_t n, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     Error seen = {0};
     const RepoInfo *info = NULL;
     if (!repo_info(hub, a, repo, S(""), &info, &seen)) {
         if (seen.code == ERR_NO_REVISION) // no default branch: nothing to show
-            return index_mark(hub, repo, err);
+            return index_mark(hub, repo, err) && webhook_record_moves(hub, repo, moves, n, err);
         *(err ? err : &seen) = seen;
         return false;
     }
     SearchDoc doc = {0};
     search_doc(hub, a, repo, info, &doc);
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_repo_index(c, repo->id, info, INDEX_VERSION, wall_ns(), err) &&
+    return c && index_record(c, hub, a, repo, info->sha, moves, n, err) &&
+           sql_repo_index(c, repo->id, info, INDEX_VERSION, wall_ns(), err) &&
            sql_search_put(c, repo->id, &doc, err) && conn_commit(c, err);
 }
 
-bool repo_refs_changed(Hub *hub, const Repo *repo, Error *err)
+bool repo_index(Hub *hub, const Repo *repo, Error *err)
 {
-    return repo_index(hub, repo, err);
+    return repo_refs_changed(hub, repo, NULL, 0, err);
+}
+
+bool repo_moved(Hub *hub, const Repo *repo, const char *ref, const char *from, const char *to,
+                Error *err)
+{
+    RefMove move = {str_of(ref), str_of(from), str_of(to)};
+    if (strcmp(ref, "refs/heads/main") == 0)
+        return repo_index(hub, repo, err);
+    return webhook_record_moves(hub, repo, &move, 1, err);
 }

@@ -4,7 +4,7 @@
  * whatever has a row is whole, and a crash in between leaves a folder that nothing names. */
 #include "base/clock.h"
 #include "base/file.h"
-#include "hub/hub_internal.h"
+#include "hub/webhook_internal.h"
 
 static bool split_id(Str id, Str *owner, Str *name)
 {
@@ -86,6 +86,13 @@ static bool gate_opens(Hub *hub, const Viewer *viewer, const Repo *repo, Str own
     if (*open || !(reads || (viewer->rights && viewer->rights->reads_gated)))
         return true;
     return gate_is_open(hub, viewer, repo->id, open, err);
+}
+
+bool repo_could_read(const Viewer *viewer, const Repo *repo, Str owner)
+{
+    Repo gone = *repo;
+    return access_to_repo(viewer, &gone, owner) >= ACCESS_READ &&
+           (!gone.gated.len || access_of_role(viewer, owner) >= ACCESS_READ);
 }
 
 static bool need_met(const Viewer *viewer, const Repo *repo, Access need, Error *err)
@@ -218,9 +225,9 @@ static bool sdk_check(const NewRepo *new, Error *err)
     return fail(err, ERR_INVALID, "a Space needs an sdk: gradio, docker, static or streamlit");
 }
 
-/* The git folder with its first commit. */
+/* The git folder with its first commit: sha. */
 static bool repo_lay_out(Arena *a, const Viewer *viewer, const NewRepo *new, const char *git_dir,
-                         Error *err)
+                         char sha[GIT_HEX_SIZE], Error *err)
 {
     AUTO(git_repo_free) GitRepo *git = NULL;
     if (!git_repo_create(git_dir, "main", err) || !(git = git_repo_open(git_dir, err)))
@@ -240,7 +247,6 @@ static bool repo_lay_out(Arena *a, const Viewer *viewer, const NewRepo *new, con
         if (!git_path_check(file->path, err) || !git_blob_write(git, file->bytes, ops[i].oid, err))
             return false;
     }
-    char sha[GIT_HEX_SIZE];
     GitCommitParams commit = {.ref = "refs/heads/main",
                               .message = S("initial commit"),
                               .author = person_of(a, viewer),
@@ -249,10 +255,12 @@ static bool repo_lay_out(Arena *a, const Viewer *viewer, const NewRepo *new, con
     return git_repo_commit(git, &commit, sha, err);
 }
 
-static bool repo_store(Hub *hub, const Repo *repo, Str key, Str owner_id, Error *err)
+static bool repo_store(Hub *hub, const Repo *repo, Str key, Str owner_id, Str head, Error *err)
 {
+    WebhookEvent event = {.action = "create", .scope = "repo", .repo = repo, .head = head};
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_repo_add(c, repo, key, owner_id, err) && conn_commit(c, err);
+    return c && sql_repo_add(c, repo, key, owner_id, err) && webhook_record(c, hub, &event, err) &&
+           conn_commit(c, err);
 }
 
 /* May the viewer make repositories in this namespace? */
@@ -310,8 +318,9 @@ bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, R
                  .created_ns = wall_ns()};
     repo.git_dir = repo_git_dir(hub, a, repo.id);
     Error seen = {0};
-    if (!repo_lay_out(a, viewer, new, repo.git_dir, err) ||
-        !repo_store(hub, &repo, name_key(a, full), owner.id, &seen)) {
+    char sha[GIT_HEX_SIZE] = "";
+    if (!repo_lay_out(a, viewer, new, repo.git_dir, sha, err) ||
+        !repo_store(hub, &repo, name_key(a, full), owner.id, str_of(sha), &seen)) {
         (void)!git_repo_delete(repo.git_dir, NULL);
         if (seen.code == ERR_EXISTS) // also when it is there but not for these eyes
             return fail(err, ERR_EXISTS, "You already created this %s repo", kind);
@@ -329,8 +338,10 @@ bool repo_delete(Hub *hub, const Repo *repo, Error *err)
     Str *given;
     size_t n;
     {
+        WebhookEvent event = {.action = "delete", .scope = "repo", .repo = repo};
         AUTO(conn_end) Conn *c = db_write(hub->db, err);
-        if (!c || !sql_blobs_of_repo(c, a, repo->id, &given, &n, err) ||
+        if (!c || !webhook_record(c, hub, &event, err) || !sql_webhook_forget_repo(c, repo, err) ||
+            !sql_blobs_of_repo(c, a, repo->id, &given, &n, err) ||
             !sql_search_remove(c, repo->id, err) || !sql_repo_remove(c, repo->id, err) ||
             !conn_commit(c, err))
             return false;
@@ -349,8 +360,10 @@ bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str t
         return false;
     Str full = str_of(arena_printf(a, "%.*s/%.*s", STR(owner.name), STR(name)));
     Error seen = {0};
+    WebhookEvent event = {
+        .action = "move", .scope = "repo", .repo = repo, .moved_to = full, .moved_owner = owner.id};
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    if (!c)
+    if (!c || !webhook_record(c, hub, &event, err))
         return false;
     if (!sql_repo_rename(c, repo, name_key(a, repo->full), name_key(a, full), full, name, owner.id,
                          &seen)) {
@@ -363,6 +376,23 @@ bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str t
     }
     // The words of its name are found a little later: by sweep.c, without a look into git here.
     return sql_repo_unindex(c, repo->id, 0, err) && conn_commit(c, err);
+}
+
+/* What of its settings changes, as webhooks hear of it; NULL if nothing does. */
+static json_t *settings_json(const Repo *old, const Repo *new)
+{
+    json_t *out = json_object();
+    if (old->is_private != new->is_private)
+        json_object_set_new(out, "private", json_boolean(new->is_private));
+    if (old->discussions_off != new->discussions_off)
+        json_object_set_new(out, "discussionsDisabled", json_boolean(new->discussions_off));
+    if (!str_eq(old->gated, new->gated))
+        json_object_set_new(out, "gated",
+                            new->gated.len ? json_from_str(new->gated) : json_false());
+    if (json_object_size(out))
+        return out;
+    json_decref(out);
+    return NULL;
 }
 
 bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error *err)
@@ -379,7 +409,12 @@ bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error
             return fail(err, ERR_INVALID, "gated: \"auto\", \"manual\" or false");
     }
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_repo_set(c, &changed, wall_ns(), err) && conn_commit(c, err);
+    if (!c || !sql_repo_set(c, &changed, wall_ns(), err))
+        return false;
+    json_t *config = settings_json(repo, &changed);
+    WebhookEvent event = {
+        .action = "update", .scope = "repo.config", .repo = &changed, .config = config};
+    return (!config || webhook_record(c, hub, &event, err)) && conn_commit(c, err);
 }
 
 /* ---- Likes, downloads, lists ---- */

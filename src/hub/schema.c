@@ -125,6 +125,35 @@ static const Migration migrations[] = {
      " created_ns BIGINT NOT NULL, PRIMARY KEY (user_id, target_id));"
      "CREATE INDEX follows_target ON follows(target_id, created_ns);"
      "CREATE INDEX likes_user ON likes(user_id, created_ns);"},
+    {13, "webhooks",
+     "CREATE TABLE webhooks (id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES accounts(id)"
+     " ON DELETE CASCADE, url TEXT NOT NULL, secret TEXT NOT NULL, on_repo INTEGER NOT NULL,"
+     " on_discussion INTEGER NOT NULL, disabled INTEGER NOT NULL, reason TEXT NOT NULL,"
+     " failures BIGINT NOT NULL, created_ns BIGINT NOT NULL, updated_ns BIGINT NOT NULL);"
+     "CREATE INDEX webhooks_owner ON webhooks(owner_id);"
+     "CREATE TABLE webhook_watches (webhook_id TEXT NOT NULL REFERENCES webhooks(id)"
+     " ON DELETE CASCADE, place INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,"
+     " subject TEXT NOT NULL, was TEXT NOT NULL DEFAULT '', PRIMARY KEY (webhook_id, place));"
+     "CREATE INDEX webhook_watches_subject ON webhook_watches(subject);"
+     "CREATE INDEX webhook_watches_was ON webhook_watches(was);"
+     // No reference to the repository: the end of one is an event too.
+     "CREATE TABLE webhook_events (id TEXT PRIMARY KEY, is_discussion INTEGER NOT NULL,"
+     " repo_id TEXT NOT NULL, kind INTEGER NOT NULL, full_name TEXT NOT NULL,"
+     " creator_id TEXT NOT NULL, is_private INTEGER NOT NULL, gated TEXT NOT NULL,"
+     " owner_id TEXT NOT NULL, is_gone INTEGER NOT NULL, subjects TEXT NOT NULL,"
+     " payload TEXT NOT NULL, created_ns BIGINT NOT NULL, is_spread INTEGER NOT NULL,"
+     " spread_to TEXT NOT NULL);"
+     "CREATE INDEX webhook_events_spread ON webhook_events(is_spread, created_ns);"
+     "CREATE INDEX webhook_events_repo ON webhook_events(repo_id);"
+     "CREATE TABLE webhook_deliveries (id TEXT PRIMARY KEY, webhook_id TEXT NOT NULL"
+     " REFERENCES webhooks(id) ON DELETE CASCADE, event_id TEXT NOT NULL"
+     " REFERENCES webhook_events(id) ON DELETE CASCADE, state TEXT NOT NULL,"
+     " attempts BIGINT NOT NULL, status BIGINT NOT NULL, took_ms BIGINT NOT NULL,"
+     " problem TEXT NOT NULL, response TEXT NOT NULL, is_cut INTEGER NOT NULL,"
+     " created_ns BIGINT NOT NULL, sent_ns BIGINT NOT NULL, next_ns BIGINT NOT NULL);"
+     "CREATE INDEX webhook_deliveries_of ON webhook_deliveries(webhook_id, created_ns);"
+     "CREATE INDEX webhook_deliveries_next ON webhook_deliveries(next_ns, webhook_id);"
+     "CREATE INDEX webhook_deliveries_event ON webhook_deliveries(event_id);"},
 };
 
 bool sql_migrate(Db *db, Error *err)
