@@ -31,6 +31,7 @@ struct Web {
     X(collection)                                                                                  \
     X(org)                                                                                         \
     X(token)                                                                                       \
+    X(webhook)                                                                                     \
     X(settings)                                                                                    \
     X(try)
 #define X(name)                                                                                    \

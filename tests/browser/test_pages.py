@@ -87,7 +87,14 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, 
     site = Site(hub, 'me')
     site.post('/organizations/new', name='page-people', fullname='People of the pages')
     site.post('/organizations/page-people/settings/members', user='you', role='write')
+    import requests
+    hook = api.create_webhook(url='https://example.org/hook?key=1', watched=[{'type': 'user', 'name': 'me'}])
+    call = lambda path, **more: requests.request(headers={'Authorization': f'Bearer {hub.token}'}, url=f'{hub.url}/api/settings/webhooks/{hook.id}{path}', **more)
+    call('/test', method='POST')
+    delivery = call('/logs', method='GET').json()[0]['id']
     walk('every_page', pages={
+        'webhooks': '/settings/webhooks', 'new-webhook': '/settings/webhooks/new', 'webhook': f'/settings/webhooks/{hook.id}',
+        'delivery': f'/settings/webhooks/{hook.id}/logs/{delivery}',
         'organisations': '/settings/organizations', 'new-organisation': '/organizations/new', 'organisation': '/page-people',
         'members': '/organizations/page-people/settings/members', 'organisation-profile': '/organizations/page-people/settings/profile',
         'organisation-tokens': '/organizations/page-people/settings/tokens', 'new-token': '/settings/tokens/new?ownUserPermissions=repo.write',

@@ -3,7 +3,7 @@ payloads accepts; who may make one; that nothing is lost, and that nobody waits 
 import hashlib, hmac, json, subprocess, time
 
 import pytest, requests
-from conftest import Ear, Hub, until
+from conftest import Ear, Hub, Site, until
 from huggingface_hub import HfApi, WebhookPayload
 
 
@@ -172,6 +172,37 @@ def test_the_log_and_sending_it_again(own, ear):
         'Authorization': f'Bearer {own.token}'}).json()) == 1
     assert call(own, 'POST', f'/{hook.id}/replay/{24 * "0"}').status_code == 404
     own.api.delete_webhook(hook.id)
+
+
+def test_the_pages(own, ear):
+    site, other = Site(own, 'me'), Site(own, 'you')
+    assert 'No webhooks yet' in site.get('/settings/webhooks').text
+    form = {'url': f'http://127.0.0.1:{ear.port}/page', 'watched': 'me\r\n\r\ndatasets/me/data\r\n you/model ', 'secret': 'abc', 'repo': 'yes'}
+    for change, said in (({'url': 'http://10.0.0.1/'}, 'not an address of the open internet'), ({'watched': ' '}, 'watched: say what'),
+                         ({'repo': ''}, 'domains'), ({'secret': 'a b'}, 'secret'), ({'watched': 'a/b/c/d'}, 'watched')):
+        answer = site.post('/settings/webhooks', **form | change)
+        assert answer.status_code in (400, 403) and said in answer.text and (form | change)['url'] in answer.text, change
+    path = site.post('/settings/webhooks', **form).headers['Location']
+    hook, = own.api.list_webhooks()
+    assert [(w.type, w.name) for w in hook.watched] == [('user', 'me'), ('dataset', 'me/data'), ('model', 'you/model')]
+    assert (hook.domains, hook.secret, path) == (['repo'], 'abc', f'/settings/webhooks/{hook.id}')
+    page = site.get(path).text
+    assert 'Nothing sent yet' in page and 'me\ndatasets/me/data\nyou/model' in page.replace('&#x2F;', '/')
+    assert other.get(path).status_code == 404 and other.post(f'{path}/delete').status_code == 404
+
+    log = site.post(f'{path}/test').headers['Location']
+    assert payloads(ear, 1, '/page')[0]['test'] is True
+    until(lambda: 'delivered' in site.get(log).text, lambda: site.get(log).text)
+    assert 'a-test' in site.get(log).text and '200' in site.get(path).text
+    again = site.post(f'{log}/replay').headers['Location']
+    assert again != log and len(payloads(ear, 2, '/page')) == 2
+    assert 'Saved' in site.post(path, **form | {'watched': 'you', 'discussion': 'yes'}).text
+    assert site.post(f'{path}/enable', do='disable').status_code == 303
+    assert 'Disabled' in site.get(path).text and site.post(f'{path}/test').status_code == 400
+    assert site.post(f'{path}/enable', do='enable').status_code == 303
+    hook, = own.api.list_webhooks()
+    assert (hook.watched[0].name, hook.domains, hook.disabled) == ('you', ['repo', 'discussion'], False)
+    assert site.post(f'{path}/delete').headers['Location'] == '/settings/webhooks' and own.api.list_webhooks() == []
 
 
 def test_nobody_waits_for_a_server_that_does_not_answer(own, ear):
