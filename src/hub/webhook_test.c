@@ -1,11 +1,12 @@
 /* Stories of webhooks: what is told to whom, and what becomes of what nobody takes. A thread plays
  * the server that listens. */
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/encode.h"
 #include "db/db_testing.h"
 #include "hub/discussions.h"
 #include "hub/gates.h"
-#include "hub/webhooks.h"
+#include "hub/webhook_internal.h"
 #include "net/script.h"
 
 #include <poll.h>
@@ -543,6 +544,62 @@ static void test_what_was_not_sent_is_sent_after_the_next_start(void **state)
     assert_int_equal(log[0].attempts, 2);
 }
 
+static size_t log_length(const Webhook *w)
+{
+    Error err = {0};
+    Delivery *list;
+    size_t n;
+    bool more;
+    assert_ok(delivery_list(hub, a, w, S(""), 100, &list, &n, &more, &err));
+    return n;
+}
+
+static void prune(int64_t before_ns, int64_t most)
+{
+    Error err = {0};
+    int64_t n = 1;
+    while (n) {
+        AUTO(conn_end) Conn *c = db_write(hub->db, &err);
+        assert_ok(c && sql_webhooks_prune(c, before_ns, most, &n, &err) && conn_commit(c, &err));
+    }
+}
+
+static void test_a_log_and_a_day_have_an_end(void **state)
+{
+    Error err = {0};
+    Viewer bob = as("bob");
+    Repo repo = make("ada", "owl", false);
+    Webhook w = watch("bob", "model", "ada/owl");
+    Str id;
+    for (int i = 0; i < 5; i++)
+        assert_ok(webhook_test(hub, a, &bob, &w, &id, &err));
+    prune(0, 2);
+    assert_int_equal(log_length(&w), 5); // what waits stays
+    start();
+    log_of(&w, 5);
+    prune(0, 2);
+    assert_int_equal(log_length(&w), 2);
+    {
+        AUTO(conn_end) Conn *c = db_write(hub->db, &err);
+        WebhookTask task;
+        assert_ok(sql_webhook_task(c, a, w.id, id, 0, &task, &err));
+        for (int i = 0; i < WEBHOOKS_A_DAY; i++)
+            assert_ok(sql_delivery_add(c, id_new(a), w.id, task.record.id, wall_ns(), 0, &err));
+        assert_ok(conn_commit(c, &err));
+    }
+    assert_fails(webhook_test(hub, a, &bob, &w, &id, &err), ERR_RATE, "1000");
+    ear_answers(200);
+    Webhook other = watch("ada", "model", "ada/owl");
+    commit(&repo, "ada", "main", "one");
+    log_of(&other, 1);
+    ear_heard(1);
+    prune(wall_ns(), 100);
+    assert_int_equal(log_length(&w) + log_length(&other), 0);
+    WebhookRecord record;
+    AUTO(conn_end) Conn *c = db_read(hub->db, &err);
+    assert_fails(sql_webhook_record_next(c, a, &record, &err), ERR_NOT_FOUND, "");
+}
+
 static void test_what_may_be_said_of_a_webhook(void **state)
 {
     Error err = {0};
@@ -587,12 +644,13 @@ int main(void)
 {
     atexit(test_folder_remove);
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down),
-    const struct CMUnitTest tests[] = {FOR_EACH(
-        STORY, test_a_commit_is_told_in_full_and_signed, test_each_move_of_a_ref_is_told_once,
-        test_the_life_of_a_repository_is_told, test_discussions_are_told,
-        test_only_who_may_read_when_it_is_sent_is_told,
-        test_it_tries_again_then_gives_up_and_in_the_end_disables,
-        test_what_was_not_sent_is_sent_after_the_next_start, test_what_may_be_said_of_a_webhook)};
+    const struct CMUnitTest tests[] = {
+        FOR_EACH(STORY, test_a_commit_is_told_in_full_and_signed,
+                 test_each_move_of_a_ref_is_told_once, test_the_life_of_a_repository_is_told,
+                 test_discussions_are_told, test_only_who_may_read_when_it_is_sent_is_told,
+                 test_it_tries_again_then_gives_up_and_in_the_end_disables,
+                 test_what_was_not_sent_is_sent_after_the_next_start,
+                 test_a_log_and_a_day_have_an_end, test_what_may_be_said_of_a_webhook)};
 #undef STORY
     return cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);
 }
