@@ -383,6 +383,7 @@ static bool event_change(Hub *hub, const Repo *repo, const Discussion *d,
 {
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     return c && sql_event_set(c, event, err) &&
+           (!event->is_hidden || webhook_forget_text(c, repo, event->id, err)) &&
            tell(c, hub, repo, "update", "discussion.comment", d, event, err) && conn_commit(c, err);
 }
 
@@ -444,7 +445,8 @@ bool discussion_delete(Hub *hub, const Repo *repo, const Discussion *d, Error *e
     if (!drop_ref(hub, repo, d, err))
         return false;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && tell(c, hub, repo, "delete", "discussion", d, NULL, err) &&
+    return c && webhook_forget_text(c, repo, d->id, err) &&
+           tell(c, hub, repo, "delete", "discussion", d, NULL, err) &&
            sql_discussion_remove(c, d->id, err) && conn_commit(c, err);
 }
 

@@ -205,6 +205,31 @@ bool webhook_record(Conn *c, Hub *hub, const WebhookEvent *event, Error *err)
     return ok;
 }
 
+bool webhook_forget_text(Conn *c, const Repo *repo, Str id, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    WebhookRecord *found;
+    size_t n;
+    if (!sql_webhook_records_with(c, a, repo->id, id, &found, &n, err))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        AUTO(json_decref) json_t *payload = json_parse(found[i].payload, "payload", NULL);
+        json_t *comment = json_object_get(payload, "comment");
+        const json_t *discussion = json_object_get(payload, "discussion");
+        if (!comment ||
+            (!str_eq(json_str(comment, "id"), id) && !str_eq(json_str(discussion, "id"), id)))
+            continue;
+        json_object_set_new(comment, "hidden", json_true());
+        json_object_del(comment, "content");
+        AUTO_BUF text;
+        buf_init(&text, 0);
+        json_write(&text, payload);
+        if (!sql_webhook_record_set(c, found[i].id, buf_str(&text), err))
+            return false;
+    }
+    return true;
+}
+
 /* Asked before a transaction that would be for nothing. */
 static bool is_watched(Hub *hub, Arena *a, const WebhookEvent *e, bool *watched, Error *err)
 {

@@ -23,6 +23,9 @@ typedef struct WebhookEvent {
 /* Records it in the caller's transaction, if anybody watches, and has it sent once that is
  * committed. */
 bool webhook_record(Conn *c, Hub *hub, const WebhookEvent *event, Error *err);
+/* A comment was hidden, or a discussion deleted (id: of either): what is still to be sent, or could
+ * be sent again, forgets the text too. */
+bool webhook_forget_text(Conn *c, const Repo *repo, Str id, Error *err);
 /* Refs that moved outside of any transaction; those that did not move are left out. */
 bool webhook_record_moves(Hub *hub, const Repo *repo, const RefMove *moves, size_t n, Error *err);
 
@@ -80,6 +83,11 @@ bool sql_webhook_watchers(Conn *c, Arena *a, const WebhookRecord *record, size_t
                           Str *owners, size_t *n, Error *err);
 /* An empty cursor: all have it. */
 bool sql_webhook_record_pass(Conn *c, Str record, Str cursor, Error *err);
+
+/* Records of discussions of a repository that mention these words; at most 1,000. */
+bool sql_webhook_records_with(Conn *c, Arena *a, Str repo, Str words, WebhookRecord **out,
+                              size_t *n, Error *err);
+bool sql_webhook_record_set(Conn *c, Str record, Str payload, Error *err);
 
 bool sql_delivery_add(Conn *c, Str id, Str webhook, Str record, int64_t now, int64_t next_ns,
                       Error *err);

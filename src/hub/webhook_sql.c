@@ -290,6 +290,30 @@ bool sql_webhook_record_pass(Conn *c, Str record, Str cursor, Error *err)
     return query_run(q, err);
 }
 
+bool sql_webhook_records_with(Conn *c, Arena *a, Str repo, Str words, WebhookRecord **out,
+                              size_t *n, Error *err)
+{
+    enum { MOST = 1000 };
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT " RECORD_COLUMNS " FROM webhook_events e WHERE e.repo_id = $1"
+                             " AND e.is_discussion = 1 AND e.payload LIKE $2 LIMIT 1000");
+    bind_str(q, repo);
+    bind_str(q, str_of(arena_printf(a, "%%%.*s%%", STR(words))));
+    *out = NEW_ARRAY(a, WebhookRecord, MOST);
+    for (*n = 0; *n < MOST && query_next(q); ++*n)
+        record_row(q, a, &(*out)[*n]);
+    return query_ok(q, err);
+}
+
+bool sql_webhook_record_set(Conn *c, Str record, Str payload, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "UPDATE webhook_events SET payload = $1 WHERE id = $2");
+    bind_str(q, payload);
+    bind_str(q, record);
+    return query_run(q, err);
+}
+
 /* ---- Deliveries ---- */
 
 bool sql_delivery_add(Conn *c, Str id, Str webhook, Str record, int64_t now, int64_t next_ns,

@@ -102,16 +102,20 @@ static Str ear_heard(size_t n)
     return (Str){0};
 }
 
-/* The body of the only request in there. */
-static json_t *body_of(Str heard)
+static json_t *body_of_text(Str text)
 {
     Error err = {0};
-    size_t at = str_find(heard, S("\r\n\r\n"), 0);
-    json_t *body = json_parse(str_slice(heard, at + 4, heard.len), "body", &err);
+    json_t *body = json_parse(text, "body", &err);
     if (!body)
         fail_msg("%s", err.text);
     arena_defer(a, (void (*)(void *))json_decref, body);
     return body;
+}
+
+/* The body of the only request in there. */
+static json_t *body_of(Str heard)
+{
+    return body_of_text(str_slice(heard, str_find(heard, S("\r\n\r\n"), 0) + 4, heard.len));
 }
 
 static const char *at(const json_t *body, const char *path)
@@ -420,6 +424,33 @@ static void test_discussions_are_told(void **state)
     log_of(&mute, 1);
 }
 
+static void test_a_hidden_comment_is_not_sent_later(void **state)
+{
+    Error err = {0};
+    Viewer ada = as("ada");
+    Repo repo = make("ada", "owl", false);
+    Webhook w = watch("bob", "model", "ada/owl");
+    Discussion d;
+    DiscussionEvent e;
+    NewDiscussion new = {.title = S("Wings"), .description = S("One")};
+    assert_ok(discussion_create(hub, a, &ada, &repo, &new, &d, &err));
+    assert_ok(discussion_comment(hub, a, &ada, &repo, &d, S("my password"), &e, &err));
+    assert_ok(discussion_edit(hub, a, &ada, &repo, &d, e.id, S("my passw..."), &e, &err));
+    assert_ok(discussion_hide(hub, a, &ada, &repo, &d, e.id, &e, &err));
+    start();
+    Str heard = ear_heard(4);
+    assert_true(str_find(heard, S("my passw"), 0) == SIZE_MAX);
+    assert_true(str_find(heard, S("\"content\":\"One\""), 0) != SIZE_MAX);
+    // And what was sent before is forgotten with the discussion.
+    ear_answers(200);
+    assert_ok(discussion_delete(hub, &repo, &d, &err));
+    expect(ear_heard(1), "delete", "discussion");
+    Delivery *log = log_of(&w, 5), first;
+    assert_ok(delivery_find(hub, a, &w, log[4].id, &first, &err));
+    assert_string_equal(at(body_of_text(first.request), "event.action"), "create");
+    assert_null(json_at(body_of_text(first.request), "comment.content"));
+}
+
 static void test_only_who_may_read_when_it_is_sent_is_told(void **state)
 {
     Error err = {0};
@@ -644,13 +675,13 @@ int main(void)
 {
     atexit(test_folder_remove);
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down),
-    const struct CMUnitTest tests[] = {
-        FOR_EACH(STORY, test_a_commit_is_told_in_full_and_signed,
-                 test_each_move_of_a_ref_is_told_once, test_the_life_of_a_repository_is_told,
-                 test_discussions_are_told, test_only_who_may_read_when_it_is_sent_is_told,
-                 test_it_tries_again_then_gives_up_and_in_the_end_disables,
-                 test_what_was_not_sent_is_sent_after_the_next_start,
-                 test_a_log_and_a_day_have_an_end, test_what_may_be_said_of_a_webhook)};
+    const struct CMUnitTest tests[] = {FOR_EACH(
+        STORY, test_a_commit_is_told_in_full_and_signed, test_each_move_of_a_ref_is_told_once,
+        test_the_life_of_a_repository_is_told, test_discussions_are_told,
+        test_a_hidden_comment_is_not_sent_later, test_only_who_may_read_when_it_is_sent_is_told,
+        test_it_tries_again_then_gives_up_and_in_the_end_disables,
+        test_what_was_not_sent_is_sent_after_the_next_start, test_a_log_and_a_day_have_an_end,
+        test_what_may_be_said_of_a_webhook)};
 #undef STORY
     return cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);
 }
