@@ -146,8 +146,12 @@ static void split_piece(const Finder *f, PieceList *out, const Piece *p, bool ig
             (token->single_word && !stands_alone(text, from, to)))
             continue;
         take_spaces(token, text, done, &from, &to);
-        from = MAX(from, done);
-        to = MAX(from, to);
+        // The spaces that the match before has taken are its own only where this one would take
+        // them too; else both have them, as in the reference.
+        if (token->lstrip) {
+            from = MAX(from, done);
+            to = MAX(from, to);
+        }
         if (done < from)
             piece_push(out, piece_slice(p, done, from));
         Piece found = piece_slice(p, from, to);

@@ -250,6 +250,23 @@ static void test_a_missing_unknown_token_is_an_error_of_the_text(void **state)
     assert_fails(tokenizer_encode(t, S("b"), true, &e, &err), ERR_INVALID, "unk_token '?'");
 }
 
+/* A token that takes the spaces behind it, before one that begins with a space: both have it. */
+static void test_added_tokens_share_a_space_as_in_the_reference(void **state)
+{
+    Error err = {0};
+    AUTO_ENCODING e = {0};
+    AUTO(tokenizer_free)
+    Tokenizer *t = tokenizer_from_json(
+        S("{\"added_tokens\": [{\"id\": 1, \"content\": \" the\", \"single_word\": false, "
+          "\"lstrip\": false, \"rstrip\": true, \"normalized\": false, \"special\": false}], "
+          "\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"?\", \"vocab\": {\"?\": 0}}}"),
+        "t", &err);
+    assert_ok(tokenizer_encode(t, S("a the the,"), true, &e, &err));
+    assert_int_equal(e.n, 4);
+    assert_true(e.ids[1] == 1 && e.spans[1].start == 1 && e.spans[1].end == 6);
+    assert_true(e.ids[2] == 1 && e.spans[2].start == 5 && e.spans[2].end == 9);
+}
+
 /* ---- Texts ---- */
 
 static void test_broken_utf8_is_replaced(void **state)
@@ -491,7 +508,8 @@ int main(void)
 {
     return RUN(test_tokens_are_those_of_the_reference, test_scanners_split_as_their_expressions_do,
                test_expressions_are_translated, test_broken_files_are_refused_by_field,
-               test_a_missing_unknown_token_is_an_error_of_the_text, test_broken_utf8_is_replaced,
+               test_a_missing_unknown_token_is_an_error_of_the_text,
+               test_added_tokens_share_a_space_as_in_the_reference, test_broken_utf8_is_replaced,
                test_long_words_take_no_quadratic_time, test_a_pair_gets_the_template_of_pairs,
                test_truncation_cuts_windows_that_overlap, test_a_batch_is_its_texts_one_by_one,
                test_sentencepiece_models_are_read, test_streams_hold_back_unfinished_characters,
