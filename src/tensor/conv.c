@@ -377,30 +377,52 @@ static void conv_task(void *context, int64_t task, int thread)
     finish_block(j, &s, &room);
 }
 
-/* One channel a group: pixels of a row that meet the same taps, channel panel by channel panel. */
-static void depthwise_tile(const ConvJob *j, const ConvTile *t, const float **rows,
+/* What the products of the tile's pixels, all channels of them, become. */
+static void depthwise_finish(const ConvJob *j, int64_t at, int64_t n)
+{
+    const Kernels *k = kernels();
+    float *y = tensor_f32(j->t->tail) + at;
+    if (j->epilogue.activation != ACT_NONE)
+        k->activate(j->epilogue.activation, n, y, y);
+    if (j->epilogue.factor)
+        k->mul(n, y, j->epilogue.factor + at, y);
+    if (j->epilogue.addend)
+        k->add(n, y, j->epilogue.addend + at, y);
+}
+
+/* One channel a group: pixels of a row that meet the same taps; of a padded row, all. */
+static void depthwise_tile(const ConvJob *j, const ConvTile *t, bool padded, const float **rows,
                            const float **by)
 {
     const ConvMap *m = &j->m;
+    const Tensor *y = j->t;
     const float *image = tensor_f32(j->x) + t->batch * j->x->strides[0];
-    int n = 0;
+    TapRows taps = {.step = m->step[1] * m->strides[1], .channels = m->groups, .padded = padded};
+    int64_t at = t->batch * y->strides[0] + t->y * spatial_stride(y, 0) + t->x * m->groups;
     for (int64_t ky = 0; ky < m->taps[0]; ky++) {
-        int64_t y = conv_source(m, 0, t->y, ky);
-        for (int64_t kx = 0; kx < m->taps[1] && y >= 0; kx++) {
-            int64_t x = conv_source(m, 1, t->x, kx);
-            if (x < 0)
+        int64_t from = conv_source(m, 0, t->y, ky);
+        for (int64_t kx = 0; kx < m->taps[1] && from >= 0; kx++) {
+            int64_t x = padded ? kx - 1 : conv_source(m, 1, t->x, kx);
+            if (x < 0 && !padded)
                 continue;
-            rows[n] = image + y * m->strides[0] + x * m->strides[1];
-            by[n++] = (const float *)j->w->memory + (ky * m->taps[1] + kx) * m->groups;
+            rows[taps.n] = image + from * m->strides[0] + x * m->strides[1];
+            by[taps.n++] = (const float *)j->w->memory + (ky * m->taps[1] + kx) * m->groups;
         }
     }
-    for (int64_t c = 0; c < m->groups; c += PANEL) {
-        float sums[MAX_ROWS * PANEL] __attribute__((aligned(64), uninitialized));
-        const TapRows taps = {n, c, m->step[1] * m->strides[1], rows, by};
-        int64_t columns = MIN(PANEL, m->groups - c);
-        kernels()->depthwise(t->n, (int)columns, &taps, sums);
-        finish_tile(j, t, c, columns, sums);
-    }
+    taps.rows = rows;
+    taps.weights = by;
+    if (t->n > 1 && m->reach[1] == m->step[1]) // then all taps of a row are there
+        taps.run = (int)m->taps[1];
+    const float *bias = j->epilogue.bias ? j->epilogue.bias + t->batch * j->bias_stride : NULL;
+    kernels()->depthwise(t->n, &taps, bias, tensor_f32(y->tail) + at);
+    depthwise_finish(j, at, t->n * m->groups);
+}
+
+/* The most usual kind: three taps, a step of one pixel, one pixel of padding. */
+static bool rows_are_padded(const ConvMap *m)
+{
+    return m->taps[1] == 3 && m->step[1] == 1 && m->reach[1] == 1 && m->up[1] == 1 &&
+           m->base[1] == -1 && m->out[1] == m->source[1] && m->out[1] >= DEPTHWISE_PIXELS;
 }
 
 /* Whether all taps of a row's pixel lie inside the width. */
@@ -417,17 +439,18 @@ static void depthwise_rows(void *context, int64_t from, int64_t to)
     const ConvJob *j = context;
     const ConvMap *m = &j->m;
     const float *rows[MAX_DEPTHWISE_TAPS], *by[MAX_DEPTHWISE_TAPS]; // of a tile; made once
+    bool padded = rows_are_padded(m);
     int64_t first = 0, last = m->out[1]; // of the inner pixels; of up > 1 none are alike
-    while (first < last && !is_inner(m, first))
+    while (!padded && first < last && !is_inner(m, first))
         first++;
-    while (last > first && !is_inner(m, last - 1))
+    while (!padded && last > first && !is_inner(m, last - 1))
         last--;
     last = m->up[1] > 1 ? first : last;
     for (int64_t row = from; row < to; row++) {
         ConvTile t = {.batch = row / m->out[0], .y = row % m->out[0], .step = 1};
         for (; t.x < m->out[1]; t.x += t.n) {
-            t.n = t.x >= first && t.x < last ? (int)MIN(MAX_ROWS, last - t.x) : 1;
-            depthwise_tile(j, &t, rows, by);
+            t.n = t.x >= first && t.x < last ? (int)(last - t.x) : 1;
+            depthwise_tile(j, &t, padded, rows, by);
         }
     }
 }

@@ -84,10 +84,14 @@ typedef struct RunningSoftmax {
 } RunningSoftmax;
 
 /* What depthwise convolution reads: tap t of pixel p meets rows[t] + p * step, weighted by
- * weights[t], both from their value `from` on. */
+ * weights[t]. In runs of `run` taps, if that is not 0, each meets what its neighbour meets a pixel
+ * further; of `padded` runs the first tap of the first pixel and the last tap of the last one meet
+ * nothing. Those have three taps and at least DEPTHWISE_PIXELS pixels. */
+enum { DEPTHWISE_PIXELS = 8 };
 typedef struct TapRows {
-    int n;
-    int64_t from, step;
+    int n, run;
+    bool padded;
+    int64_t step, channels;
     const float *const *rows, *const *weights;
 } TapRows;
 
@@ -215,8 +219,8 @@ typedef struct Kernels {
     void (*rescale_panel)(int rows, float *y, const float *factor, const float *x);
     /* The panel [n,PANEL] as a PACK_BF16 panel [ceil(n/2),PANEL,2], rounded to nearest even. */
     void (*pair_rows)(int64_t n, const float *panel, uint16_t *pairs);
-    /* out [pixels,PANEL] = sum over taps of rows * weights, n channels; at most MAX_ROWS pixels. */
-    void (*depthwise)(int pixels, int n, const TapRows *taps, float *out);
+    /* out [pixels,channels] = bias (may be NULL) + the sum over taps of rows * weights. */
+    void (*depthwise)(int pixels, const TapRows *taps, const float *bias, float *out);
     /* y = activate(x * scale + shift), channel by channel. y may be x. */
     void (*affine)(int64_t n, const float *x, const float *scale, const float *shift,
                    Activation activation, float *y);
