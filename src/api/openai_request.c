@@ -112,7 +112,6 @@ static const struct {
     {"audio", "audio answers are not supported"},
     {"prediction", "prediction is not supported"},
     {"web_search_options", "web search is not supported"},
-    {"stop_token_ids", "stop_token_ids is not supported; give eos_token_id"},
     {"guided_choice", "guided_choice is not supported; give guided_regex"},
     {"structured_outputs", "structured_outputs is not supported; give response_format"},
     {"prompt_logprobs", "prompt_logprobs is not supported; give echo and logprobs"},

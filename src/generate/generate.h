@@ -130,6 +130,8 @@ typedef struct Knob {
 extern const Knob generate_knobs[];
 extern const size_t n_generate_knobs;
 const Knob *generate_knob_find(const char *key); // NULL if there is none
+/* A knob, or a key of some version's GenerationConfig that is refused or changes nothing. */
+bool generate_key_is_known(const char *key);
 
 typedef enum StopReason {
     STOP_LENGTH,

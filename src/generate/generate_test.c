@@ -328,6 +328,54 @@ static void test_parameters_out_of_range_are_named(void **state)
     assert_true(p.sample.eos.n == 1 && p.sample.eos.ids[0] == 202 && p.max_new_tokens == 20);
 }
 
+/* What to_dict of versions 4.48 and 5.24 has. */
+static void test_every_key_of_a_generation_config_is_known(void **state)
+{
+    static const char keys[] =
+        "_commit_hash _from_model_config assistant_confidence_threshold assistant_early_exit "
+        "assistant_ensemble_weight assistant_lookbehind bad_words_ids begin_suppress_tokens "
+        "bos_token_id cache_config cache_implementation compile_config constraints "
+        "continuous_batching_config decoder_start_token_id disable_compile diversity_penalty "
+        "do_sample dola_layers early_stopping encoder_no_repeat_ngram_size "
+        "encoder_repetition_penalty eos_token_id epsilon_cutoff eta_cutoff "
+        "exponential_decay_length_penalty force_words_ids forced_bos_token_id forced_decoder_ids "
+        "forced_eos_token_id generation_kwargs guidance_scale is_assistant length_penalty "
+        "low_memory max_cache_len max_length max_matching_ngram_size max_new_tokens max_time "
+        "min_length min_new_tokens min_p no_repeat_ngram_size num_assistant_tokens "
+        "num_assistant_tokens_schedule num_beam_groups num_beams num_return_sequences "
+        "output_attentions output_hidden_states output_logits output_scores pad_token_id "
+        "penalty_alpha prefill_chunk_size prompt_lookup_num_tokens remove_invalid_values "
+        "renormalize_logits repetition_penalty return_dict_in_generate return_legacy_cache "
+        "sequence_bias speculation_type stop_strings suppress_tokens target_lookbehind temperature "
+        "token_healing top_h top_k top_p transformers_version typical_p use_cache use_mtp "
+        "watermarking_config";
+    Str rest = str_of(keys), key;
+    while (str_split(&rest, ' ', &key)) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", STR(key));
+        if (!generate_key_is_known(name))
+            fail_msg("'%s' is neither applied nor refused", name);
+    }
+    assert_false(generate_key_is_known("banana"));
+}
+
+static void test_refused_keys_are_named_where_they_say_something(void **state)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    GenerateParams p;
+    AUTO(json_decref)
+    json_t *silent = json_parse(S("{\"use_mtp\":false,\"generation_kwargs\":{},"
+                                  "\"assistant_early_exit\":null,\"stop_token_ids\":[7,8],"
+                                  "\"eos_token_id\":3}"),
+                                "x", &err);
+    assert_ok(generate_params_parse(&p, NULL, silent, a, &err));
+    assert_true(p.sample.eos.n == 3 && p.sample.eos.ids[0] == 3 && p.sample.eos.ids[2] == 8);
+    AUTO(json_decref) json_t *early = json_parse(S("{\"assistant_early_exit\":4}"), "x", &err);
+    assert_fails(generate_params_parse(&p, NULL, early, a, &err), ERR_UNSUPPORTED,
+                 "'assistant_early_exit' is not supported");
+}
+
 /* A copy of a golden model with another configuration. */
 static const char *model_with(const char *name, const char *key, json_t *value)
 {
@@ -377,11 +425,12 @@ static void test_models_that_do_not_fit_their_configuration_are_refused(void **s
 int main(void)
 {
     atexit(test_folder_remove);
-    return RUN(test_tokens_and_logits_are_those_of_transformers, test_gguf_files_give_the_same,
-               test_a_prompt_in_pieces_is_the_same_prompt, test_the_loop_stops_for_each_reason,
-               test_seeds_repeat_and_sequences_differ,
-               test_every_knob_gives_the_text_of_transformers,
-               test_what_transformers_moved_out_gives_the_texts_of_an_older_one,
-               test_parameters_out_of_range_are_named,
-               test_models_that_do_not_fit_their_configuration_are_refused);
+    return RUN(
+        test_tokens_and_logits_are_those_of_transformers, test_gguf_files_give_the_same,
+        test_a_prompt_in_pieces_is_the_same_prompt, test_the_loop_stops_for_each_reason,
+        test_seeds_repeat_and_sequences_differ, test_every_knob_gives_the_text_of_transformers,
+        test_what_transformers_moved_out_gives_the_texts_of_an_older_one,
+        test_parameters_out_of_range_are_named, test_every_key_of_a_generation_config_is_known,
+        test_refused_keys_are_named_where_they_say_something,
+        test_models_that_do_not_fit_their_configuration_are_refused);
 }

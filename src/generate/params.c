@@ -80,6 +80,20 @@ static bool read_eos(GenerateParams *p, const json_t *value, const char *key, Ar
     return ids_of(value, key, MAX_EOS, a, &p->sample.eos, err);
 }
 
+/* They end a text as the model's own do, also where no end is allowed yet. */
+static bool read_stop_tokens(GenerateParams *p, const json_t *value, const char *key, Arena *a,
+                             Error *err)
+{
+    TokenIds more, eos = p->sample.eos;
+    if (!ids_of(value, key, MAX_EOS, a, &more, err))
+        return false;
+    int32_t *ids = NEW_ARRAY(a, int32_t, eos.n + more.n);
+    for (size_t i = 0; i < eos.n + more.n; i++)
+        ids[i] = i < eos.n ? eos.ids[i] : more.ids[i - eos.n];
+    p->sample.eos = (TokenIds){ids, eos.n + more.n};
+    return true;
+}
+
 static bool read_forced_eos(GenerateParams *p, const json_t *value, const char *key, Arena *a,
                             Error *err)
 {
@@ -297,6 +311,7 @@ static const struct {
     bool (*read)(GenerateParams *p, const json_t *value, const char *key, Arena *a, Error *err);
 } lists[] = {
     {{"eos_token_id"}, read_eos},
+    {{"stop_token_ids"}, read_stop_tokens}, // behind eos_token_id
     {{"forced_eos_token_id"}, read_forced_eos},
     {{"suppress_tokens"}, read_suppress},
     {{"begin_suppress_tokens"}, read_begin_suppress},
@@ -327,18 +342,55 @@ static bool read_lists(GenerateParams *p, const json_t *object, Arena *a, Error 
 
 // ---- What we do not do ----
 
-/* Strategies that transformers itself no longer has (they are code on its hub), and parts of it
- * that have no counterpart here; refused where they would change the text. */
-static bool check_strategies(const json_t *all, Error *err)
+/* Keys of GenerationConfig whose work nothing here does; refused where they would change the text:
+ * where they say more than null, false or nothing. */
+static const char *const refused[] = {"assistant_early_exit",
+                                      "assistant_ensemble_weight",
+                                      "forced_decoder_ids",
+                                      "generation_kwargs",
+                                      "speculation_type",
+                                      "token_healing",
+                                      "use_mtp"};
+
+/* Those that only say how a text is computed or handed over, or what a program noted. */
+static const char *const without_effect[] = {
+    "_commit_hash",           "_from_model_config",
+    "assistant_lookbehind",   "bos_token_id",
+    "cache_config",           "cache_implementation",
+    "compile_config",         "continuous_batching_config",
+    "decoder_start_token_id", "disable_compile",
+    "is_assistant",           "low_memory",
+    "max_cache_len",          "output_attentions",
+    "output_hidden_states",   "output_logits",
+    "output_scores",          "pad_token_id",
+    "prefill_chunk_size",     "return_dict_in_generate",
+    "return_legacy_cache",    "target_lookbehind",
+    "transformers_version",   "use_cache",
+};
+
+static bool is_listed(const char *const *list, size_t n, const char *key)
 {
-    static const char *const absent[] = {"assistant_early_exit", "assistant_ensemble_weight"};
-    for (size_t i = 0; i < COUNT(absent); i++) {
-        const json_t *value = json_object_get(all, absent[i]);
-        if (value && !json_is_null(value))
-            return fail(err, ERR_UNSUPPORTED, "'%s' is not supported", absent[i]);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], key) == 0)
+            return true;
+    return false;
+}
+
+bool generate_key_is_known(const char *key)
+{
+    return generate_knob_find(key) || is_listed(refused, COUNT(refused), key) ||
+           is_listed(without_effect, COUNT(without_effect), key);
+}
+
+static bool check_refused(const json_t *all, Error *err)
+{
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        const json_t *value = json_object_get(all, refused[i]);
+        bool says = value && !json_is_null(value) && !json_is_false(value) &&
+                    !(json_is_object(value) && json_object_size(value) == 0);
+        if (says)
+            return fail(err, ERR_UNSUPPORTED, "'%s' is not supported", refused[i]);
     }
-    if (json_flag(all, "token_healing", false))
-        return fail(err, ERR_UNSUPPORTED, "'token_healing' is not supported");
     return true;
 }
 
@@ -444,8 +496,7 @@ bool generate_params_parse(GenerateParams *p, const json_t *defaults, const json
     AUTO(json_decref) json_t *all = overlay(defaults, request);
     GenerateParams read = {.sample = sample_params_neutral()};
     if (!fields_read(&read, fields, COUNT(fields), all, a, err) ||
-        !read_lists(&read, all, a, err) || !check_strategies(all, err) ||
-        !check_together(&read, err))
+        !read_lists(&read, all, a, err) || !check_refused(all, err) || !check_together(&read, err))
         return false;
     if (read.max_new_tokens == 0 && read.max_length == 0)
         read.max_new_tokens = DEFAULT_NEW_TOKENS;
@@ -503,6 +554,7 @@ const Knob generate_knobs[] = {
     {"num_assistant_tokens_schedule", "S", "constant, heuristic or heuristic_transient"},
     {"assistant_confidence_threshold", "P", "it stops below this probability; 0.4"},
     {"eos_token_id", "JSON", "the tokens that end a text"},
+    {"stop_token_ids", "JSON", "tokens that end it too"},
     {"stop_strings", "JSON", "texts that end a text"},
     {"seed", "N", "the same seed gives the same text"},
 };

@@ -23,16 +23,14 @@ static const Field fields[] = {
     OPT_TEXT(GenerationParams, prefix, "prefix", ""),
 };
 
-/* Beside generate's knobs. */
+/* Beside generate's keys. */
 static const char *const known[] = {
     "return_full_text", "details", "decoder_input_details", "add_special_tokens",
     "continue_final_message", "skip_special_tokens", "truncate", "best_of", "prefix", "tools",
     "tool_choice", "documents", "chat_template", "chat_template_kwargs", "return_text", "grammar",
-    "stop", "stop_sequences", "top_n_tokens", "top_logprobs", "pad_token_id",
-    // refused by generate where they say something
-    "token_healing",
+    "stop", "stop_sequences", "top_n_tokens", "top_logprobs",
     // those that change nothing here, with their only value
-    "watermark", "use_cache", "clean_up_tokenization_spaces", NULL};
+    "watermark", "clean_up_tokenization_spaces", NULL};
 
 static bool given(const json_t *parameters, const char *key)
 {
@@ -48,7 +46,7 @@ static void warn_unknown(Job *job)
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)job->parameters, key, value)
     {
-        if (!generate_knob_find(key))
+        if (!generate_key_is_known(key))
             json_object_set(rest, key, value);
     }
     task_warn_unknown(job->call, rest, known);
