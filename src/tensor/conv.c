@@ -206,6 +206,8 @@ static ConvJob job_of(const Tensor *t)
 
 size_t scratch_conv(const Tensor *t)
 {
+    if (conv_panels(t) == PANELS_CONV_WINOGRAD)
+        return scratch_conv_winograd(t);
     return (size_t)pool_threads() * job_of(t).thread_floats * sizeof(float);
 }
 
@@ -457,22 +459,22 @@ static void depthwise_rows(void *context, int64_t from, int64_t to)
 
 bool check_conv(const Tensor *t, Error *err)
 {
-    bool transposed = tensor_is(t, OP_CONV_TRANSPOSE);
     const Weight *w = t->in[1]->weight;
-    return w->panels[transposed ? PANELS_CONV_TRANSPOSED : PANELS_CONV].memory ||
+    return w->panels[conv_panels(t)].memory ||
            fail(err, ERR_INVALID, "weight '%s' is not packed", w->spec.name);
 }
 
 void run_conv(const Tensor *t)
 {
+    if (conv_panels(t) == PANELS_CONV_WINOGRAD) {
+        run_conv_winograd(t);
+        return;
+    }
     ConvJob j = job_of(t);
     const Tensor *bias = t->in[2];
     j.threads = (float *)(void *)t->graph->scratch;
     j.bias_stride = bias && bias->shape.rank == 2 && bias->shape.dims[0] > 1 ? bias->strides[0] : 0;
-    j.epilogue = (Epilogue){.bias = bias ? tensor_f32(bias) : NULL,
-                            .activation = t->activation,
-                            .factor = t->factor ? tensor_f32(t->factor) : NULL,
-                            .addend = t->addend ? tensor_f32(t->addend) : NULL};
+    j.epilogue = epilogue_of(t, bias);
     if (conv_is_depthwise(&j.m))
         pool_ranges(j.m.batch * j.m.out[0], 1, depthwise_rows, &j);
     else

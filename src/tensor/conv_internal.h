@@ -25,6 +25,27 @@ static inline bool conv_is_depthwise(const ConvMap *m)
            m->taps[0] * m->taps[1] <= MAX_DEPTHWISE_TAPS;
 }
 
+/* Whether a convolution is one for conv_winograd.c. */
+bool conv_is_winograd(const Conv *p, const Tensor *x, const Tensor *weight, bool transposed);
+size_t scratch_conv_winograd(const Tensor *t);
+void run_conv_winograd(const Tensor *t);
+/* Which of a weight's panels a node reads. */
+static inline int conv_panels(const Tensor *t)
+{
+    bool transposed = tensor_is(t, OP_CONV_TRANSPOSE);
+    if (conv_is_winograd(&t->params.conv, t->in[0], t->in[1], transposed))
+        return PANELS_CONV_WINOGRAD;
+    return transposed ? PANELS_CONV_TRANSPOSED : PANELS_CONV;
+}
+/* What is fused behind a convolution, of pixel 0. */
+static inline Epilogue epilogue_of(const Tensor *t, const Tensor *bias)
+{
+    return (Epilogue){.bias = bias ? tensor_f32(bias) : NULL,
+                      .activation = t->activation,
+                      .factor = t->factor ? tensor_f32(t->factor) : NULL,
+                      .addend = t->addend ? tensor_f32(t->addend) : NULL};
+}
+
 /* Output pixels of one row, `step` apart. */
 typedef struct ConvTile {
     int64_t batch, y, x, step;

@@ -131,7 +131,7 @@ Tensor *op_conv_either(Graph *g, OpCode code, Tensor *x, Tensor *weight, Tensor 
     bias = bias ? op_contiguous(g, bias) : NULL;
     Tensor *t = graph_node(g, &ops[code], &(Params){.conv = p}, x, weight, bias, NULL);
     if (t != &g->nowhere &&
-        !weight_pack_conv(weight->weight, MAX(p.groups, 1), code == OP_CONV_TRANSPOSE, &err))
+        !weight_pack_conv(weight->weight, MAX(p.groups, 1), conv_panels(t), &err))
         return graph_fail(g, err.code, "%s", err.text);
     return t;
 }

@@ -221,6 +221,13 @@ typedef struct Kernels {
     void (*pair_rows)(int64_t n, const float *panel, uint16_t *pairs);
     /* out [pixels,channels] = bias (may be NULL) + the sum over taps of rows * weights. */
     void (*depthwise)(int pixels, const TapRows *taps, const float *bias, float *out);
+    /* conv_winograd.c: the n channels of 4 x 4 pixels turned into coefficients [16][n], those of
+     * one `stride` behind those of the other. */
+    void (*winograd_in)(int64_t n, const float *const pixels[16], float *out, int64_t stride);
+    /* Sums [16][rows,PANEL], a coefficient `stride` behind the other, back into pixels
+     * [2][2 * rows,PANEL], whose two rows lie out_stride apart. */
+    void (*winograd_out)(int rows, const float *sums, int64_t stride, float *out,
+                         int64_t out_stride);
     /* y = activate(x * scale + shift), channel by channel. y may be x. */
     void (*affine)(int64_t n, const float *x, const float *scale, const float *shift,
                    Activation activation, float *y);

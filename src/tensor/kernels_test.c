@@ -308,10 +308,40 @@ static void check_depthwise(int channels, int pixels, int step, int n, bool bias
 
 static void test_depthwise_products_sum_over_taps(void **state)
 {
+    Random kept = source; // the other tests' numbers stay what they were
     for (int channels = 1; set->depthwise && channels <= 2 * PANEL + 7; channels++)
         for (int pixels = 1; pixels <= 20; pixels += pixels < 10 ? 1 : 5)
             for (int n = 0; n <= 9; n += 3)
                 check_depthwise(channels, pixels, 1 + channels % 2, n, n > 3, n % 2);
+    source = kept;
+}
+
+static void test_squares_are_turned_there_and_back(void **state)
+{
+    enum { STRIDE = 17 * PANEL };
+    static float source_pixels[16][75], sums[16 * STRIDE], seen[16 * STRIDE], plain[16 * STRIDE];
+    const float *pixels[16];
+    Random kept = source; // the other tests' numbers stay what they were
+    for (int i = 0; i < 16; i++) {
+        fill(source_pixels[i], COUNT(source_pixels[i]), 1);
+        pixels[i] = source_pixels[i];
+    }
+    fill(sums, COUNT(sums), 1);
+    for (int n = 1; set->winograd_in && n <= 75; n++) {
+        memset(seen, 0, sizeof seen);
+        memset(plain, 0, sizeof plain);
+        set->winograd_in(n, pixels, seen, 80);
+        kernels_plain.winograd_in(n, pixels, plain, 80);
+        assert_all_near("winograd_in", COUNT(seen), seen, plain, 1e-6F, 0);
+    }
+    for (int rows = 1; set->winograd_out && rows <= 17; rows++) {
+        memset(seen, 0, sizeof seen);
+        memset(plain, 0, sizeof plain);
+        set->winograd_out(rows, sums, STRIDE, seen, 2 * STRIDE);
+        kernels_plain.winograd_out(rows, sums, STRIDE, plain, 2 * STRIDE);
+        assert_all_near("winograd_out", COUNT(seen), seen, plain, 2e-6F, 0);
+    }
+    source = kept;
 }
 
 static void test_rectangles_are_transposed(void **state)
@@ -562,18 +592,18 @@ int main(void)
         }
         printf("kernels: %s\n", set->name);
         table = kernels_of(set->needs);
-        failed += RUN(test_slopes_agree_over_the_whole_range, test_gradients_of_rows_agree,
-                      test_cross_entropy_agrees, test_columns_are_packed_and_values_dropped_alike,
-                      test_tiles_multiply, test_bf16_tiles_multiply,
-                      test_cases_agree_with_their_plain_twins,
-                      test_packed_weights_keep_their_values, test_rows_are_quantized_alike,
-                      test_rows_are_turned, test_activations_agree_over_the_whole_range,
-                      test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
-                      test_running_softmax_never_looks_at_unseen_scores,
-                      test_rectangles_are_transposed, test_depthwise_products_sum_over_taps,
-                      test_softmax_runs_on_in_each_lane, test_softmax_in_pairs_is_softmax_rounded,
-                      test_slopes_of_scores_follow_from_those_of_weights,
-                      test_panels_are_rescaled_and_paired);
+        failed += RUN(
+            test_slopes_agree_over_the_whole_range, test_gradients_of_rows_agree,
+            test_cross_entropy_agrees, test_columns_are_packed_and_values_dropped_alike,
+            test_tiles_multiply, test_bf16_tiles_multiply, test_cases_agree_with_their_plain_twins,
+            test_packed_weights_keep_their_values, test_rows_are_quantized_alike,
+            test_rows_are_turned, test_activations_agree_over_the_whole_range,
+            test_finishing_does_each_step_that_is_there, test_elementwise_and_rows_agree,
+            test_running_softmax_never_looks_at_unseen_scores, test_rectangles_are_transposed,
+            test_depthwise_products_sum_over_taps, test_squares_are_turned_there_and_back,
+            test_softmax_runs_on_in_each_lane, test_softmax_in_pairs_is_softmax_rounded,
+            test_slopes_of_scores_follow_from_those_of_weights,
+            test_panels_are_rescaled_and_paired);
     }
     return failed;
 }

@@ -299,10 +299,18 @@ typedef struct Panels {
     int64_t in, out;
     bool transposed; // the weight lies as [in,out]
     int64_t groups;  // of a convolution's weight (weight_conv.c); 0: it is a linear layer's
+    bool winograd;   // it is one of PANELS_CONV_WINOGRAD
 } Panels;
 
 /* The ways that a weight may be read. */
-enum { PANELS_LINEAR, PANELS_TRANSPOSED, PANELS_CONV, PANELS_CONV_TRANSPOSED, PANELS_COUNT };
+enum {
+    PANELS_LINEAR,
+    PANELS_TRANSPOSED,
+    PANELS_CONV,
+    PANELS_CONV_TRANSPOSED,
+    PANELS_CONV_WINOGRAD, // a convolution's in another basis (conv_winograd.c)
+    PANELS_COUNT
+};
 
 struct Weight {
     WeightSpec spec;
@@ -326,8 +334,8 @@ void weight_write_zeros(Weight *w);
 bool weight_read(Weight *w, Error *err);
 /* Packs the weight unless it is already, as [out,in] or, transposed, [in,out]. */
 bool weight_pack(Weight *w, bool transposed, Error *err);
-/* The same as a convolution of so many groups reads it, or a transposed one. */
-bool weight_pack_conv(Weight *w, int64_t groups, bool transposed, Error *err);
+/* The same as one of the PANELS_CONV of so many groups. */
+bool weight_pack_conv(Weight *w, int64_t groups, int as, Error *err);
 void weight_fill_conv(const Weight *w, const Panels *to);
 void panels_release(void *panels);
 static inline const void *panel_at(const Panels *p, int64_t panel)

@@ -3,7 +3,7 @@
  * A weight [first,second,taps...] is read as [K,N] matrices, one a group, with K = taps * channels,
  * tap by tap as the rows of inputs are gathered. A convolution's outputs are `first` (its channels
  * `second`); transposed it is the other way round. Each group has its own panels. Depthwise weights
- * lie as [taps,channels] in f32. */
+ * lie as [taps,channels] in f32. For conv_winograd.c the nine taps are turned into sixteen. */
 #include "tensor/conv_internal.h"
 
 #include "tensor/pack_internal.h"
@@ -14,6 +14,7 @@ typedef struct Job {
     const Panels *to;
     int64_t first, second, taps;
     int64_t outs, channels; // of a group
+    int64_t packed_taps;    // taps as they are packed
     float **wide;           // per thread: one stored row, and one row of a panel
     char **narrow;
 } Job;
@@ -23,6 +24,7 @@ static Job job_of(const Weight *w, const Panels *to)
     const Shape *s = &w->spec.shape;
     Job j = {.w = w, .to = to, .first = s->dims[0], .second = s->dims[1]};
     j.taps = shape_count(s) / j.first / j.second;
+    j.packed_taps = to->winograd ? 16 : j.taps;
     j.outs = to->transposed ? j.second : j.first / to->groups;
     j.channels = to->transposed ? j.first / to->groups : j.second;
     return j;
@@ -37,6 +39,26 @@ static void read_values(const Job *j, int64_t at, int64_t n, float *out)
                  out, n);
 }
 
+/* G w G': 3 x 3 taps as 4 x 4 coefficients. */
+static void turn_taps(const float w[9], float out[16])
+{
+    float rows[4][3];
+    for (int i = 0; i < 3; i++) {
+        float a = w[i], b = w[3 + i], c = w[6 + i];
+        rows[0][i] = a;
+        rows[1][i] = (a + b + c) / 2;
+        rows[2][i] = (a - b + c) / 2;
+        rows[3][i] = c;
+    }
+    for (int i = 0; i < 4; i++) {
+        float a = rows[i][0], b = rows[i][1], c = rows[i][2];
+        out[4 * i] = a;
+        out[4 * i + 1] = (a + b + c) / 2;
+        out[4 * i + 2] = (a - b + c) / 2;
+        out[4 * i + 3] = c;
+    }
+}
+
 /* The values of one output of a group, [taps,channels]. */
 static void read_output(const Job *j, int64_t group, int64_t out, float *stored, float *row)
 {
@@ -49,7 +71,12 @@ static void read_output(const Job *j, int64_t group, int64_t out, float *stored,
                         stored);
             taps = stored;
         }
-        for (int64_t tap = 0; tap < j->taps; tap++)
+        float turned[16];
+        if (j->to->winograd) {
+            turn_taps(taps, turned);
+            taps = turned;
+        }
+        for (int64_t tap = 0; tap < j->packed_taps; tap++)
             row[tap * j->channels + c] = taps[tap];
     }
 }
@@ -110,15 +137,18 @@ static DType conv_type(const Weight *w, const Panels *p, int64_t channels)
     DType type = weight_type(w);
     Packing packing;
     bool fits = packing_of(type, &packing) && p->in % dtype_info(type)->block == 0;
+    // Turned taps are no stored values any more: they have the type of the products.
+    if (p->winograd)
+        return w->spec.precision == PRECISION_BF16 && type == DTYPE_BF16 ? type : DTYPE_F32;
     // Transposed panels are read tap by tap: a pair of channels must not be divided.
     if (p->transposed && (dtype_is_block(type) || (type == DTYPE_BF16 && channels % 2 != 0)))
         fits = false;
     return fits ? type : DTYPE_F32;
 }
 
-bool weight_pack_conv(Weight *w, int64_t groups, bool transposed, Error *err)
+bool weight_pack_conv(Weight *w, int64_t groups, int as, Error *err)
 {
-    Panels *to = &w->panels[transposed ? PANELS_CONV_TRANSPOSED : PANELS_CONV];
+    Panels *to = &w->panels[as];
     if (to->memory && to->groups != groups)
         return fail(err, ERR_UNSUPPORTED, "weight '%s' is used with %lld groups and with %lld",
                     w->spec.name, (long long)to->groups, (long long)groups);
@@ -127,9 +157,11 @@ bool weight_pack_conv(Weight *w, int64_t groups, bool transposed, Error *err)
     if (dtype_is_block(w->spec.type))
         return fail(err, ERR_UNSUPPORTED, "weight '%s': a convolution cannot read %s", w->spec.name,
                     dtype_name(w->spec.type));
-    Panels p = {.groups = groups, .transposed = transposed};
+    Panels p = {.groups = groups,
+                .transposed = as == PANELS_CONV_TRANSPOSED,
+                .winograd = as == PANELS_CONV_WINOGRAD};
     Job j = job_of(w, &p);
-    p.in = j.taps * j.channels;
+    p.in = j.packed_taps * j.channels;
     p.out = groups * j.outs;
     p.type = conv_type(w, &p, j.channels);
     (void)packing_of(p.type, &p.packing);
