@@ -501,9 +501,11 @@ static void test_gradients_of_rows_agree(void **state)
                 k->layer_norm_gradient(n, x, weight, 1e-5F, d, addend, y[0], with & 4 ? y[1] : NULL,
                                        with & 4 ? y[2] : NULL);
             }
-            for (int i = 0; i < 3; i++) // a row of one value divides by the root of eps
-                assert_all_near("layer_norm_gradient", n, seen[i], plain[i], n < 3 ? 1e-3F : 4e-6F,
-                                4e-6F);
+            // A row of one value divides by the root of eps, one of few by a deviation that chance
+            // may make small.
+            float absolute = n < 3 ? 1e-3F : n < 8 ? 1e-4F : 4e-6F;
+            for (int i = 0; i < 3; i++)
+                assert_all_near("layer_norm_gradient", n, seen[i], plain[i], absolute, 4e-6F);
             for (int i = 0; i < 2; i++)
                 (i ? &kernels_plain : set)
                     ->rms_norm_gradient(n, x, weight, 1e-5F, d, addend, (i ? plain : seen)[0],
