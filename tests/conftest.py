@@ -227,6 +227,17 @@ def own_hub(tmp_path):
         hub.stop()
 
 
+@pytest.fixture
+def parts_hub(tmp_path):
+    """The same, with git-lfs parts of a megabyte: what is larger than eight comes in parts."""
+    hub = Hub(tmp_path / 'data', args=['--lfs-part-size', '1M']).start()
+    hub.add_user('me', '--admin')
+    hub.token = hub.add_token('me')
+    yield hub
+    if hub.process.poll() is None:
+        hub.stop()
+
+
 @pytest.fixture(autouse=True)
 def log_of_failures(request):
     """What the server logged meanwhile goes into the report of a test that fails."""

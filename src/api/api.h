@@ -28,9 +28,10 @@ struct Pool; // serve/serve.h
 
 typedef struct Api {
     Hub *hub;
-    struct Pool *pool;     // loaded models; NULL in a hub that runs none
-    const char *url;       // "https://hub.example": prefix of links; NULL: as the client sees us
+    struct Pool *pool;       // loaded models; NULL in a hub that runs none
+    const char *url;         // "https://hub.example": prefix of links; NULL: as the client sees us
     struct Limits *limits;   // net/limits.h; NULL: none
+    int64_t part_size;       // of uploads by git-lfs in parts; what is larger than eight goes so
     struct Traffic *traffic; // net/traffic.h, for /metrics; NULL: nobody counts
 } Api;
 

@@ -17,9 +17,9 @@ enum {
     MAX_OBJECTS = 10000,
     URL_SECONDS = 6 * 3600, // a slow upload of something large
     MAX_PARTS = 10000,
+    MULTIPART_FROM = 8, // parts: what is smaller goes at once
 };
-static const int64_t PART_SIZE = 64 << 20, MULTIPART_FROM = 512 << 20,
-                     MAX_OBJECT = INT64_C(1) << 40;
+static const int64_t MAX_OBJECT = INT64_C(1) << 40;
 
 void api_reply_lfs(Request *r, int status, json_t *value)
 {
@@ -35,8 +35,7 @@ void api_reply_lfs(Request *r, int status, json_t *value)
 typedef struct Batch {
     Request *request;
     const Repo *repo;
-    bool upload, multipart; // multipart: the client can
-    bool used_multipart;
+    bool upload, multipart;
 } Batch;
 
 /* "/api/lfs/models/owner/name/OID?size=N&user=U" */
@@ -56,14 +55,15 @@ static json_t *action(const char *href, json_t *header)
 static json_t *part_urls(const Batch *b, const char *target, int64_t size)
 {
     Arena *a = request_arena(b->request);
-    int64_t chunk = MAX(PART_SIZE, (size + MAX_PARTS - 1) / MAX_PARTS);
+    int64_t chunk = MAX(api_of(b->request)->part_size, (size + MAX_PARTS - 1) / MAX_PARTS);
     json_t *header = json_object();
     json_object_set_new(header, "chunk_size",
                         json_string(arena_printf(a, "%lld", (long long)chunk)));
     for (int64_t i = 0; i * chunk < size; i++) {
         const char *part = arena_printf(a, "%s&at=%lld&length=%lld", target, (long long)(i * chunk),
                                         (long long)MIN(chunk, size - i * chunk));
-        json_object_set_new(header, arena_printf(a, "%lld", (long long)i + 1),
+        // git-lfs hands them to its agent in the order of their names, as text.
+        json_object_set_new(header, arena_printf(a, "%05lld", (long long)i + 1),
                             json_string(api_sign_url(b->request, "PUT", part, URL_SECONDS)));
     }
     return header;
@@ -74,8 +74,7 @@ static json_t *upload_actions(Batch *b, const char *oid, int64_t size)
     const char *target = object_target(b, oid, "", size);
     const char *verify = object_target(b, oid, "/verify", size);
     json_t *actions = json_object();
-    if (b->multipart && size > MULTIPART_FROM) {
-        b->used_multipart = true;
+    if (b->multipart && size) {
         json_object_set_new(actions, "upload",
                             action(api_sign_url(b->request, "POST", target, URL_SECONDS),
                                    part_urls(b, target, size)));
@@ -125,14 +124,23 @@ static json_t *batch_object(Batch *b, const json_t *asked, Error *err)
     return TAKE(out);
 }
 
-static bool offers(const json_t *body, const char *transfer)
+/* Does the client know how to send parts, and has it anything that is worth it? All objects of the
+ * batch then go so, the small ones in one part: git-lfs gives them all to the same transfer agent.
+ */
+static bool wants_parts(Request *r, const json_t *body)
 {
     size_t i;
     const json_t *item;
-    json_array_foreach(json_object_get(body, "transfers"), i,
-                       item) if (json_is_string(item) &&
-                                 strcmp(json_string_value(item), transfer) == 0) return true;
-    return false;
+    bool offers = false, large = false;
+    json_array_foreach(json_object_get(body, "transfers"), i, item)
+    {
+        offers |= json_is_string(item) && strcmp(json_string_value(item), "multipart") == 0;
+    }
+    json_array_foreach(json_object_get(body, "objects"), i, item)
+    {
+        large |= json_int(item, "size", 0) > MULTIPART_FROM * api_of(r)->part_size;
+    }
+    return offers && large;
 }
 
 /* Absent, it is sha256; huggingface.js spells it in its own way. */
@@ -151,10 +159,8 @@ static void batch(Request *r)
         return reply_error(r, &err);
     Str operation = json_str(body, "operation");
     const json_t *objects = json_object_get(body, "objects");
-    Batch b = {.request = r,
-               .repo = &repo,
-               .upload = str_eq(operation, S("upload")),
-               .multipart = offers(body, "multipart")};
+    Batch b = {.request = r, .repo = &repo, .upload = str_eq(operation, S("upload"))};
+    b.multipart = b.upload && wants_parts(r, body);
     if (!b.upload && !str_eq(operation, S("download")))
         return reply_failure(r, 422, "operation: upload or download");
     if (!names_sha256(body))
@@ -174,7 +180,7 @@ static void batch(Request *r)
         json_array_append_new(list, item);
     }
     api_reply_lfs(r, 200,
-                  json_pack("{s:s, s:O, s:s}", "transfer", b.used_multipart ? "multipart" : "basic",
+                  json_pack("{s:s, s:O, s:s}", "transfer", b.multipart ? "multipart" : "basic",
                             "objects", list, "hash_algo", "sha256"));
 }
 

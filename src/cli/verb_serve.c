@@ -26,6 +26,7 @@ typedef struct Options {
     const char *cache_dtype;
     int64_t webhook_retry, webhook_attempts;
     int64_t rate_window, rate_api, rate_resolvers, rate_pages, rate_account_times;
+    int64_t lfs_part_size;
     int64_t workers, model_memory, cache_memory, max_batch_size, max_connections, stop_seconds;
 } Options;
 
@@ -78,6 +79,14 @@ static const Setting settings[] = {
      .help = "an account may so many times as many as an address",
      .min = 1,
      .max = 1000000},
+    {.name = "lfs-part-size",
+     .kind = SETTING_BYTES,
+     .offset = offsetof(Options, lfs_part_size),
+     .otherwise = "64M",
+     .value = "SIZE",
+     .help = "git-lfs uploads larger than eight of these may come in parts of it",
+     .min = 64 << 10,
+     .max = INT64_C(5) << 30},
     SETTING(Options, model_memory, BYTES, "model-memory", "0", "SIZE",
             "for loaded models; half of the machine's if absent"),
     SETTING(Options, cache_memory, BYTES, "cache-memory", "0", "SIZE",
@@ -231,7 +240,12 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
                                          .cache_memory = o->cache_memory});
     AUTO(limits_free) Limits *limits = limits_of(o);
     AUTO(traffic_free) Traffic *traffic = traffic_new();
-    Api api = {.hub = hub, .pool = pool, .url = o->url, .limits = limits, .traffic = traffic};
+    Api api = {.hub = hub,
+               .pool = pool,
+               .url = o->url,
+               .limits = limits,
+               .traffic = traffic,
+               .part_size = o->lfs_part_size};
     AUTO(web_free)
     Web *web = web_new(&(WebOptions){.hub = hub,
                                      .pool = pool,

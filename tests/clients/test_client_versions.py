@@ -11,9 +11,10 @@ VERSIONS = {'0.29': 'tests/clients/requirements-2025.txt', '1.19': 'tests/client
 
 
 @pytest.mark.parametrize('version', VERSIONS)
-def test_the_python_client(hub, tmp_path, version):
+def test_the_python_client(parts_hub, tmp_path, version):
     packages = VERSIONS[version]
     python = run(ROOT / 'tools/venv', packages, HOME=REAL_HOME).strip() if packages else sys.executable
-    said = run(python, Path(__file__).with_name('python_story.py'), hub.url, f'me/by-{version}', tmp_path, HF_TOKEN=hub.token)
+    said = run(python, Path(__file__).with_name('python_story.py'), parts_hub.url, f'me/by-{version}', tmp_path,
+               HF_TOKEN=parts_hub.token)
     print(said)
     assert said.splitlines()[-1].startswith(version) and said.endswith(' done\n')

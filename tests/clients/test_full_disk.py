@@ -16,7 +16,7 @@ def small_hub(tmp_path):
     if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', disk], capture_output=True).returncode:
         pytest.skip('no right to mount a small disk')
     try:
-        hub = Hub(disk / 'data')
+        hub = Hub(disk / 'data', args=['--lfs-part-size', '4M'])
         hub.log = tmp_path / 'hub.log'  # not on the full disk
         hub.start()
         hub.add_user('me', '--admin')
@@ -57,3 +57,25 @@ def test_a_full_disk_loses_nothing(small_hub, tmp_path):
     assert requests.get(f'{small_hub.url}/me/small/resolve/main/fits.txt').text == 'fits'
     repo, = small_hub.data.glob('repos/*/*.git')
     assert subprocess.run(['git', '--git-dir', repo, 'fsck', '--strict']).returncode == 0
+
+
+def test_parts_that_do_not_fit_leave_room_again(small_hub):
+    HfApi(small_hub.url, token=small_hub.token).create_repo('me/small')
+    content = os.urandom(120_000_000)
+    oid = hashlib.sha256(content).hexdigest()
+    upload = requests.post(f'{small_hub.url}/me/small.git/info/lfs/objects/batch', json={
+        'operation': 'upload', 'transfers': ['multipart'], 'objects': [{'oid': oid, 'size': len(content)}]},
+        headers={'Authorization': f'Bearer {small_hub.token}'}).json()['objects'][0]['actions']['upload']
+    size = int(upload['header']['chunk_size'])
+    sent = [requests.put(url, data=content[(int(number) - 1) * size:int(number) * size])
+            for number, url in upload['header'].items() if number.isdigit()]
+    refused = [answer for answer in sent if answer.status_code != 200]
+    assert 5 < len(refused) < len(sent) - 5
+    assert {(answer.status_code, answer.json()['message']) for answer in refused} == {(507, "The server's disk is full")}
+    assert requests.post(upload['href'], json={'oid': oid, 'parts': []}).status_code == 422
+    # What was sent stays for a day, to be gone on with where the disk grows; then a start clears it.
+    parts, = small_hub.data.glob('blobs/temp/parts-*')
+    small_hub.stop()
+    os.utime(parts, (0, 0))
+    small_hub.start()
+    assert put(small_hub, os.urandom(60_000_000)).status_code == 200

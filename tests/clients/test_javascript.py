@@ -27,9 +27,9 @@ def node(node_packages, tmp_path):
     return lambda *args: run('node', *args, cwd=tmp_path)
 
 
-def test_the_javascript_client(hub, node, tmp_path):
+def test_the_javascript_client(parts_hub, node, tmp_path):
     (tmp_path / 'story.mjs').write_text(STORY.read_text())
-    assert node('story.mjs', hub.url, hub.token, 'me', tmp_path).splitlines()[-1] == 'done'
+    assert node('story.mjs', parts_hub.url, parts_hub.token, 'me', tmp_path).splitlines()[-1] == 'done'
 
 
 def test_its_story_leaves_nothing_out(node):
