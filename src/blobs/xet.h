@@ -151,6 +151,12 @@ typedef struct ShardParams {
 bool xet_shard_accept(Xet *x, const ShardParams *p, Arena *a, XetFile **files, size_t *n,
                       Error *err);
 
+/* Cuts up a blob that lies whole, so that it lies as chunks; those that the scope has are not
+ * stored again. *stop (may be NULL) ends it: ERR_CANCELLED, and nothing has changed. A blob that
+ * lies as chunks is fine; ERR_NOT_FOUND if there is none. */
+bool xet_absorb(Xet *x, const char *sha256, const XetScope *scope, const atomic_bool *stop,
+                Error *err);
+
 /* The Xet hash of a blob that is stored as chunks; false for others. */
 bool xet_file_hash_of(Xet *x, const char *sha256, char hash[XET_HEX_SIZE]);
 /* The sha256 of a file by its Xet hash; false if no such file is stored as chunks. That it may be

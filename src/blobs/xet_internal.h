@@ -141,6 +141,9 @@ bool xet_has(const Xet *x, const char *sha256, int64_t *size);
 bool xet_remove(const Xet *x, const char *sha256, Error *err);
 typedef struct XetReader XetReader;
 XetReader *xet_reader_open(const Xet *x, const char *sha256, Error *err);
+/* Of a recipe that is not stored yet; borrows it. */
+XetReader *xet_reader_of(const Xet *x, const RecipeMaker *m, const char *sha256)
+    __attribute__((returns_nonnull));
 void xet_reader_free(XetReader *r);
 AUTO_FREE(XetReader, xet_reader_free)
 int64_t xet_reader_size(const XetReader *r);

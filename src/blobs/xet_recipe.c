@@ -234,6 +234,17 @@ XetReader *xet_reader_open(const Xet *x, const char *sha256, Error *err)
     return recipe_open(&r->recipe, path, err) ? TAKE(r) : NULL;
 }
 
+XetReader *xet_reader_of(const Xet *x, const RecipeMaker *m, const char *sha256)
+{
+    XetReader *r = xcalloc(1, sizeof *r);
+    xorb_cache_init(&r->xorbs, x);
+    r->recipe = (Recipe){.size = m->size,
+                         .terms = (const RecipeTerm *)(const void *)m->terms.ptr,
+                         .n = m->terms.len / sizeof(RecipeTerm)};
+    snprintf(r->recipe.sha256, sizeof r->recipe.sha256, "%s", sha256);
+    return r;
+}
+
 void xet_reader_free(XetReader *r)
 {
     if (!r)

@@ -7,6 +7,7 @@
 #include "base/encode.h"
 #include "base/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <lz4frame.h>
 #include <unistd.h>
@@ -584,6 +585,97 @@ static void test_broken_formats_are_named(void **state)
     assert_fails(shard_parse(buf_str(&shard), a, &files, &n, &err), ERR_INVALID, "not a shard");
 }
 
+static bool count_blob(void *user, const char *oid, int64_t size)
+{
+    ++*(int *)user;
+    return true;
+}
+
+static int whole_blobs(Place *p)
+{
+    int n = 0;
+    assert_true(blobs_each(p->blobs, count_blob, &n, NULL));
+    return n;
+}
+
+static bool add_size(int64_t *sum, const char *path)
+{
+    struct stat st;
+    if (file_is_folder(path)) {
+        DIR *dir = opendir(path);
+        for (struct dirent *e; (e = readdir(dir));) {
+            char inner[2000];
+            snprintf(inner, sizeof inner, "%s/%s", path, e->d_name);
+            if (e->d_name[0] != '.')
+                add_size(sum, inner);
+        }
+        closedir(dir);
+    } else if (stat(path, &st) == 0) {
+        *sum += st.st_size;
+    }
+    return true;
+}
+
+static int64_t xorb_bytes(const char *place)
+{
+    char path[600];
+    int64_t sum = 0;
+    snprintf(path, sizeof path, "%s/xet/xorbs", test_path(place));
+    add_size(&sum, path);
+    return sum;
+}
+
+static void test_a_whole_blob_is_cut_up_and_shares_chunks(void **state)
+{
+    Error err = {0};
+    __attribute__((cleanup(place_done))) Place p = place_at("absorb");
+    __attribute__((cleanup(made_done))) Made m;
+    make_file(&m, 6);
+    // Noise of both kinds, and the same again: a chunk in a file twice is stored once.
+    AUTO_BUF twice;
+    buf_init(&twice, 0);
+    buf_add(&twice, buf_str(&m.bytes));
+    buf_add(&twice, buf_str(&m.bytes));
+    char sha[BLOB_HEX_SIZE], hash[XET_HEX_SIZE];
+    assert_ok(blobs_put(p.blobs, buf_str(&twice), sha, &err));
+    atomic_bool stop = true;
+    assert_fails(xet_absorb(p.xet, sha, &ALICE, &stop, &err), ERR_CANCELLED, "no time");
+    assert_int_equal(whole_blobs(&p), 1);
+    AUTO(blob_close) BlobReader *before = blob_open(p.blobs, sha, &err);
+    stop = false;
+    assert_ok(xet_absorb(p.xet, sha, &ALICE, &stop, &err));
+    assert_ok(xet_absorb(p.xet, sha, &ALICE, NULL, &err));
+    assert_int_equal(whole_blobs(&p), 0);
+    assert_blob(&p, sha, buf_str(&twice));
+    assert_true(xet_file_hash_of(p.xet, sha, hash));
+    char byte;
+    assert_ok(blob_read(before, &byte, 1, NOISE, &err)); // who had it open goes on
+    int64_t once = xorb_bytes("absorb");
+    assert_true(once < (int64_t)(twice.len * 45 / 100));
+    // A little change stores a little.
+    memset(twice.ptr + NOISE / 2, 'x', 1000);
+    assert_ok(blobs_put(p.blobs, buf_str(&twice), sha, &err));
+    assert_ok(xet_absorb(p.xet, sha, &ALICE, NULL, &err));
+    assert_blob(&p, sha, buf_str(&twice));
+    assert_true(xorb_bytes("absorb") - once < 300000);
+    // What a client sends later finds its chunks.
+    AUTO_BUF shard;
+    buf_init(&shard, 0);
+    xet_hash_format(m.hashes[0], hash);
+    assert_ok(xet_find_chunk(p.xet, &ALICE, str_of(hash), &shard, &err));
+    // And the other way: as Xet it is stored, then it comes whole.
+    assert_ok(blobs_put(p.blobs, S(HELLO), sha, &err));
+    AUTO_BUF xorb;
+    hello_xorb(&xorb);
+    bool inserted;
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    assert_int_equal(whole_blobs(&p), 0);
+    assert_ok(blobs_put(p.blobs, S(HELLO), sha, &err));
+    assert_int_equal(whole_blobs(&p), 0);
+    assert_fails(xet_absorb(p.xet, ZEROS_SHA, &ALICE, NULL, &err), ERR_NOT_FOUND, "");
+}
+
 int main(void)
 {
     atexit(test_folder_remove);
@@ -592,5 +684,6 @@ int main(void)
                test_a_xorb_serves_only_who_sent_it, test_old_xorbs_are_swept,
                test_a_damaged_recipe_stops_the_sweep,
                test_any_part_of_a_file_is_read_from_its_chunks, test_terms_tell_where_a_part_lies,
-               test_a_chunk_is_found_by_who_has_sent_it, test_broken_formats_are_named);
+               test_a_chunk_is_found_by_who_has_sent_it,
+               test_a_whole_blob_is_cut_up_and_shares_chunks, test_broken_formats_are_named);
 }

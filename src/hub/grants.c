@@ -18,8 +18,11 @@ bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha25
         return false;
     if (!blobs_has(hub->blobs, oid, NULL))
         return fail(err, ERR_NOT_FOUND, "content %s is not stored: upload it again", oid);
-    return sql_blob_grant(c, repo->id, viewer->account.id, sha256, size, wall_ns(), err) &&
-           conn_commit(c, err);
+    if (!sql_blob_grant(c, repo->id, viewer->account.id, sha256, size, wall_ns(), err) ||
+        !conn_commit(c, err))
+        return false;
+    absorber_add(hub->absorber, sha256, size);
+    return true;
 }
 
 bool repo_has_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, bool *has,

@@ -128,6 +128,7 @@ Hub *hub_open(const HubOptions *options, Error *err)
     if (!hub->xet)
         return fail_while(err, "open hub '%s'", hub->data);
     hub->sweep = sweep_start(hub);
+    hub->absorber = absorber_start(hub);
     return TAKE(hub);
 }
 
@@ -136,6 +137,7 @@ void hub_close(Hub *hub)
     if (!hub)
         return;
     webhooks_free(hub);
+    absorber_stop(hub->absorber);
     sweep_stop(hub->sweep);
     downloads_free(hub->downloads);
     cache_free(hub->infos);

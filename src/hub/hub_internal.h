@@ -14,6 +14,7 @@
 typedef struct DownloadCounter DownloadCounter;
 typedef struct Sweep Sweep;
 typedef struct Webhooks Webhooks;
+typedef struct Absorber Absorber;
 
 struct Hub {
     Db *db;
@@ -28,6 +29,7 @@ struct Hub {
     DownloadCounter *downloads;
     Sweep *sweep;
     Webhooks *webhooks;
+    Absorber *absorber;
 };
 
 /* ---- hub.c ---- */
@@ -70,6 +72,13 @@ bool blobs_release(Hub *hub, const Str *oids, size_t n, Error *err);
 
 Sweep *sweep_start(Hub *hub);
 void sweep_stop(Sweep *s);
+
+/* ---- absorb.c: blobs that came whole are cut into chunks, in a thread of its own ---- */
+
+Absorber *absorber_start(Hub *hub);
+void absorber_stop(Absorber *ab);
+/* Never waits. NULL is fine. */
+void absorber_add(Absorber *ab, Str sha256, int64_t size);
 
 /* ---- info.c: what is known of a commit, shared ---- */
 

@@ -112,6 +112,8 @@ bool sql_blob_of_repo(Conn *c, Str repo, Str sha256, int64_t *size, Error *err);
 bool sql_blob_of_user(Conn *c, Str user, Str sha256, int64_t *size, Error *err);
 
 bool sql_blobs_of_repo(Conn *c, Arena *a, Str repo, Str **out, size_t *n, Error *err);
+/* Who gave the blob first, and to which repository. ERR_NOT_FOUND. */
+bool sql_blob_giver(Conn *c, Arena *a, Str sha256, Str *repo, Str *user, Error *err);
 /* To any repository at all. */
 bool sql_blob_is_given(Conn *c, Str sha256, bool *given, Error *err);
 

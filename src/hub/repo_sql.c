@@ -285,6 +285,19 @@ bool sql_blob_is_given(Conn *c, Str sha256, bool *given, Error *err)
     return query_ok(q, err);
 }
 
+bool sql_blob_giver(Conn *c, Arena *a, Str sha256, Str *repo, Str *user, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "SELECT repo_id, user_id FROM repo_blobs WHERE sha256 = $1"
+                             " ORDER BY created_ns LIMIT 1");
+    bind_str(q, sha256);
+    if (!query_next(q))
+        return query_ok(q, err) && fail(err, ERR_NOT_FOUND, "no content %.*s", STR(sha256));
+    *repo = row_str(q, a);
+    *user = row_str(q, a);
+    return query_ok(q, err);
+}
+
 static bool blob_size(Query *q, Str whose, Str sha256, int64_t *size, Error *err)
 {
     bind_str(q, whose);
