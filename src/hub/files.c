@@ -1,5 +1,6 @@
 /* files.c: revisions, trees and files of a repository, for readers. All that a commit holds is
  * looked up in its Snapshot (info.c), which git is asked for once. */
+#include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
 #include "hub/hub_internal.h"
@@ -7,9 +8,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { MAX_CACHED_TEXT = 256 << 10 };
+enum { MAX_CACHED_TEXT = 256 << 10, MAX_SNAPSHOTS = 10000 };
 
 GitRepo *repo_git_open(const Repo *repo, Error *err)
 {
@@ -277,6 +279,69 @@ bool snapshots_remove(Hub *hub, Str repo_id, Error *err)
     return ok;
 }
 
+/* ---- Copies for the engine are a cache ---- */
+
+/* Bytes in a folder that nothing else has: of files with one name only. */
+static int64_t own_bytes(int parent, const char *name)
+{
+    int64_t sum = 0;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *e; folder && (e = readdir(folder));) {
+        struct stat st;
+        if (str_eq(str_of(e->d_name), S(".")) || str_eq(str_of(e->d_name), S("..")) ||
+            fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (S_ISDIR(st.st_mode))
+            sum += own_bytes(fd, e->d_name);
+        else if (S_ISREG(st.st_mode) && st.st_nlink == 1)
+            sum += st.st_size;
+    }
+    if (folder)
+        closedir(folder);
+    return sum;
+}
+
+typedef struct Copies {
+    const char *path;
+    int64_t bytes, used_s;
+} Copies;
+
+static int by_use(const void *a, const void *b)
+{
+    const Copies *x = a, *y = b;
+    return (x->used_s > y->used_s) - (x->used_s < y->used_s);
+}
+
+/* Removes the folders that were asked for longest ago while their copies take more than a quarter
+ * of the file system; one that was asked for in the last hour may be in use. What a model has
+ * mapped stays mapped. */
+static void snapshots_trim(Arena *a, const char *parent)
+{
+    struct statvfs disk;
+    DIR *folder = statvfs(parent, &disk) < 0 ? NULL : opendir(parent);
+    if (!folder)
+        return;
+    int64_t limit = (int64_t)(disk.f_blocks / 4 * disk.f_frsize), sum = 0;
+    int64_t hour_ago_s = wall_ns() / NS_PER_S - 3600;
+    Copies *all = NEW_ARRAY(a, Copies, MAX_SNAPSHOTS);
+    size_t n = 0;
+    for (struct dirent *e; n < MAX_SNAPSHOTS && (e = readdir(folder));) {
+        struct stat st;
+        if (e->d_name[0] == '.' || fstatat(dirfd(folder), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        all[n] = (Copies){arena_printf(a, "%s/%s", parent, e->d_name),
+                          own_bytes(dirfd(folder), e->d_name), st.st_mtim.tv_sec};
+        sum += all[n++].bytes;
+    }
+    closedir(folder);
+    qsort(all, n, sizeof *all, by_use);
+    for (size_t i = 0; i < n && sum > limit && all[i].used_s < hour_ago_s; i++) {
+        sum -= all[i].bytes;
+        (void)!file_remove_tree(all[i].path, NULL);
+    }
+}
+
 bool repo_snapshot(Hub *hub, Arena *a, const Repo *repo, Str rev, const char **folder, Error *err)
 {
     const Snapshot *s = snapshot_of(hub, a, repo, rev, err);
@@ -285,9 +350,11 @@ bool repo_snapshot(Hub *hub, Arena *a, const Repo *repo, Str rev, const char **f
     const char *parent = arena_printf(a, "%s/snapshots", hub->data);
     const char *path = arena_printf(a, "%s/%.*s-%.*s", parent, STR(repo->id), STR(s->tree.sha));
     if (file_is_folder(path)) {
+        utimensat(AT_FDCWD, path, NULL, 0); // the one that was used longest ago goes first
         *folder = path;
         return true;
     }
+    snapshots_trim(a, parent);
     // Filled under another name first: what is there is whole.
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     if (!git || !file_make_folders(parent, 0700, err))

@@ -348,8 +348,9 @@ typedef struct RepoInfo {
 /* Borrowed until the arena goes; do not change it. An empty rev is the default branch. */
 bool repo_info(Hub *hub, Arena *a, const Repo *repo, Str rev, const RepoInfo **out, Error *err);
 
-/* A folder in which the revision's files lie under their names, as links into the blob store or
- * small copies: what the engine maps into memory. It stays until the hub is told to clean up. */
+/* A folder in which the revision's files lie under their names: what the engine maps into memory.
+ * Blobs that lie whole have another name there, others are copied, and copies are a cache: past a
+ * quarter of the disk those that were asked for longest ago go. */
 bool repo_snapshot(Hub *hub, Arena *a, const Repo *repo, Str rev, const char **folder, Error *err);
 
 /* ---- Cards ---- */
