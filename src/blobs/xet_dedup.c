@@ -11,6 +11,7 @@
 
 enum {
     MAX_TOLD = 1 << 16, // chunks in one answer: of about 4 GB
+    MAX_LOOKED = 1024,  // xorbs opened for one
     TOLD_DAYS = 14,     // how long a client may believe it: well within what a sweep leaves
 };
 
@@ -39,10 +40,11 @@ bool chunk_mark(const Xet *x, const XetScope *scope, const uint8_t hash[XET_HASH
     return scope_add(x, scope, name, recipe, false, err);
 }
 
-/* Where in the recipe the chunk is, or near: the xorb from which to tell. */
+/* Where in the recipe the chunk is, so that telling begins there. In very large files it is not
+ * looked for to the end: the beginning is as good. */
 static size_t term_of_chunk(XorbCache *xorbs, const Recipe *r, const uint8_t *hash)
 {
-    for (size_t i = 0; i < r->n; i++) {
+    for (size_t i = 0; i < r->n && i < MAX_LOOKED; i++) {
         const RecipeTerm *t = &r->terms[i];
         const Xorb *x = xorb_cache_get(xorbs, t->xorb, NULL);
         for (uint32_t c = t->start; x && c < t->end && c < x->n; c++)
@@ -52,27 +54,38 @@ static size_t term_of_chunk(XorbCache *xorbs, const Recipe *r, const uint8_t *ha
     return 0;
 }
 
+/* The xorb of a term, if it was not told of before and the scope has it. */
+static const Xorb *new_xorb(const Xet *x, const XetScope *scope, XorbCache *xorbs, Map *seen,
+                            const RecipeTerm *t)
+{
+    char hex[XET_HEX_SIZE];
+    if (!map_put(seen, (Str){(const char *)t->xorb, XET_HASH_SIZE}, seen))
+        return NULL;
+    xet_hash_format(t->xorb, hex);
+    return xorb_claim(x, scope, hex) ? xorb_cache_get(xorbs, t->xorb, NULL) : NULL;
+}
+
 bool scope_each_xorb(const Xet *x, const XetScope *scope, XorbCache *xorbs,
                      const uint8_t hash[XET_HASH_SIZE], bool (*each)(void *user, const Xorb *xorb),
                      void *user)
 {
-    char name[XET_HEX_SIZE + 2], path[XET_PATH], hex[XET_HEX_SIZE];
+    char name[XET_HEX_SIZE + 2], path[XET_PATH];
     Recipe r;
+    Map seen = {0}; // xorbs, by their 32 bytes
     mark_name(hash, name);
     if (!scope_has(x, scope, name, path) || !recipe_open(&r, path, NULL))
         return false;
     bool any = false, go_on = true;
     size_t first = term_of_chunk(xorbs, &r, hash);
     // From the chunk to the end of the file, then from its beginning.
-    for (size_t i = 0; i < r.n && go_on; i++) {
-        const RecipeTerm *t = &r.terms[(first + i) % r.n];
-        xet_hash_format(t->xorb, hex);
-        const Xorb *xorb = xorb_claim(x, scope, hex) ? xorb_cache_get(xorbs, t->xorb, NULL) : NULL;
+    for (size_t i = 0; i < r.n && go_on && seen.n < MAX_LOOKED; i++) {
+        const Xorb *xorb = new_xorb(x, scope, xorbs, &seen, &r.terms[(first + i) % r.n]);
         if (xorb) {
             any = true;
             go_on = each(user, xorb);
         }
     }
+    map_done(&seen);
     recipe_done(&r);
     return any;
 }
@@ -81,20 +94,14 @@ bool scope_each_xorb(const Xet *x, const XetScope *scope, XorbCache *xorbs,
 
 typedef struct Telling {
     Buf *out;
-    Map seen; // xorbs, by their 32 bytes
-    Arena *arena;
     size_t chunks;
 } Telling;
 
 static bool tell_xorb(void *user, const Xorb *x)
 {
     Telling *t = user;
-    Str key = {(const char *)x->hash, XET_HASH_SIZE};
-    if (map_find(&t->seen, key))
-        return true;
     if (t->chunks + x->n > MAX_TOLD)
         return false;
-    map_put(&t->seen, arena_str(t->arena, key), t);
     t->chunks += x->n;
     const XorbRow *last = &x->rows[x->n - 1];
     shard_add_xorb(t->out, x->hash, x->n, last->raw_end, last->packed_end);
@@ -112,8 +119,7 @@ bool xet_find_chunk(Xet *x, const XetScope *scope, Str hash, Buf *out, Error *er
     if (!xet_hash_parse(hash, raw))
         return fail(err, ERR_INVALID, "chunk '%.*s': not 64 lower-case hex digits",
                     STR(str_slice(hash, 0, 80)));
-    AUTO(arena_free) Arena *arena = arena_new(0);
-    Telling t = {.out = out, .arena = arena};
+    Telling t = {.out = out};
     XorbCache xorbs;
     xorb_cache_init(&xorbs, x);
     shard_begin(out);
@@ -123,7 +129,6 @@ bool xet_find_chunk(Xet *x, const XetScope *scope, Str hash, Buf *out, Error *er
     shard_bookend(out);
     int64_t now_s = wall_ns() / NS_PER_S;
     shard_footer(out, xorbs_at, now_s, now_s + TOLD_DAYS * 86400);
-    map_done(&t.seen);
     xorb_cache_done(&xorbs);
     return (any && t.chunks) || fail(err, ERR_NOT_FOUND, "nobody here has sent this chunk");
 }

@@ -8,7 +8,7 @@
 #include "base/map.h"
 
 enum { PROGRESS_EVERY = 8 << 20 }; // bytes
-static const int64_t FILE_MAX_SIZE = INT64_C(1) << 40;
+static const int64_t FILE_MAX_SIZE = INT64_C(1) << 40, SHARD_MAX_TOTAL = INT64_C(2) << 40;
 
 typedef struct Accepting {
     Xet *xet;
@@ -197,6 +197,10 @@ bool xet_shard_accept(Xet *x, const ShardParams *p, Arena *arena, XetFile **file
     buf_init(&a.hashes, 0);
     for (size_t i = 0; i < count; i++)
         a.total += file_size(&list[i]);
+    // A few bytes may name the same xorb over and over.
+    if (a.total > SHARD_MAX_TOTAL)
+        return fail(err, ERR_LIMIT, "a shard of files of %lld bytes, at most 2 TiB are allowed",
+                    (long long)a.total);
     XetFile *out = NEW_ARRAY(arena, XetFile, count);
     for (size_t i = 0; i < count; i++)
         if (!accept_file(&a, &list[i], &out[i], err))
