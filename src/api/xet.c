@@ -29,7 +29,8 @@ static void give_token(Request *r, const char *scope, Access need)
     Arena *a = request_arena(r);
     Repo repo;
     Str sha, rev = request_param(r, "rev");
-    if (!api_repo(r, need, &repo) || !api_gate(r, &repo))
+    // Proposing takes no look at the files, and opens none: see scope_of.
+    if (!api_repo(r, need, &repo) || (need == ACCESS_FILES && !api_gate(r, &repo)))
         return;
     // For a pull request the client names its branch "None", which it is not yet.
     if (!api_flag(r, "create_pr") && !str_eq(rev, S("None")) &&
@@ -103,7 +104,7 @@ bool xet_client(Request *r, bool writes, XetClient *out)
         reply_error(r, &err);
         return false;
     }
-    return api_gate(r, &out->repo);
+    return writes || api_gate(r, &out->repo);
 }
 
 static XetScope scope_of(const XetClient *c)
