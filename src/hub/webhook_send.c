@@ -20,11 +20,11 @@
 #include <stdatomic.h>
 
 enum {
-    SENDERS = 8,
+    SENDERS = 16,
     OF_ONE_OWNER = 2,
-    IN_ONE_JOB = 20, // deliveries; then others may have the thread
-    WATCHERS = 200,  // looked at in one transaction
-    DUE = 500,       // webhooks looked at for who is next
+    JOB_S = 5,      // then others may have the thread
+    WATCHERS = 200, // looked at in one transaction
+    DUE = 500,      // webhooks looked at for who is next
     ID_SIZE = 25,
     CONNECT_S = 5,
     ANSWER_S = 15, // for all of an attempt
@@ -265,7 +265,8 @@ static void run_job(void *context)
     Error err = {0};
     AUTO(arena_free) Arena *a = arena_new(0);
     bool ok = true, more = true;
-    for (int i = 0; i < IN_ONE_JOB && ok && more && !atomic_load(&w->stop); i++) {
+    int64_t until = clock_ns() + JOB_S * NS_PER_S;
+    while (ok && more && clock_ns() < until && !atomic_load(&w->stop)) {
         arena_reset(a);
         ok = send_next(job->hub, a, str_of(job->webhook), &more, &err);
     }
