@@ -1,5 +1,7 @@
 /* Rows of a dataset's split, read where they lie: the files that dataset_layout.h finds, one behind
- * the other. Formats are those of tables/: Parquet, CSV, JSON and text; others are ERR_UNSUPPORTED.
+ * the other. Formats are those of tables/ (Parquet, CSV, JSON and text), and folders of pictures,
+ * sounds and films, whose rows are their files with what metadata.csv says of them or with the
+ * folder's name as a label. Others are ERR_UNSUPPORTED.
  * Whoever calls has asked for ACCESS_FILES and looked at the gate. */
 #pragma once
 
@@ -8,17 +10,43 @@
 
 enum { DATASET_PAGE = 100 }; // the most rows at once
 
-/* How tables/ reads the layout's files; false where it does not. */
-bool dataset_format(const DatasetLayout *layout, TableFormat *out);
+typedef struct SplitRead {
+    const DatasetLayout *layout;
+    const DatasetConfig *config;
+    const DatasetSplit *split;
+    int64_t from, n; // the rows that are wanted
+    bool count;      // find out how many there are in all
+    /* Called with some of the rows and their type; both are gone when it returns. At least once for
+     * a split with files, if only for the type. */
+    bool (*each)(void *user, const TableType *type, const TableRows *rows, Error *err);
+    void *user;
+    int64_t total; // answer: of the split; -1 unless it was counted
+    bool more;     // answer: there are rows behind those that were given
+} SplitRead;
 
-typedef struct DatasetRows {
-    json_t *features; // of the first file: {column: type}
-    json_t *rows;     // an object each
-    int64_t total;    // of the split
-} DatasetRows;
+/* True if split_read knows the layout's format. */
+bool split_is_readable(const DatasetLayout *layout);
+/* ERR_LIMIT where counting takes more than 256 MiB of text. */
+bool split_read(Hub *hub, const Repo *repo, Str sha, SplitRead *read, Error *err);
 
-/* Rows from `from`, at most n. The caller's: dataset_rows_done. ERR_LIMIT where finding out how
- * many rows there are takes more than 256 MiB of text. */
-bool dataset_rows(Hub *hub, const Repo *repo, Str sha, const DatasetLayout *layout,
-                  const DatasetSplit *split, int64_t from, int64_t n, DatasetRows *out, Error *err);
-void dataset_rows_done(DatasetRows *rows);
+/* ---- Columns that are more than a table's ---- */
+
+/* The `dtype` of a column of files is "image", "audio" or "video", and a cell's text the file's
+ * path in the repository. That of a label is "class_label": its names are the type's items, a cell
+ * is an index into them. Parquet often holds the bytes themselves. */
+typedef enum MediaKind { MEDIA_NONE, MEDIA_IMAGE, MEDIA_AUDIO, MEDIA_VIDEO } MediaKind;
+
+/* "image", "audio", "video" */
+const char *media_name(MediaKind kind);
+
+typedef struct Media {
+    MediaKind kind;
+    const char *mime; // of what browsers show safely; NULL: they had better not
+    Str path;         // of the file; empty: the bytes are in the row
+    Str bytes;
+} Media;
+
+/* False for a cell that is neither a file nor bytes of a known kind. */
+bool cell_media(const TableType *type, const Cell *cell, Media *out);
+/* The dataset library's description of a column; `cell` is one of its values, or NULL. */
+json_t *column_feature_json(const TableType *type, const Cell *cell);

@@ -1,10 +1,10 @@
 /* page_viewer.c: the first rows of a dataset, and any others, a hundred a page. Which files they
- * are in is dataset_layout's to say, how they are read tables/'s; only what a page needs is read.
+ * are in is dataset_layout's to say, how they are read dataset_rows's; only what a page needs is
+ * read. Pictures, sounds and films are fetched by the browser when they come into sight.
  */
 #include "web/web_internal.h"
 
 #include "base/encode.h"
-#include "hub/content.h"
 #include "hub/dataset_rows.h"
 
 enum {
@@ -18,85 +18,93 @@ typedef struct Sheet {
     Request *request;
     const Repo *repo;
     Str sha;
-    TableFormat format;
     json_t *columns, *rows;
-    int64_t from; // the first row; counted down by the files before it
-    bool more;
+    int64_t at; // the next row's number
+    SplitRead read;
 } Sheet;
 
-/* {"text", "kind"}: text as it is, the rest as JSON; long ones are cut between characters. */
-static json_t *cell(const TableType *type, const Cell *value)
+/* Where the browser gets a file, or what lies in a cell. */
+static const char *media_url(const Sheet *s, const Media *media, Str column)
 {
+    Arena *a = request_arena(s->request);
+    if (media->path.len)
+        return arena_cstr(a, rev_path(a, s->repo, "resolve", s->sha, media->path));
+    AUTO_BUF url;
+    buf_init(&url, 0);
+    buf_add(&url, S("/api/datasets-server/cell?dataset="));
+    url_encode(&url, s->repo->full, "/");
+    buf_add(&url, S("&config="));
+    url_encode(&url, s->read.config->name, "");
+    buf_add(&url, S("&split="));
+    url_encode(&url, s->read.split->name, "");
+    buf_printf(&url, "&row=%lld&column=", (long long)s->at);
+    url_encode(&url, column, "");
+    return arena_cstr(a, buf_str(&url));
+}
+
+/* Text as it is, a label by its name, the rest as JSON. */
+static void cell_text(Buf *out, const TableType *type, const Cell *value, const json_t *json)
+{
+    bool label = type->kind == TYPE_VALUE && str_eq(type->dtype, S("class_label"));
+    if (label && value->kind == CELL_INT && value->integer >= 0 &&
+        value->integer < (int64_t)type->n)
+        buf_add(out, type->items[value->integer].name);
+    else if (json_is_string(json))
+        buf_add(out, str_of(json_string_value(json)));
+    else
+        json_write(out, json);
+}
+
+/* {"text", "kind", "cut", "media", "url"}: long texts are cut between characters. */
+static json_t *cell(const Sheet *s, const TableType *type, const Cell *value)
+{
+    Media media;
+    if (cell_media(type, value, &media) && media.mime) {
+        Str name = media.path.len ? media.path : type->name;
+        return json_pack("{s:o, s:s, s:b, s:s}", "text", json_from_str(name), "kind",
+                         media_name(media.kind), "cut", 0, "url", media_url(s, &media, type->name));
+    }
     AUTO(json_decref) json_t *json = cell_json(type, value);
     AUTO_BUF text;
     buf_init(&text, 0);
-    if (json_is_string(json))
-        buf_add(&text, str_of(json_string_value(json)));
-    else
-        json_write(&text, json);
+    cell_text(&text, type, value, json);
     Str shown = text_cut(buf_str(&text), MAX_CELL);
-    bool cut = shown.len < text.len;
-    const char *kind = json_is_null(json) ? "null" : json_is_number(json) ? "number" : "text";
-    return json_pack("{s:o, s:s, s:b}", "text", json_from_str(shown), "kind", kind, "cut", cut);
+    bool is_number = json_is_number(json) && !(type->kind == TYPE_VALUE && type->n);
+    const char *kind = json_is_null(json) ? "null" : is_number ? "number" : "text";
+    return json_pack("{s:o, s:s, s:b, s:s}", "text", json_from_str(shown), "kind", kind, "cut",
+                     shown.len < text.len, "url", "");
 }
 
-static json_t *columns_json(const TableType *type)
+static json_t *columns_json(const TableType *type, const TableRows *rows)
 {
     json_t *out = json_array();
     for (size_t i = 0; i < MIN(type->n, (size_t)MAX_COLUMNS); i++) {
         const TableType *column = &type->items[i];
-        Str dtype = column->kind == TYPE_LIST     ? S("list")
-                    : column->kind == TYPE_STRUCT ? S("struct")
-                    : column->kind == TYPE_JSON   ? S("json")
-                                                  : column->dtype;
+        Media media = {0};
+        bool is_media = rows->n && cell_media(column, &rows->items[0].items[i], &media);
+        Str dtype = is_media                                  ? str_of(media_name(media.kind))
+                    : column->kind == TYPE_LIST               ? S("list")
+                    : column->kind == TYPE_STRUCT             ? S("struct")
+                    : column->kind == TYPE_JSON               ? S("json")
+                    : str_eq(column->dtype, S("class_label")) ? S("label")
+                                                              : column->dtype;
         json_array_append_new(out, json_pack("{s:o, s:o}", "name", json_from_str(column->name),
                                              "dtype", json_from_str(dtype)));
     }
     return out;
 }
 
-/* Puts the file's part of the page in. */
-static bool sheet_add(Sheet *s, const ByteSource *file, Error *err)
+static bool sheet_add(void *user, const TableType *type, const TableRows *rows, Error *err)
 {
-    AUTO(table_free) Table *t = table_open(file, s->format, err);
-    if (!t)
-        return false;
-    const TableType *type = table_type(t);
-    TableRows rows;
-    int64_t wanted = DATASET_PAGE - (int64_t)json_array_size(s->rows);
+    Sheet *s = user;
+    (void)err;
     if (!s->columns)
-        s->columns = columns_json(type);
-    if (!table_read(t, s->from, wanted + 1, request_arena(s->request), &rows, err))
-        return false;
-    for (size_t i = 0; i < rows.n && (int64_t)i < wanted; i++) {
+        s->columns = columns_json(type, rows);
+    for (size_t i = 0; i < rows->n; i++, s->at++) {
         json_t *row = json_array();
         for (size_t k = 0; k < MIN(type->n, (size_t)MAX_COLUMNS); k++)
-            json_array_append_new(row, cell(&type->items[k], &rows.items[i].items[k]));
+            json_array_append_new(row, cell(s, &type->items[k], &rows->items[i].items[k]));
         json_array_append_new(s->rows, row);
-    }
-    s->more = (int64_t)rows.n > wanted;
-    // Nothing read means that the table's end was passed, so it knows how many rows it has.
-    s->from = rows.n == 0 ? MAX(s->from - table_rows(t), 0) : 0;
-    return true;
-}
-
-static bool sheet_file(Sheet *s, const RepoEntry *entry, Error *err)
-{
-    AUTO_CONTENT file = {0};
-    return content_open(hub_of(s->request), request_arena(s->request), s->repo, s->sha, entry,
-                        &file, err) &&
-           sheet_add(s, &file.source, err);
-}
-
-static bool sheet_fill(Sheet *s, const DatasetSplit *split, Error *err)
-{
-    for (size_t i = 0; i < split->n_files && !s->more; i++) {
-        if (json_array_size(s->rows) == DATASET_PAGE) {
-            s->more = true;
-            break;
-        }
-        if (!sheet_file(s, split->files[i], err))
-            return false;
     }
     return true;
 }
@@ -136,20 +144,31 @@ static json_t *choices_json(Request *r, const Repo *repo, const DatasetLayout *l
 }
 
 /* Fills the sheet, or says why there is none. */
-static const char *sheet_problem(Sheet *s, const DatasetLayout *layout, const DatasetSplit *split)
+static const char *sheet_problem(Sheet *s, const DatasetLayout *layout, const DatasetConfig *config,
+                                 const DatasetSplit *split)
 {
     Arena *a = request_arena(s->request);
     Error err = {0};
     if (layout->problem.len)
         return arena_printf(a, "No rows can be shown: %.*s", STR(layout->problem));
     if (!layout->module.len || !split)
-        return "There are no data files yet: CSV, JSON, Parquet or text are shown here.";
-    if (!dataset_format(layout, &s->format))
+        return "There are no data files yet: CSV, JSON, Parquet, text, and folders of pictures, "
+               "sounds or films are shown here.";
+    if (!split_is_readable(layout))
         return arena_printf(a,
                             "Files of the kind “%.*s” are not shown here; the `datasets` "
                             "library loads them.",
                             STR(layout->module));
-    return sheet_fill(s, split, &err) ? "" : arena_printf(a, "No rows can be shown: %s", err.text);
+    s->read.layout = layout;
+    s->read.config = config;
+    s->read.split = split;
+    s->read.n = DATASET_PAGE;
+    s->read.each = sheet_add;
+    s->read.user = s;
+    s->at = s->read.from;
+    return split_read(hub_of(s->request), s->repo, s->sha, &s->read, &err)
+               ? ""
+               : arena_printf(a, "No rows can be shown: %s", err.text);
 }
 
 static void show(Request *r, const Repo *repo, const RepoInfo *info, const DatasetLayout *layout,
@@ -160,12 +179,12 @@ static void show(Request *r, const Repo *repo, const RepoInfo *info, const Datas
     Sheet s = {.request = r, .repo = repo, .rows = json_array()};
     if (info)
         s.sha = info->sha;
-    if (offset.len && !str_to_int(offset, 0, INT64_MAX / 2, &s.from)) {
+    if (offset.len && !str_to_int(offset, 0, INT64_MAX / 2, &s.read.from)) {
         json_decref(s.rows);
         return reply_failure(r, 400, "offset: a number of rows");
     }
-    int64_t from = s.from;
-    const char *problem = sheet_problem(&s, layout, split);
+    int64_t from = s.read.from;
+    const char *problem = sheet_problem(&s, layout, config, split);
     int64_t shown = (int64_t)json_array_size(s.rows);
     json_t *page = page_new(r, arena_printf(a, "%.*s: rows", STR(repo->full)));
     page_set_repo(r, page, repo, "viewer", S("main"));
@@ -181,8 +200,8 @@ static void show(Request *r, const Repo *repo, const RepoInfo *info, const Datas
                                             (long long)MAX(from - DATASET_PAGE, 0))
                              : ""));
     set(page, "after",
-        json_string(s.more ? arena_printf(a, "%s?offset=%lld", path, (long long)(from + shown))
-                           : ""));
+        json_string(s.read.more ? arena_printf(a, "%s?offset=%lld", path, (long long)(from + shown))
+                                : ""));
     page_render(r, 200, "viewer", page);
 }
 

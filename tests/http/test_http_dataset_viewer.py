@@ -64,3 +64,108 @@ def test_private_and_gated_rows_are_for_those_let_in(hub, api, viewed):
     assert ask(hub, 'splits', dataset=repo).status_code == 200  # names, as the card shows them
     for token, status in ((None, 401), (hub.other_token, 403), (hub.token, 200)):
         assert ask(hub, 'rows', token, dataset=repo, split='train').status_code == status
+
+
+# ---- What sums a dataset up ----
+
+def test_what_can_be_asked_of_it(hub, api, viewed):
+    got = ask(hub, 'is-valid', dataset=viewed).json()
+    assert got == {'preview': True, 'viewer': True, 'search': False, 'filter': False, 'statistics': True}
+    for call in ('search', 'filter'):
+        no = ask(hub, call, dataset=viewed, config='csv', split='train', query='one')
+        assert no.status_code == 501 and 'no index' in no.json()['error']
+    first = ask(hub, 'first-rows', dataset=viewed, config='other', split='test').json()
+    assert (first['config'], first['split'], first['truncated']) == ('other', 'test', False)
+    assert [r['row']['name'] for r in first['rows']] == ['one', 'two, too']
+
+
+def test_size_and_info_count_rows_and_columns(hub, viewed):
+    size = ask(hub, 'size', dataset=viewed).json()
+    assert size['partial'] is False and size['size']['dataset']['num_rows'] == 5
+    assert [(c['config'], c['num_rows'], c['num_columns']) for c in size['size']['configs']] == [('csv', 3, 2), ('other', 2, 2)]
+    one = ask(hub, 'size', dataset=viewed, config='other').json()['size']
+    assert one['config']['num_rows'] == 2 and [s['split'] for s in one['splits']] == ['test']
+    info = ask(hub, 'info', dataset=viewed).json()['dataset_info']
+    assert info['csv']['features'] == {'id': {'dtype': 'int64', '_type': 'Value'}, 'name': {'dtype': 'string', '_type': 'Value'}}
+    assert info['csv']['splits']['train']['num_examples'] == 3 and info['other']['builder_name'] == 'csv'
+    assert ask(hub, 'info', dataset=viewed, config='csv').json()['dataset_info'] == info['csv']
+    assert ask(hub, 'info', dataset=viewed, config='no').status_code == 404
+
+
+def test_a_split_that_cannot_be_read_fails_alone(hub, api):
+    from huggingface_hub import CommitOperationAdd as Add
+    api.create_repo('me/viewed-half', repo_type='dataset')
+    api.create_commit('me/viewed-half', [Add('train.jsonl', b'{"a": 1}\n'), Add('test.jsonl', b'{"a": \n')], commit_message='x', repo_type='dataset')
+    size = ask(hub, 'size', dataset='me/viewed-half').json()
+    assert size['partial'] is True and [f['split'] for f in size['failed']] == ['test'] and 'test.jsonl' in size['failed'][0]['error']['error']
+    assert size['size']['dataset']['num_rows'] == 1
+
+
+@pytest.fixture(scope='module')
+def parquet(api):
+    from huggingface_hub import CommitOperationAdd as Add
+    api.create_repo('me/viewed-shards', repo_type='dataset')
+    api.create_commit('me/viewed-shards', [Add(f'data/train-0000{i}-of-00002.parquet', GOLDEN / 'series-paged.parquet') for i in range(2)],
+                      commit_message='x', repo_type='dataset')
+    return 'me/viewed-shards'
+
+
+def test_parquet_files_are_listed_and_followed(hub, api, viewed, parquet):
+    got = ask(hub, 'parquet', dataset=parquet).json()
+    assert got['partial'] is False and [f['filename'] for f in got['parquet_files']] == [f'train-0000{i}-of-00002.parquet' for i in range(2)]
+    assert requests.get(got['parquet_files'][1]['url']).content == (GOLDEN / 'series-paged.parquet').read_bytes()
+    links = requests.get(f'{hub.url}/api/datasets/{parquet}/parquet').json()
+    assert links == {'default': {'train': [f'{hub.url}/api/datasets/{parquet}/parquet/default/train/{i}.parquet' for i in range(2)]}}
+    assert requests.get(links['default']['train'][0]).content[:4] == b'PAR1'
+    assert requests.get(f'{hub.url}/api/datasets/{parquet}/parquet/default/train').json() == links['default']['train']
+    assert requests.get(f'{hub.url}/api/datasets/{parquet}/parquet/default/train/2.parquet').status_code == 404
+    assert ask(hub, 'parquet', dataset=viewed).json() == {'parquet_files': [], 'pending': [], 'failed': [], 'partial': True}
+    assert requests.get(f'{hub.url}/api/datasets/{viewed}/parquet').json() == {}
+    size = ask(hub, 'size', dataset=parquet).json()['size']['dataset']
+    assert size['num_rows'] == 800 and size['num_bytes_parquet_files'] == 2 * (GOLDEN / 'series-paged.parquet').stat().st_size
+
+
+def test_statistics_of_columns(hub, api):
+    import json, statistics
+    rows = [{'n': i * 3, 'x': i / 7, 'kind': 'even' if i % 2 == 0 else 'odd', 'words': 'w' * (i % 50) + str(i), 'ok': i % 3 == 0,
+             'list': [0] * (1 + i % 3), 'some': None if i % 4 == 0 else i} for i in range(200)]
+    api.create_repo('me/viewed-stats', repo_type='dataset')
+    api.upload_file(path_or_fileobj='\n'.join(map(json.dumps, rows)).encode(), path_in_repo='train.jsonl', repo_id='me/viewed-stats', repo_type='dataset')
+    got = ask(hub, 'statistics', dataset='me/viewed-stats', split='train').json()
+    assert got['num_examples'] == 200 and got['partial'] is False
+    by = {s['column_name']: s for s in got['statistics']}
+    assert {k: s['column_type'] for k, s in by.items()} == {'n': 'int', 'x': 'float', 'kind': 'string_label', 'words': 'string_text', 'ok': 'bool', 'list': 'list', 'some': 'int'}
+    n, x = by['n']['column_statistics'], by['x']['column_statistics']
+    assert (n['min'], n['max'], n['mean'], n['median']) == (0, 597, 298.5, 298.5) and n['std'] == pytest.approx(statistics.stdev(r['n'] for r in rows))
+    assert n['histogram']['bin_edges'] == [60 * i for i in range(10)] + [597] and sum(n['histogram']['hist']) == 200
+    assert x['histogram']['bin_edges'][-1] == pytest.approx(199 / 7) and x['histogram']['hist'] == [20] * 10
+    assert by['kind']['column_statistics']['frequencies'] == {'even': 100, 'odd': 100}
+    assert by['ok']['column_statistics']['frequencies'] == {'True': 67, 'False': 133}
+    assert by['list']['column_statistics']['histogram'] == {'hist': [67, 67, 66], 'bin_edges': [1, 2, 3, 3]}
+    assert by['some']['column_statistics']['nan_count'] == 50 and by['some']['column_statistics']['nan_proportion'] == 0.25
+
+
+def test_pictures_have_addresses(hub, api):
+    from huggingface_hub import CommitOperationAdd as Add
+    png = b'\x89PNG\r\n\x1a\n'
+    api.create_repo('me/viewed-images', repo_type='dataset')
+    api.create_commit('me/viewed-images', [Add(p, png) for p in ('cat/1.png', 'dog/2.png')], commit_message='x', repo_type='dataset')
+    got = ask(hub, 'rows', dataset='me/viewed-images', split='train').json()
+    assert [f['type'] for f in got['features']] == [{'_type': 'Image'}, {'names': ['cat', 'dog'], '_type': 'ClassLabel'}]
+    assert [r['row']['label'] for r in got['rows']] == [0, 1] and got['num_rows_total'] == 2
+    assert requests.get(got['rows'][0]['row']['image']['src']).content == png
+
+
+def test_facts_are_for_those_let_in(hub, api):
+    repo = 'me/viewed-shut'
+    api.create_repo(repo, repo_type='dataset', private=True)
+    api.upload_file(path_or_fileobj=b'a\n1\n', path_in_repo='a.csv', repo_id=repo, repo_type='dataset')
+    calls = ['size', 'info', 'parquet', 'statistics', 'first-rows', 'search', 'cell']
+    wants = {'size': 200, 'info': 200, 'parquet': 200, 'statistics': 200, 'first-rows': 200, 'search': 501, 'cell': 404}
+    for call in calls:
+        for token, status in ((None, 401), (hub.other_token, 404), (hub.token, wants[call])):
+            assert ask(hub, call, token, dataset=repo, split='train', row=0, column='a').status_code == status, (call, token)
+    assert requests.get(f'{hub.url}/api/datasets/{repo}/parquet').status_code == 401
+    api.update_repo_settings(repo, repo_type='dataset', private=False, gated='manual')
+    for call in calls:
+        assert ask(hub, call, hub.other_token, dataset=repo, split='train', row=0, column='a').status_code == 403, call

@@ -63,7 +63,19 @@ def test_what_cannot_be_shown_is_said_calmly(rows):
     page = rows('view-empty', {'README.md': b'# Nothing\n'})
     assert 'there are no data files' in page, re.findall(r'role="status">[^<]*', page)
     assert 'train.parquet' in rows('view-broken', {'train.parquet': b'PAR1 and then nothing of the kind PAR1'})
-    assert 'not shown here' in rows('view-images', {'cat/1.png': b'\x89PNG', 'dog/2.png': b'\x89PNG'})
+    assert 'not shown here' in rows('view-arrow', {'train.arrow': b'ARROW1'})
+
+
+def test_folders_of_files_are_rows_with_labels(rows, api):
+    page = rows('view-images', {'cat/1.png': b'\x89PNG\r\n\x1a\n', 'cat/2.png': b'\x89PNG\r\n\x1a\n', 'dog/a b.png': b'\x89PNG\r\n\x1a\n'})
+    sha = api.dataset_info('me/view-images').sha
+    links = re.findall(r'<img src="([^"]+)" alt="([^"]+)" loading="lazy">', page)
+    assert links == [(f'/datasets/me/view-images/resolve/{sha}/{p.replace(" ", "%20")}', p) for p in ('cat/1.png', 'cat/2.png', 'dog/a b.png')]
+    assert re.findall(r'<td class="text">(\w+)</td>', page) == ['cat', 'cat', 'dog'] and '>label<' in page
+    sound = rows('view-sounds', {'metadata.csv': b'file_name,words\nclips/1.wav,one\n', 'clips/1.wav': b'RIFF....WAVE'})
+    assert '<audio controls preload="none" src="/datasets/me/view-sounds/resolve/' in sound and '>one<' in sound
+    bad = rows('view-escape', {'metadata.csv': b'file_name\n../../x.png\n', '1.png': b'\x89PNG'})
+    assert 'metadata.csv' in bad and 'loading="lazy"' not in bad
 
 
 def test_private_rows_are_nobodys(rows, hub):
