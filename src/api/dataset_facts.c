@@ -250,7 +250,7 @@ static json_t *split_links(Request *r, const Viewed *v, const DatasetConfig *con
     json_t *out = json_array();
     AUTO_BUF base;
     buf_init(&base, 0);
-    buf_printf(&base, "%.*s/api/datasets/%.*s/parquet/", STR(request_origin(r)), STR(v->repo.full));
+    buf_printf(&base, "%s/api/datasets/%.*s/parquet/", api_url(r), STR(v->repo.full));
     url_encode(&base, config->name, "");
     buf_add(&base, S("/"));
     url_encode(&base, split->name, "");

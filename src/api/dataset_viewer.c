@@ -64,7 +64,7 @@ const char *viewed_url(Request *r, const Viewed *v, Str path)
 {
     AUTO_BUF url;
     buf_init(&url, 0);
-    buf_printf(&url, "%.*s/datasets/%.*s/resolve/%.*s/", STR(request_origin(r)), STR(v->repo.full),
+    buf_printf(&url, "%s/datasets/%.*s/resolve/%.*s/", api_url(r), STR(v->repo.full),
                STR(v->info->sha));
     url_encode(&url, path, "/");
     return arena_cstr(request_arena(r), buf_str(&url));
@@ -130,7 +130,7 @@ static const char *cell_url(const RowList *l, Str column)
 {
     AUTO_BUF url;
     buf_init(&url, 0);
-    buf_printf(&url, "%.*s/api/datasets-server/cell?dataset=", STR(request_origin(l->request)));
+    buf_printf(&url, "%s/api/datasets-server/cell?dataset=", api_url(l->request));
     url_encode(&url, l->viewed->repo.full, "/");
     buf_add(&url, S("&config="));
     url_encode(&url, l->viewed->config->name, "");

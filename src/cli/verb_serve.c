@@ -260,12 +260,15 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
         print_routes(all_tables(a, &api, web));
         return true;
     }
+    // Where the dataset library asks: HF_ENDPOINT with this before its host.
+    static const HostPath hosts[] = {{"datasets-server.", "/api/datasets-server"}, {NULL, NULL}};
     ServerOptions options = {.listen = o->listen,
                              .tables = all_tables(a, &api, web),
                              .workers = (int)o->workers,
                              .max_connections = (int)o->max_connections,
                              .on_error = on_error,
                              .trusted_proxies = o->trusted_proxies,
+                             .hosts = hosts,
                              .log_requests = !o->quiet,
                              .traffic = traffic};
     Server *server = server_start(&options, err);

@@ -161,13 +161,37 @@ static bool is_host(Str host)
     return true;
 }
 
-Str request_origin(Request *r)
+/* What the client calls us, with what is before our own name in hosts. */
+static Str request_host(const Request *r)
 {
     Str host = r->proxied ? request_header(r, "X-Forwarded-Host") : (Str){0};
     if (!is_host(host))
         host = request_header(r, "Host");
-    if (!is_host(host))
-        host = str_of(r->server->address);
+    return is_host(host) ? host : str_of(r->server->address);
+}
+
+static const HostPath *host_path(const Request *r, Str host)
+{
+    const HostPath *hosts = r->server->options.hosts;
+    for (; hosts && hosts->label; hosts++)
+        if (str_eq_nocase(str_slice(host, 0, strlen(hosts->label)), str_of(hosts->label)))
+            return hosts;
+    return NULL;
+}
+
+void request_place(Request *r)
+{
+    const HostPath *place = host_path(r, request_host(r));
+    if (place)
+        r->path = str_of(arena_printf(r->arena, "%s%.*s", place->path, STR(r->path)));
+}
+
+Str request_origin(Request *r)
+{
+    Str host = request_host(r);
+    const HostPath *place = host_path(r, host);
+    if (place)
+        host = str_slice(host, strlen(place->label), host.len);
     bool https = r->proxied && str_eq_nocase(request_header(r, "X-Forwarded-Proto"), S("https"));
     return str_of(arena_printf(r->arena, "%s://%.*s", https ? "https" : "http", STR(host)));
 }

@@ -217,8 +217,12 @@ static bool begin(Request *r, const char *method)
     Str query = {0};
     if (str_eq(r->target, S("*")))
         return no_route(r);
-    if (!target_split(r->target, &r->path, &query, &err) ||
-        !router_find(r->server->router, r->method, r->path, r->arena, &r->match, &err)) {
+    if (!target_split(r->target, &r->path, &query, &err)) {
+        reply_failure(r, 400, err.text);
+        return false;
+    }
+    request_place(r);
+    if (!router_find(r->server->router, r->method, r->path, r->arena, &r->match, &err)) {
         reply_failure(r, 400, err.text);
         return false;
     }

@@ -73,6 +73,12 @@ typedef struct RouteTable {
     const char *cors_expose;
 } RouteTable;
 
+/* A host beside the server's own whose paths lie below one of its: with {"data.", "/api/data"} a
+ * request to data.hub.example/x is one to hub.example/api/data/x. */
+typedef struct HostPath {
+    const char *label, *path;
+} HostPath;
+
 typedef struct ServerOptions {
     const char *listen;        // "127.0.0.1:7860", "[::1]:7860", ":7860"; port 0: any free one
     const RouteTable **tables; // ending with NULL
@@ -88,6 +94,7 @@ typedef struct ServerOptions {
     /* "127.0.0.1, 10.0.0.0/8": proxies whose X-Forwarded-For, -Proto and -Host are believed. NULL:
      * no addresses are, but the other two from anybody, as they only make links. */
     const char *trusted_proxies;
+    const HostPath *hosts;   // ending with {NULL}; NULL: none
     bool log_requests;       // one info line each
     struct Traffic *traffic; // traffic.h: counts each; NULL: nothing does
 } ServerOptions;

@@ -140,6 +140,9 @@ void request_resume(Request *r);
 /* Tells everyone that the client is gone. */
 void request_set_gone(Request *r);
 
+/* Puts the path below what ServerOptions.hosts says of the host. */
+void request_place(Request *r);
+
 /* Hands the answer to the loop; takes the response. */
 void reply_with(Request *r, int status, const char *type, struct MHD_Response *response);
 

@@ -1,17 +1,19 @@
 """Run by test_datasets.py in an environment with the datasets library: loads what was pushed to the hub
 that HF_ENDPOINT names, in every format, whole and streamed, and says the name of each chapter as it
 is done. Usage: datasets_story.py WORK_FOLDER OTHER_TOKEN"""
-import io, json, sys, tarfile, types, wave
+import io, json, socket, sys, tarfile, types, wave
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
-from datasets import (Audio, ClassLabel, Dataset, DatasetDict, Features, Image, Value, disable_progress_bars, get_dataset_config_names,
+import requests
+from datasets import (Audio, ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Image, Value, disable_progress_bars, get_dataset_config_names,
                       get_dataset_split_names, load_dataset, load_dataset_builder)
 from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub import HfApi, HfFileSystem
+from datasets.utils import _dataset_viewer
+from huggingface_hub import HfApi, HfFileSystem, get_token
 from huggingface_hub.errors import GatedRepoError
 from PIL import Image as Pillow
 
@@ -204,6 +206,33 @@ def pushed():
     assert sum(1 for _ in builder.shard(3, 1)) == 4
 
 
+def viewed():
+    """The dataset viewer's calls as the library makes them, at datasets-server. before the hub's host."""
+    port = int(api.endpoint.rsplit(':', 1)[1])
+    find = socket.getaddrinfo
+    socket.getaddrinfo = lambda host, *args, **more: find(host.replace('datasets-server.127.0.0.1', '127.0.0.1') if isinstance(host, str)
+                                                          else host, *args, **more)
+    repo = 'me/pushed'
+    sha = api.dataset_info(repo).sha
+    infos = _dataset_viewer.get_exported_dataset_infos(repo, sha, None)
+    assert infos.keys() == {'default', 'five'}
+    info = DatasetInfo.from_dict(infos['five'])
+    assert info.features['text'] == Value('string') and info.splits['validation'].num_examples == 6
+    files = _dataset_viewer.get_exported_parquet_files(repo, sha, None)
+    assert sum(pd.read_parquet(f['url']).shape[0] for f in files if f['config'] == 'default') == 16
+    assert all(f['url'].startswith(f'http://127.0.0.1:{port}/datasets/') for f in files)
+    links = requests.get(f'{api.endpoint}/api/datasets/{repo}/parquet').json()
+    assert duckdb.sql(f"select count(*) from read_parquet({links['default']['train']})").fetchone() == (12,)
+    # Pictures inside Parquet have an address each, and come as what they are.
+    auth = {'Authorization': f'Bearer {api.token or get_token()}'}
+    first = requests.get(f'{api.endpoint}/api/datasets-server/first-rows?dataset=me/pictures&config=default&split=train', headers=auth).json()
+    assert first['features'][0]['type'] == {'_type': 'Image'}, first['features']
+    second = requests.get(first['rows'][1]['row']['image']['src'], headers=auth)
+    assert second.headers['content-type'] == 'image/png' and 'sandbox' in second.headers['content-security-policy']
+    assert Pillow.open(io.BytesIO(second.content)).getpixel((0, 0)) == (0, 0, 255)
+    socket.getaddrinfo = find
+
+
 def paths():
     """hf:// in pandas, polars, pyarrow and DuckDB."""
     at = 'hf://datasets/me/as-{0}/train.{0}'
@@ -225,6 +254,6 @@ def paths():
 
 
 disable_progress_bars()
-for chapter in (formats, layouts, media, who_and_when, pushed, paths):
+for chapter in (formats, layouts, media, who_and_when, pushed, viewed, paths):
     chapter()
     print(chapter.__name__, flush=True)

@@ -8,4 +8,4 @@ from conftest import run
 def test_datasets_of_every_format_load_whole_and_streamed(hub, python_datasets, tmp_path):
     said = run(python_datasets, Path(__file__).with_name('datasets_story.py'), tmp_path, hub.other_token,
                HF_TOKEN=hub.token, HF_HOME=str(tmp_path / 'hf'))
-    assert said.split() == ['formats', 'layouts', 'media', 'who_and_when', 'pushed', 'paths']
+    assert said.split() == ['formats', 'layouts', 'media', 'who_and_when', 'pushed', 'viewed', 'paths']
