@@ -119,8 +119,8 @@ json_t *features_of(const TableType *type, const TableRows *rows)
 {
     json_t *out = json_object();
     for (size_t i = 0; i < type->n; i++)
-        json_object_set_new(
-            out, type->items[i].name.ptr,
+        json_object_setn_new(
+            out, type->items[i].name.ptr, type->items[i].name.len,
             column_feature_json(&type->items[i], rows->n ? &rows->items[0].items[i] : NULL));
     return out;
 }
@@ -162,8 +162,8 @@ static bool rows_add(void *user, const TableType *type, const TableRows *rows, E
     for (size_t i = 0; i < rows->n; i++, l->at++) {
         json_t *row = json_object();
         for (size_t k = 0; k < type->n; k++)
-            json_object_set_new(row, type->items[k].name.ptr,
-                                cell_value(l, &type->items[k], &rows->items[i].items[k]));
+            json_object_setn_new(row, type->items[k].name.ptr, type->items[k].name.len,
+                                 cell_value(l, &type->items[k], &rows->items[i].items[k]));
         json_array_append_new(l->rows, json_pack("{s:I, s:o, s:[]}", "row_idx", (json_int_t)l->at,
                                                  "row", row, "truncated_cells"));
     }
