@@ -143,6 +143,14 @@ static const struct {
     [REPO_SPACE] = {of_spaces, COUNT(of_spaces)},
 };
 
+const char *const *card_choices(RepoKind kind, const char *key)
+{
+    for (size_t i = 0; i < keys_of[kind].n; i++)
+        if (strcmp(keys_of[kind].keys[i].key, key) == 0)
+            return keys_of[kind].keys[i].choices;
+    return NULL;
+}
+
 static bool is_texts(const json_t *value)
 {
     if (!json_is_array(value))

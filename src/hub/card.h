@@ -24,6 +24,9 @@ bool card_is_license(Str word);
  * "multilingual" and their like. */
 bool card_is_language(Str word);
 
+/* What a key of a card may be, ending with NULL; NULL where it may be anything. */
+const char *const *card_choices(RepoKind kind, const char *key);
+
 /* A key of the front matter and its new value: one text, several, or none, which takes the key
  * away. */
 typedef struct CardChange {

@@ -59,8 +59,7 @@ bool web_change_commit(Request *r, const Repo *repo, Change *c, bool pull, Str *
     return true;
 }
 
-/* Back to the form when the person can mend it. */
-static bool can_be_mended(const Error *err)
+bool web_can_be_mended(const Error *err)
 {
     return err->code == ERR_INVALID || err->code == ERR_STALE || err->code == ERR_DENIED ||
            err->code == ERR_LIMIT || err->code == ERR_CONFLICT || err->code == ERR_EXISTS;
@@ -236,7 +235,7 @@ static void take_form(Request *r, Draft *d, Commit *commit, Show *show_again)
     bool pull = str_eq(params_get(&form, "how"), S("pull"));
     if (commit(r, &repo, d, pull, &location, &err))
         return reply_redirect(r, 303, location);
-    if (!can_be_mended(&err))
+    if (!web_can_be_mended(&err))
         return reply_error(r, &err);
     show_again(r, &repo, error_http_status(err.code), d, err.text);
 }

@@ -23,6 +23,7 @@ struct Web {
     X(new)                                                                                         \
     X(repo)                                                                                        \
     X(file)                                                                                        \
+    X(card)                                                                                        \
     X(edit)                                                                                        \
     X(viewer)                                                                                      \
     X(upload)                                                                                      \
@@ -139,6 +140,8 @@ void page_set_repo(Request *r, json_t *page, const Repo *repo, const char *tab, 
 void page_set_commit(Request *r, json_t *page, const Repo *repo, Str rev, const char *summary);
 /* A change of rev, or one that becomes a pull request. ERR_DENIED for who may not. */
 bool web_change_open(Request *r, const Repo *repo, Str rev, bool pull, Change **out, Error *err);
+/* Is it something that a form can be shown again for, because whoever filled it in can mend it? */
+bool web_can_be_mended(const Error *err);
 /* Commits it; of a pull request, *location is its page. */
 bool web_change_commit(Request *r, const Repo *repo, Change *c, bool pull, Str *location,
                        Error *err);
