@@ -1,15 +1,10 @@
 /* page_file.c: folders and files of a revision. */
 #include "base/encode.h"
 #include "base/file.h"
-#include "web/highlight.h"
-#include "web/page_repo.h"
-#include "web/tensor_view.h"
+#include "web/file_view.h"
 #include "web/web_internal.h"
 
-enum {
-    MAX_SHOWN = 1 << 20, // of a file as text
-    ENTRIES = 1000,      // of a folder on one page
-};
+enum { ENTRIES = 1000 }; // of a folder on one page
 
 /* "a/b/c" as links: each part with the path down to it. */
 static json_t *crumbs_json(Str path)
@@ -171,92 +166,6 @@ bool web_is_text(Str bytes)
     return str_find_char(bytes, 0, 0) == SIZE_MAX && str_is_utf8(bytes);
 }
 
-/* Each line in an element with its number, which the style sheet prints. */
-static Str lines_html(Arena *a, Str text, Str path, int64_t *n_lines)
-{
-    AUTO_BUF code;
-    AUTO_BUF out;
-    buf_init(&code, 0);
-    buf_init(&out, 0);
-    highlight(&code, text, highlight_language(path));
-    Str rest = buf_str(&code), line;
-    if (str_ends(rest, S("\n")))
-        rest.len--;
-    for (*n_lines = 0; str_split(&rest, '\n', &line);) {
-        ++*n_lines;
-        buf_printf(&out, "<span class=\"line\" id=\"L%lld\" data-n=\"%lld\">", (long long)*n_lines,
-                   (long long)*n_lines);
-        buf_add(&out, line);
-        buf_add(&out, S("</span>\n"));
-    }
-    return arena_str(a, buf_str(&out));
-}
-
-static const struct {
-    const char *suffix, *view;
-} views[] = {
-    {".png", "image"},  {".jpg", "image"}, {".jpeg", "image"}, {".gif", "image"},
-    {".webp", "image"}, {".svg", "image"}, {".wav", "audio"},  {".mp3", "audio"},
-    {".flac", "audio"}, {".ogg", "audio"}, {".mp4", "video"},  {".webm", "video"},
-};
-
-static const char *media_view(Str path)
-{
-    Str suffix = path_suffix(path);
-    for (size_t i = 0; i < COUNT(views); i++)
-        if (str_eq_nocase(suffix, str_of(views[i].suffix)))
-            return views[i].view;
-    return NULL;
-}
-
-/* A file of weights is looked into; why it cannot be is said beside what it is. */
-static bool set_tensors(Request *r, json_t *page, const Repo *repo, Str rev, Str path, bool wanted)
-{
-    Error err = {0};
-    const Tensors *found;
-    bool ok = wanted && tensors_read(hub_of(r), request_arena(r), repo, rev, path, &found, &err);
-    set(page, "tensors", ok ? tensor_view(r, found) : json_null());
-    set(page, "problem", json_string(err.text));
-    return ok;
-}
-
-/* Sets view, html and lines: how the file can be looked at. */
-static bool set_view(Request *r, json_t *page, const Repo *repo, const RepoFile *file, Str rev,
-                     Error *err)
-{
-    Arena *a = request_arena(r);
-    Str path = file->entry.path, bytes = {0}, html = {0};
-    const char *view = media_view(path);
-    int64_t lines = 0;
-    bool plain = request_query_get(r, "plain").len > 0;
-    bool is_text = false, markdown = str_eq_nocase(path_suffix(path), S(".md"));
-    if (!view && (file->entry.is_lfs || file->entry.size > MAX_SHOWN)) {
-        view = file->entry.is_lfs ? "lfs" : "large";
-    } else if (!view) {
-        if (!repo_file_bytes(hub_of(r), a, repo, file, MAX_SHOWN, &bytes, err))
-            return false;
-        is_text = web_is_text(bytes);
-        view = is_text ? "text" : "binary";
-    }
-    if (set_tensors(r, page, repo, rev, path, tensors_in(path) && !(is_text && plain))) {
-        view = "tensors";
-    } else if (is_text && markdown && !plain) {
-        Str yaml, text;
-        view = "markdown";
-        card_split(bytes, &yaml, &text);
-        html = page_markdown(r, repo, rev, text);
-    } else if (is_text) {
-        html = lines_html(a, bytes, path, &lines);
-    }
-    set(page, "view", json_string(view));
-    set(page, "editable", json_boolean(is_text));
-    set(page, "rendered", json_boolean(is_text && (markdown || tensors_in(path))));
-    set(page, "plain", json_boolean(plain));
-    set_str(page, "html", html);
-    set(page, "lines", json_integer(lines));
-    return true;
-}
-
 static void blob(Request *r)
 {
     Error err = {0};
@@ -273,7 +182,7 @@ static void blob(Request *r)
     set(page, "entry", entry_json(&file.entry));
     set_str(page, "sha256", file.entry.sha256);
     set_str(page, "oid", file.entry.oid);
-    if (!set_view(r, page, &repo, &file, rev, &err)) {
+    if (!file_view(r, page, &repo, &file, rev, &err)) {
         json_decref(page);
         return reply_error(r, &err);
     }
@@ -282,5 +191,7 @@ static void blob(Request *r)
 
 const Route web_file_routes[] = {
     EACH_KIND("GET", "/tree/{rev}/{path...}", tree, WEB_ANYBODY, "Files of a folder"),
-    EACH_KIND("GET", "/blob/{rev}/{path...}", blob, WEB_ANYBODY, "One file")};
+    EACH_KIND("GET", "/blob/{rev}/{path...}", blob, WEB_ANYBODY, "One file"),
+    EACH_KIND("GET", "/picture/{rev}/{path...}", notebook_picture, WEB_ANYBODY,
+              "A picture of a notebook")};
 const size_t web_file_routes_n = COUNT(web_file_routes);

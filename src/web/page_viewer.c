@@ -2,111 +2,39 @@
  * are in is dataset_layout's to say, how they are read dataset_rows's; only what a page needs is
  * read. Pictures, sounds and films are fetched by the browser when they come into sight.
  */
+#include "web/sheet.h"
 #include "web/web_internal.h"
 
 #include "base/encode.h"
-#include "hub/dataset_rows.h"
-
-enum {
-    MAX_COLUMNS = 100,
-    MAX_CELL = 400, // bytes of a cell that are shown
-};
 
 /* ---- Rows ---- */
 
-typedef struct Sheet {
+typedef struct RowsPage {
     Request *request;
     const Repo *repo;
     Str sha;
-    json_t *columns, *rows;
-    int64_t at; // the next row's number
+    Sheet sheet;
     SplitRead read;
-} Sheet;
+} RowsPage;
 
 /* Where the browser gets a file, or what lies in a cell. */
-static const char *media_url(const Sheet *s, const Media *media, Str column)
+static const char *media_url(void *user, const Media *media, Str column, int64_t row)
 {
-    Arena *a = request_arena(s->request);
+    const RowsPage *p = user;
+    Arena *a = request_arena(p->request);
     if (media->path.len)
-        return arena_cstr(a, rev_path(a, s->repo, "resolve", s->sha, media->path));
+        return arena_cstr(a, rev_path(a, p->repo, "resolve", p->sha, media->path));
     AUTO_BUF url;
     buf_init(&url, 0);
     buf_add(&url, S("/api/datasets-server/cell?dataset="));
-    url_encode(&url, s->repo->full, "/");
+    url_encode(&url, p->repo->full, "/");
     buf_add(&url, S("&config="));
-    url_encode(&url, s->read.config->name, "");
+    url_encode(&url, p->read.config->name, "");
     buf_add(&url, S("&split="));
-    url_encode(&url, s->read.split->name, "");
-    buf_printf(&url, "&row=%lld&column=", (long long)s->at);
+    url_encode(&url, p->read.split->name, "");
+    buf_printf(&url, "&row=%lld&column=", (long long)row);
     url_encode(&url, column, "");
     return arena_cstr(a, buf_str(&url));
-}
-
-/* Text as it is, a label by its name, the rest as JSON. */
-static void cell_text(Buf *out, const TableType *type, const Cell *value, const json_t *json)
-{
-    bool label = type->kind == TYPE_VALUE && str_eq(type->dtype, S("class_label"));
-    if (label && value->kind == CELL_INT && value->integer >= 0 &&
-        value->integer < (int64_t)type->n)
-        buf_add(out, type->items[value->integer].name);
-    else if (json_is_string(json))
-        buf_add(out, str_of(json_string_value(json)));
-    else
-        json_write(out, json);
-}
-
-/* {"text", "kind", "cut", "media", "url"}: long texts are cut between characters. */
-static json_t *cell(const Sheet *s, const TableType *type, const Cell *value)
-{
-    Media media;
-    if (cell_media(type, value, &media) && media.mime) {
-        Str name = media.path.len ? media.path : type->name;
-        return json_pack("{s:o, s:s, s:b, s:s}", "text", json_from_str(name), "kind",
-                         media_name(media.kind), "cut", 0, "url", media_url(s, &media, type->name));
-    }
-    AUTO(json_decref) json_t *json = cell_json(type, value);
-    AUTO_BUF text;
-    buf_init(&text, 0);
-    cell_text(&text, type, value, json);
-    Str shown = text_cut(buf_str(&text), MAX_CELL);
-    bool is_number = json_is_number(json) && !(type->kind == TYPE_VALUE && type->n);
-    const char *kind = json_is_null(json) ? "null" : is_number ? "number" : "text";
-    return json_pack("{s:o, s:s, s:b, s:s}", "text", json_from_str(shown), "kind", kind, "cut",
-                     shown.len < text.len, "url", "");
-}
-
-static json_t *columns_json(const TableType *type, const TableRows *rows)
-{
-    json_t *out = json_array();
-    for (size_t i = 0; i < MIN(type->n, (size_t)MAX_COLUMNS); i++) {
-        const TableType *column = &type->items[i];
-        Media media = {0};
-        bool is_media = rows->n && cell_media(column, &rows->items[0].items[i], &media);
-        Str dtype = is_media                                  ? str_of(media_name(media.kind))
-                    : column->kind == TYPE_LIST               ? S("list")
-                    : column->kind == TYPE_STRUCT             ? S("struct")
-                    : column->kind == TYPE_JSON               ? S("json")
-                    : str_eq(column->dtype, S("class_label")) ? S("label")
-                                                              : column->dtype;
-        json_array_append_new(out, json_pack("{s:o, s:o}", "name", json_from_str(column->name),
-                                             "dtype", json_from_str(dtype)));
-    }
-    return out;
-}
-
-static bool sheet_add(void *user, const TableType *type, const TableRows *rows, Error *err)
-{
-    Sheet *s = user;
-    (void)err;
-    if (!s->columns)
-        s->columns = columns_json(type, rows);
-    for (size_t i = 0; i < rows->n; i++, s->at++) {
-        json_t *row = json_array();
-        for (size_t k = 0; k < MIN(type->n, (size_t)MAX_COLUMNS); k++)
-            json_array_append_new(row, cell(s, &type->items[k], &rows->items[i].items[k]));
-        json_array_append_new(s->rows, row);
-    }
-    return true;
 }
 
 /* ---- The page ---- */
@@ -144,10 +72,10 @@ static json_t *choices_json(Request *r, const Repo *repo, const DatasetLayout *l
 }
 
 /* Fills the sheet, or says why there is none. */
-static const char *sheet_problem(Sheet *s, const DatasetLayout *layout, const DatasetConfig *config,
-                                 const DatasetSplit *split)
+static const char *rows_problem(RowsPage *p, const DatasetLayout *layout,
+                                const DatasetConfig *config, const DatasetSplit *split)
 {
-    Arena *a = request_arena(s->request);
+    Arena *a = request_arena(p->request);
     Error err = {0};
     if (layout->problem.len)
         return arena_printf(a, "No rows can be shown: %.*s", STR(layout->problem));
@@ -159,14 +87,13 @@ static const char *sheet_problem(Sheet *s, const DatasetLayout *layout, const Da
                             "Files of the kind “%.*s” are not shown here; the `datasets` "
                             "library loads them.",
                             STR(layout->module));
-    s->read.layout = layout;
-    s->read.config = config;
-    s->read.split = split;
-    s->read.n = DATASET_PAGE;
-    s->read.each = sheet_add;
-    s->read.user = s;
-    s->at = s->read.from;
-    return split_read(hub_of(s->request), s->repo, s->sha, &s->read, &err)
+    p->read.layout = layout;
+    p->read.config = config;
+    p->read.split = split;
+    p->read.n = DATASET_PAGE;
+    p->read.each = sheet_add;
+    p->read.user = &p->sheet;
+    return split_read(hub_of(p->request), p->repo, p->sha, &p->read, &err)
                ? ""
                : arena_printf(a, "No rows can be shown: %s", err.text);
 }
@@ -176,21 +103,22 @@ static void show(Request *r, const Repo *repo, const RepoInfo *info, const Datas
 {
     Arena *a = request_arena(r);
     Str offset = request_query_get(r, "offset");
-    Sheet s = {.request = r, .repo = repo, .rows = json_array()};
+    RowsPage s = {.request = r, .repo = repo};
     if (info)
         s.sha = info->sha;
-    if (offset.len && !str_to_int(offset, 0, INT64_MAX / 2, &s.read.from)) {
-        json_decref(s.rows);
+    if (offset.len && !str_to_int(offset, 0, INT64_MAX / 2, &s.read.from))
         return reply_failure(r, 400, "offset: a number of rows");
-    }
     int64_t from = s.read.from;
-    const char *problem = sheet_problem(&s, layout, config, split);
-    int64_t shown = (int64_t)json_array_size(s.rows);
+    s.sheet = sheet_of(from);
+    s.sheet.url = media_url;
+    s.sheet.user = &s;
+    const char *problem = rows_problem(&s, layout, config, split);
+    int64_t shown = (int64_t)json_array_size(s.sheet.rows);
     json_t *page = page_new(r, arena_printf(a, "%.*s: rows", STR(repo->full)));
     page_set_repo(r, page, repo, "viewer", S("main"));
     set(page, "choices", choices_json(r, repo, layout, config, split));
-    set(page, "columns", s.columns ? s.columns : json_array());
-    set(page, "rows", s.rows);
+    set(page, "columns", s.sheet.columns);
+    set(page, "rows", s.sheet.rows);
     set(page, "problem", json_string(problem));
     set(page, "from", json_integer(from));
     set(page, "to", json_integer(from + shown));
