@@ -4,7 +4,7 @@
  * languages bare on models but `language:en` on datasets). Nothing here fails: what cannot be read
  * is left out, and card_error says why for the one file that people write by hand. */
 #include "formats/gguf.h"
-#include "hub/dataset_layout.h"
+#include "hub/dataset_rows.h"
 #include "hub/hub_internal.h"
 #include "hub/tensors.h"
 
@@ -16,6 +16,8 @@ enum {
     MAX_LINKS = 100,
     MAX_PAPERS = 20,
     MAX_TAG = 200,
+    MAX_COUNTED_FILES = 300,
+    MAX_COUNTED_TEXT = 8 << 20,
 };
 
 typedef struct Facts {
@@ -405,6 +407,64 @@ static const struct {
     {".wav", "audio"},       {".mp3", "audio"},     {".flac", "audio"}, {".mp4", "video"},
 };
 
+/* ---- How many rows a dataset has ---- */
+
+static bool rows_ignore(void *user, const TableType *type, const TableRows *rows, Error *err)
+{
+    (void)user;
+    (void)type;
+    (void)rows;
+    (void)err;
+    return true;
+}
+
+/* Of all configs; -1 where it takes too long to find out, or where files cannot be read. */
+static int64_t count_rows(Facts *f, const DatasetLayout *layout)
+{
+    int64_t rows = 0, bytes = 0;
+    size_t files = 0;
+    bool parquet = str_eq(layout->module, S("parquet"));
+    for (size_t i = 0; i < layout->n_configs; i++)
+        for (size_t k = 0; k < layout->configs[i].n_splits; k++) {
+            const DatasetSplit *split = &layout->configs[i].splits[k];
+            files += split->n_files;
+            for (size_t n = 0; n < split->n_files && !parquet; n++)
+                bytes += split->files[n]->size;
+            SplitRead read = {.layout = layout,
+                              .config = &layout->configs[i],
+                              .split = split,
+                              .count = true,
+                              .each = rows_ignore};
+            if (files > MAX_COUNTED_FILES || bytes > MAX_COUNTED_TEXT ||
+                !split_read(f->hub, f->repo, f->s->tree.sha, &read, NULL))
+                return -1;
+            rows += read.total;
+        }
+    return rows;
+}
+
+/* "1K<n<10K", in the words of size_categories. */
+static const char *size_category(Arena *a, int64_t rows)
+{
+    static const char *const steps[] = {"1K",   "10K", "100K", "1M",   "10M",
+                                        "100M", "1B",  "10B",  "100B", "1T"};
+    int64_t limit = 1000;
+    for (size_t i = 0; i < COUNT(steps); i++, limit *= 10)
+        if (rows < limit)
+            return i ? arena_printf(a, "%s<n<%s", steps[i - 1], steps[i]) : "n<1K";
+    return "n>1T";
+}
+
+/* What the card says of the size holds; else the rows are counted, where that is quick. */
+static void size_tag(Facts *f, const DatasetLayout *layout)
+{
+    if (json_object_get(f->s->info.card, "size_categories") || !layout->n_configs)
+        return;
+    int64_t rows = count_rows(f, layout);
+    if (rows > 0)
+        tag(f, "size_categories:", str_of(size_category(f->s->arena, rows)));
+}
+
 static void dataset_tags(Facts *f)
 {
     static const char *const keys[] = {"task_categories",
@@ -427,6 +487,7 @@ static void dataset_tags(Facts *f)
         tag(f, "format:", layout->module);
         tag(f, "library:", S("datasets"));
     }
+    size_tag(f, layout);
     for (size_t k = 0; k < COUNT(data_modalities); k++)
         for (size_t i = 0; i < f->s->info.n_files; i++)
             if (str_ends(f->s->info.files[i].path, str_of(data_modalities[k].suffix))) {

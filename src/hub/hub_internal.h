@@ -95,7 +95,7 @@ typedef struct Snapshot {
 /* The snapshot of a commit, kept until the arena goes. */
 const Snapshot *snapshot_get(Hub *hub, Arena *a, const Repo *repo, const char *commit, Error *err);
 /* What repo_index writes: a newer number has every repository looked at again. */
-enum { INDEX_VERSION = 1 };
+enum { INDEX_VERSION = 2 };
 /* Looks at the default branch's head and updates what lists show. */
 bool repo_index(Hub *hub, const Repo *repo, Error *err);
 /* "refs/heads/main" moved, or some other ref: looks at the head and tells who watches. */

@@ -169,3 +169,30 @@ def test_facts_are_for_those_let_in(hub, api):
     api.update_repo_settings(repo, repo_type='dataset', private=False, gated='manual')
     for call in calls:
         assert ask(hub, call, hub.other_token, dataset=repo, split='train', row=0, column='a').status_code == 403, call
+
+
+def test_datasets_are_found_by_their_rows(hub, api, parquet):
+    assert 'size_categories:n<1K' in api.dataset_info(parquet).tags
+    api.create_repo('me/viewed-many', repo_type='dataset')
+    api.upload_file(path_or_fileobj=b'a\n' + b'1\n' * 2500, path_in_repo='train.csv', repo_id='me/viewed-many', repo_type='dataset')
+    api.create_repo('me/viewed-said', repo_type='dataset')
+    from huggingface_hub import CommitOperationAdd as Add
+    api.create_commit('me/viewed-said', [Add('train.csv', b'a\n1\n'), Add('README.md', b'---\nsize_categories: [1M<n<10M]\n---\n')],
+                      commit_message='x', repo_type='dataset')
+    found = {d.id for d in api.list_datasets(author='me', size_categories='1K<n<10K')}
+    assert 'me/viewed-many' in found and not {'me/viewed-said', parquet} & found
+    assert 'me/viewed-said' in {d.id for d in api.list_datasets(author='me', size_categories='1M<n<10M')}
+    page = requests.get(f'{hub.url}/datasets?size=size_categories:1K%3Cn%3C10K', headers={'Accept': 'text/html'}).text
+    assert 'viewed-many' in page and 'viewed-said' not in page
+
+
+def test_models_are_found_by_their_parameters(api):
+    import numpy as np
+    from safetensors.numpy import save
+    for name, n in (('counted-small', 1000), ('counted-large', 30000)):
+        api.create_repo(f'me/{name}')
+        api.upload_file(path_or_fileobj=save({'w': np.zeros(n, 'float32')}), path_in_repo='model.safetensors', repo_id=f'me/{name}')
+    def found(span):
+        return {m.id for m in api.list_models(author='me', num_parameters=span)} & {'me/counted-small', 'me/counted-large'}
+    assert found('min:2K') == {'me/counted-large'} and found('max:2K') == {'me/counted-small'}
+    assert found('min:500,max:1M') == {'me/counted-small', 'me/counted-large'} and found('min:1B') == set()
