@@ -34,6 +34,7 @@ static SplitFacts split_facts(Request *r, const Viewed *v, const DatasetConfig *
                       .split = split,
                       .n = 1,
                       .count = true,
+                      .brief = true,
                       .each = features_take,
                       .user = &facts};
     if (split_read(api_of(r)->hub, &v->repo, v->info->sha, &read, &facts.error)) {

@@ -194,6 +194,7 @@ static json_t *read_rows(Request *r, const Viewed *v, SplitRead *read)
     read->config = v->config;
     read->split = v->split;
     read->each = rows_add;
+    read->brief = true;
     read->user = &list;
     if (!split_read(api_of(r)->hub, &v->repo, v->info->sha, read, &err)) {
         json_decref(list.features);

@@ -11,8 +11,11 @@ static bool format_of(const DatasetLayout *layout, TableFormat *out)
     static const struct {
         const char *module;
         TableFormat format;
-    } rows[] = {
-        {"parquet", TABLE_PARQUET}, {"csv", TABLE_CSV}, {"json", TABLE_JSON}, {"text", TABLE_TEXT}};
+    } rows[] = {{"parquet", TABLE_PARQUET},
+                {"csv", TABLE_CSV},
+                {"json", TABLE_JSON},
+                {"text", TABLE_TEXT},
+                {"webdataset", TABLE_TAR}};
     for (size_t i = 0; i < COUNT(rows); i++)
         if (str_eq(layout->module, str_of(rows[i].module))) {
             *out = rows[i].format == TABLE_CSV && layout->separator == '\t' ? TABLE_TSV
@@ -85,6 +88,8 @@ static bool walk_file(Walk *w, const RepoEntry *entry, TableFormat format, Error
     if (!content_open(w->hub, a, w->repo, w->sha, entry, &file, err))
         return false;
     AUTO(table_free) Table *t = table_open(&file.source, format, err);
+    if (t && w->read->brief)
+        table_be_brief(t);
     return t && walk_table(w, t, entry->path, err);
 }
 
@@ -113,7 +118,8 @@ static bool check_limits(const SplitRead *read, TableFormat format, Error *err)
         return fail(err, ERR_LIMIT, "the split '%.*s' has %zu files, at most %d are read",
                     STR(split->name), split->n_files, MAX_FILES);
     int64_t bytes = 0;
-    for (size_t i = 0; i < split->n_files && read->count && format != TABLE_PARQUET; i++)
+    for (size_t i = 0;
+         i < split->n_files && read->count && format != TABLE_PARQUET && format != TABLE_TAR; i++)
         bytes += split->files[i]->size;
     return bytes <= MAX_COUNTED ||
            (bool)fail(err, ERR_LIMIT,

@@ -1,8 +1,8 @@
 /* Rows of a dataset's split, read where they lie: the files that dataset_layout.h finds, one behind
- * the other. Formats are those of tables/ (Parquet, CSV, JSON and text), and folders of pictures,
- * sounds and films, whose rows are their files with what metadata.csv says of them or with the
- * folder's name as a label. Others are ERR_UNSUPPORTED.
- * Whoever calls has asked for ACCESS_FILES and looked at the gate. */
+ * the other. Formats are those of tables/ (Parquet, CSV, JSON, text, WebDataset), and folders of
+ * pictures, sounds and films, whose rows are their files with what metadata.csv says of them or
+ * with the folder's name as a label. Others are ERR_UNSUPPORTED. Whoever calls has asked for
+ * ACCESS_FILES and looked at the gate. */
 #pragma once
 
 #include "hub/dataset_layout.h"
@@ -16,6 +16,7 @@ typedef struct SplitRead {
     const DatasetSplit *split;
     int64_t from, n; // the rows that are wanted
     bool count;      // find out how many there are in all
+    bool brief;      // of pictures and sounds the beginning will do: table_be_brief
     /* Called with some of the rows and their type; both are gone when it returns. At least once for
      * a split with files, if only for the type. */
     bool (*each)(void *user, const TableType *type, const TableRows *rows, Error *err);

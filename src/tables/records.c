@@ -490,6 +490,7 @@ static bool find_columns(Records *r, Error *err)
         t->type.items[0] = (TableType){.name = S("text"), .dtype = S("string")};
         return true;
     case TABLE_PARQUET:
+    case TABLE_TAR:
     case TABLE_FORMATS:
         break;
     }

@@ -7,7 +7,7 @@
 
 static const TableKind *const kinds[TABLE_FORMATS] = {
     [TABLE_CSV] = &records_kind,     [TABLE_TSV] = &records_kind,  [TABLE_JSON] = &records_kind,
-    [TABLE_PARQUET] = &parquet_kind, [TABLE_TEXT] = &records_kind,
+    [TABLE_PARQUET] = &parquet_kind, [TABLE_TEXT] = &records_kind, [TABLE_TAR] = &tar_kind,
 };
 
 Table *table_open(const ByteSource *file, TableFormat format, Error *err)
@@ -19,6 +19,11 @@ void table_free(Table *t)
 {
     if (t)
         t->kind->free(t);
+}
+
+void table_be_brief(Table *t)
+{
+    t->is_brief = true;
 }
 
 const TableType *table_type(const Table *t)

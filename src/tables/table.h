@@ -1,4 +1,4 @@
-/* tables: rows out of Parquet, CSV, JSON, JSON lines and plain text, behind one reader.
+/* tables: rows out of Parquet, CSV, JSON, JSON lines, plain text and archives, behind one reader.
  *
  *     AUTO(table_free) Table *t = table_open(&file, TABLE_PARQUET, err);
  *     if (!t || !table_read(t, 100, 20, arena, &rows, err)) ...       // rows 100 to 119
@@ -22,6 +22,7 @@ typedef enum TableFormat {
     TABLE_JSON, // one document that is a list, or a value a line: its first byte says which
     TABLE_PARQUET,
     TABLE_TEXT, // a column "text", a row a line
+    TABLE_TAR,  // WebDataset: a row a sample, a column an ending of its files' names
     TABLE_FORMATS
 } TableFormat;
 
@@ -85,6 +86,9 @@ typedef struct Table Table;
 Table *table_open(const ByteSource *file, TableFormat format, Error *err);
 void table_free(Table *t);
 AUTO_FREE(Table, table_free)
+/* From now on the beginning of a picture, a sound or a film will do, where that saves reading:
+ * enough to know what kind it is. */
+void table_be_brief(Table *t);
 /* A struct: its items are the columns. Borrowed. */
 const TableType *table_type(const Table *t);
 /* How many rows there are, -1 before a format that does not say was passed over to its end. */

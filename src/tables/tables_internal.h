@@ -15,10 +15,11 @@ struct Table {
     ByteSource file;
     Arena *arena; // types, and what else lives as long as the table
     TableType type;
-    int64_t rows; // -1: not known
+    int64_t rows;  // -1: not known
+    bool is_brief; // bytes may be cut
 };
 
-extern const TableKind parquet_kind, records_kind;
+extern const TableKind parquet_kind, records_kind, tar_kind;
 
 /* What one read may hand out: the arena itself has no limit, so that small things can be put there
  * without a look; what the file sizes goes through here. */

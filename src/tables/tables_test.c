@@ -265,9 +265,81 @@ static void test_snappy_refuses_what_points_outside(void **state)
     assert_fails(codec_unpack(4, S(""), out, 8, &err), ERR_UNSUPPORTED, "brotli");
 }
 
+/* ---- WebDataset ---- */
+
+/* A member as tar writes it. */
+static void put_member(Buf *b, const char *name, char kind, Str data)
+{
+    char block[512] = {0};
+    snprintf(block, 100, "%s", name);
+    snprintf(block + 100, 8, "0000644");
+    snprintf(block + 124, 12, "%011zo", data.len);
+    block[156] = kind;
+    memcpy(block + 257, "ustar", 6);
+    memset(block + 148, ' ', 8);
+    unsigned sum = 0;
+    for (size_t i = 0; i < 512; i++)
+        sum += (unsigned char)block[i];
+    snprintf(block + 148, 8, "%06o", sum);
+    buf_add(b, (Str){block, 512});
+    buf_add(b, data);
+    while (b->len % 512)
+        buf_add_char(b, 0);
+}
+
+static void test_archives_are_rows_of_samples(void **state)
+{
+    Error err = {0};
+    Memory m = {0};
+    buf_init(&m.bytes, 0);
+    put_member(&m.bytes, "README", '0', S("no ending: passed over"));
+    put_member(&m.bytes, "d", '5', S(""));
+    for (int i = 0; i < 9; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "d/%d.json", i);
+        put_member(&m.bytes, name, '0', S("{\"n\": 1}"));
+        snprintf(name, sizeof name, "d/%d.seg.png", i);
+        char data[700] = "bytes";
+        put_member(&m.bytes, name, '0', (Str){data, sizeof data});
+    }
+    put_member(&m.bytes, "x", 'x', S("25 path=long/name/z.cls\n"));
+    put_member(&m.bytes, "short", '0', S("7\n"));
+    for (int i = 0; i < 1024; i++)
+        buf_add_char(&m.bytes, 0);
+    ByteSource file = file_of(&m, "x.tar");
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(table_free) Table *t = table_open(&file, TABLE_TAR, &err);
+    assert_ok(t);
+    TableRows rows;
+    int64_t n;
+    const TableType *type = table_type(t);
+    assert_int_equal(type->n, 3);
+    assert_str(type->items[1].name, "seg.png");
+    assert_ok(table_read(t, 7, 2, a, &rows, &err));
+    assert_int_equal(rows.n, 2);
+    assert_str(rows.items[1].items[2].text, "d/8");
+    assert_int_equal(rows.items[0].items[1].text.len, 700);
+    assert_int_equal(table_rows(t), -1);
+    assert_ok(table_count(t, 0, &n, &err));
+    assert_int_equal(n, 10);
+    table_be_brief(t);
+    m.read = 0;
+    assert_ok(table_read(t, 0, 20, a, &rows, &err));
+    assert_int_equal(rows.n, 10);
+    assert_int_equal(rows.items[0].items[1].text.len, 64);
+    assert_true(m.read < 9 * 700 + 25 * 512);
+    assert_int_equal(rows.items[9].items[0].kind, CELL_NULL); // its cls is no column
+    assert_str(rows.items[9].items[2].text, "long/name/z");
+    m.bytes.ptr[512 * 2 + 3] ^= 1;
+    assert_fails(table_open(&file, TABLE_TAR, &err), ERR_INVALID,
+                 "x.tar: offset 1024: not the header of a member");
+    buf_done(&m.bytes);
+}
+
 int main(void)
 {
     return RUN(test_every_file_reads_as_its_library_reads_it,
                test_only_the_pages_with_the_rows_are_read, test_broken_files_are_refused_in_words,
-               test_errors_say_where, test_snappy_refuses_what_points_outside);
+               test_errors_say_where, test_snappy_refuses_what_points_outside,
+               test_archives_are_rows_of_samples);
 }

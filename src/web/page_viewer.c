@@ -92,6 +92,7 @@ static const char *rows_problem(RowsPage *p, const DatasetLayout *layout,
     p->read.split = split;
     p->read.n = DATASET_PAGE;
     p->read.each = sheet_add;
+    p->read.brief = true;
     p->read.user = &p->sheet;
     return split_read(hub_of(p->request), p->repo, p->sha, &p->read, &err)
                ? ""
