@@ -8,6 +8,7 @@
     X(account)                                                                                     \
     X(people)                                                                                      \
     X(repo)                                                                                        \
+    X(croissant)                                                                                   \
     X(dataset_facts)                                                                               \
     X(dataset_viewer)                                                                              \
     X(info)                                                                                        \

@@ -160,8 +160,8 @@ def test_facts_are_for_those_let_in(hub, api):
     repo = 'me/viewed-shut'
     api.create_repo(repo, repo_type='dataset', private=True)
     api.upload_file(path_or_fileobj=b'a\n1\n', path_in_repo='a.csv', repo_id=repo, repo_type='dataset')
-    calls = ['size', 'info', 'parquet', 'statistics', 'first-rows', 'search', 'cell']
-    wants = {'size': 200, 'info': 200, 'parquet': 200, 'statistics': 200, 'first-rows': 200, 'search': 501, 'cell': 404}
+    calls = ['croissant', 'size', 'info', 'parquet', 'statistics', 'first-rows', 'search', 'cell']
+    wants = {'croissant': 200, 'size': 200, 'info': 200, 'parquet': 200, 'statistics': 200, 'first-rows': 200, 'search': 501, 'cell': 404}
     for call in calls:
         for token, status in ((None, 401), (hub.other_token, 404), (hub.token, wants[call])):
             assert ask(hub, call, token, dataset=repo, split='train', row=0, column='a').status_code == status, (call, token)
@@ -196,3 +196,13 @@ def test_models_are_found_by_their_parameters(api):
         return {m.id for m in api.list_models(author='me', num_parameters=span)} & {'me/counted-small', 'me/counted-large'}
     assert found('min:2K') == {'me/counted-large'} and found('max:2K') == {'me/counted-small'}
     assert found('min:500,max:1M') == {'me/counted-small', 'me/counted-large'} and found('min:1B') == set()
+
+
+def test_croissant_describes_files_and_columns(hub, viewed, parquet):
+    got = requests.get(f'{hub.url}/api/datasets/{viewed}/croissant').json()
+    assert got == ask(hub, 'croissant', dataset=viewed).json()
+    assert got['conformsTo'] == 'http://mlcommons.org/croissant/1.0' and got['url'] == f'{hub.url}/datasets/{viewed}'
+    files = {d['@id']: d for d in got['distribution']}
+    assert files['files-of-csv']['includes'] == ['part-1.csv', 'part-2.csv'] and files['files-of-csv']['encodingFormat'] == 'text/csv'
+    assert [(f['@id'], f['dataType']) for f in got['recordSet'][0]['field']] == [('csv/id', 'sc:Integer'), ('csv/name', 'sc:Text')]
+    assert ask(hub, 'croissant', dataset=parquet).json()['distribution'][1]['encodingFormat'] == 'application/x-parquet'

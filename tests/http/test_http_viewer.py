@@ -80,3 +80,26 @@ def test_folders_of_files_are_rows_with_labels(rows, api):
 
 def test_private_rows_are_nobodys(rows, hub):
     rows('view-hidden', {'train.csv': b'a\nsecret\n'}, status=404, private=True)
+
+
+def test_archives_are_rows_with_pictures(rows, hub):
+    import io, tarfile
+    png = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944'
+                        '4154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082')
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w') as tar:
+        for i in range(120):
+            for name, data in ((f's/{i:03}.json', b'{"n": %d}' % i), (f's/{i:03}.png', png), (f's/{i:03}.cls', b'%d\n' % i)):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    page = rows('view-tar', {'train-0000.tar': out.getvalue()})
+    assert re.findall(r'<th scope="col">(\w+) <span class="muted mono">(\w+)</span>', page) == [('json', 'json'), ('png', 'image'), ('cls', 'int64'), ('__key__', 'string')]
+    assert page.count('loading="lazy"') == 100 and 'Later rows' in page
+    second = rows('view-tar', None, '?offset=100')
+    assert second.count('loading="lazy"') == 20 and 's/119' in second
+    url = html.unescape(re.search(r'<img src="([^"]+row=119[^"]+)"', second)[1])
+    got = requests.get(hub.url + url)
+    assert got.content == png and got.headers['Content-Type'] == 'image/png'
+    api_rows = requests.get(f'{hub.url}/api/datasets-server/rows?dataset=me/view-tar&split=train&offset=118').json()
+    assert api_rows['num_rows_total'] == 120 and [r['row']['json'] for r in api_rows['rows']] == [{'n': 118}, {'n': 119}]
