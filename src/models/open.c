@@ -53,6 +53,7 @@ bool step_graph_build(StepGraph *out, const Model *m, int64_t n, int64_t rows, c
     Step step = {.tokens = graph_input(g, DTYPE_I32, SHAPE(1, n)),
                  .positions = graph_input(g, DTYPE_I32, SHAPE(1, n)),
                  .wanted = graph_input(g, DTYPE_I32, SHAPE(rows)),
+                 .precision = weights_precision(m->weights),
                  .inside = inside ? *inside : (Inside){0}};
     Tensor *logits = m->architecture->decoder(g, nn_root(g, m->weights), m->config, &step);
     logits = graph_output(g, logits);

@@ -197,5 +197,6 @@ Tensor *nn_attend(Graph *g, Step *step, int layer, Tensor *q, Tensor *k, Tensor 
     Attend params = *how;
     params.causal = params.cached = true;
     params.layer = layer;
+    params.precision = step->precision;
     return op_attend(g, q, k, v, &params);
 }

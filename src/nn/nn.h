@@ -36,13 +36,14 @@ typedef struct Inside {
 
 /* What a decoder is given to go on with: T more tokens of each of B sequences. */
 typedef struct Step {
-    Tensor *tokens;    // [B,T] i32
-    Tensor *positions; // [B,T] i32
-    Tensor *wanted;    // [R] i32, rows of [B*T] whose logits are asked for; NULL: all
-    float noise;       // of embedded tokens in training; see nn_embed_tokens
-    KvSpec kv;         // nn_attend notes here what a cache must hold
-    Inside inside;     // what is asked for; step_layer and nn_head give it:
-    Tensor *states;    // [B,T,E]
+    Tensor *tokens;      // [B,T] i32
+    Tensor *positions;   // [B,T] i32
+    Tensor *wanted;      // [R] i32, rows of [B*T] whose logits are asked for; NULL: all
+    Precision precision; // of attention's products where no cache is read
+    float noise;         // of embedded tokens in training; see nn_embed_tokens
+    KvSpec kv;           // nn_attend notes here what a cache must hold
+    Inside inside;       // what is asked for; step_layer and nn_head give it:
+    Tensor *states;      // [B,T,E]
     Tensor *inputs[INSIDE_LAYERS], *early[INSIDE_LAYERS]; // [B,T,E], [R,V]
     int layers;                                           // how many there are
 } Step;

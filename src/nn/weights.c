@@ -89,6 +89,11 @@ const Checkpoint *weights_checkpoint(const Weights *w)
     return w->checkpoint;
 }
 
+Precision weights_precision(const Weights *w)
+{
+    return w->policy.precision;
+}
+
 bool weights_have(const Weights *w, const char *name)
 {
     return w->stored && stored_has(w->stored, name);

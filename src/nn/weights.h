@@ -71,6 +71,7 @@ bool weights_adapter(Weights *w, const char *layer, bool numbered, int64_t in, i
 /* A vector that is small and read while building: n f32 values, borrowed. */
 const float *weights_floats(Weights *w, const char *name, int64_t n, Error *err);
 bool weights_have(const Weights *w, const char *name);
+Precision weights_precision(const Weights *w); // of the products
 /* All parameters have been asked for: ERR_INVALID if the file has others. */
 bool weights_seal(Weights *w, Error *err);
 /* All that were asked for, in that order; names are the model's. */

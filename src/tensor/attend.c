@@ -7,7 +7,11 @@
  *
  * Keys come in parts of PART_KEYS positions. Each part has a softmax of its own, and parts are
  * merged in order: so a step of few rows may give each part to another thread, and the sums of a
- * row are the same whoever computes them, whatever else is in the step. */
+ * row are the same whoever computes them, whatever else is in the step.
+ *
+ * Where products may be bf16, a sequence that begins, alone in its step, has all its keys at hand:
+ * then attend_dense.c does it. */
+#include "tensor/attend_internal.h"
 #include "tensor/pool_internal.h"
 #include "tensor/tensor_internal.h"
 
@@ -18,6 +22,7 @@ enum {
     PART_KEYS = 512,
     SPLIT_TOKENS = 16,  // a step of at most so many is divided by parts too
     SPLIT_PARTS = 32,   // into at most so many
+    DENSE_ROWS = 64,    // from so many on keys and values are worth packing
     SMALL_WORK = 32768, // products that are not worth another thread
 };
 _Static_assert(PART_KEYS % ATTEND_KEYS == 0, "a part is whole blocks");
@@ -73,11 +78,26 @@ static size_t partial_slots(const Job *j)
     return j->tokens <= SPLIT_TOKENS ? (size_t)(j->tokens * j->heads * SPLIT_PARTS) : 0;
 }
 
+static bool may_be_dense(const Job *j)
+{
+    return j->p->precision == PRECISION_BF16 && j->q->shape.dims[0] == 1 && j->tokens >= DENSE_ROWS;
+}
+
 size_t scratch_attend(const Tensor *t)
 {
     Job j = job_of(t);
-    return ((size_t)pool_threads() * j.thread_floats + partial_slots(&j) * j.partial_floats) *
-           sizeof(float);
+    size_t floats = (size_t)pool_threads() * j.thread_floats + partial_slots(&j) * j.partial_floats;
+    return MAX(floats * sizeof(float), may_be_dense(&j) ? scratch_attend_dense(t) : 0);
+}
+
+/* Whether the step is a sequence from its beginning on, and rows of nobody behind it. */
+static bool begins_alone(const Job *j)
+{
+    size_t n;
+    const KvSpan *spans = kv_cache_spans(j->cache, &n);
+    return n > 0 && n <= 2 && spans[0].sequence != KV_NOBODY && spans[0].rows >= DENSE_ROWS &&
+           kv_cache_length(j->cache, spans[0].sequence) == 0 &&
+           (n == 1 || spans[1].sequence == KV_NOBODY);
 }
 
 bool check_attend(const Tensor *t, Error *err)
@@ -358,6 +378,10 @@ void run_attend(const Tensor *t)
         divided |= g.parts > 1;
     }
     pool_ranges(j.tokens, STORE_GRAIN, store_range, &j);
+    if (may_be_dense(&j) && begins_alone(&j)) {
+        run_attend_dense(t);
+        return;
+    }
     run_tasks(&j, pairs * j.heads * j.width, attend_task, &j);
     if (divided)
         run_tasks(&j, 0, merge_task, &j);

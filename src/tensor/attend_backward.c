@@ -6,7 +6,8 @@
  *     dQ = scale dS' K      dK = scale dS Q      dV = P dO
  * With dropout of P by a mask, V dO and the P of dV go through it; delta stays what it is.
  * A task is one key/value head with all its queries: it alone writes that head's rows, so sums are
- * always taken in the same order. It takes GROUP panels of lanes through all keys that they see;
+ * always taken in the same order. In bf16 the factors of all five products are rounded, scores,
+ * weights and sums are not. It takes GROUP panels of lanes through all keys that they see;
  * products over lanes (dK, dV) want P and dS turned, a tile of keys at a time. */
 #include "tensor/attend_internal.h"
 
@@ -23,6 +24,7 @@ enum { IN_Q, IN_K, IN_V, IN_BIAS, IN_MASK, IN_OUT, IN_SLOPE };
 typedef struct Backward {
     AttendShape s;
     const Tensor *t;
+    bool bf16;
     int64_t columns; // panels that the width takes
     float *threads;
     size_t thread_floats;
@@ -40,19 +42,57 @@ typedef struct Lanes {
 
 /* A thread's scratch, of the head in work. */
 typedef struct Room {
+    // Factors of products, or what of the room bf16 takes:
     float *key_tiles, *value_tiles; // tiles of rows [D,rows]
     float *key_chunks;              // blocks of chunks of columns [n,columns]
-    float *dk, *dv;                 // [columns][keys,PANEL]
     float *queries, *slopes;        // of the group: [columns][GROUP_LANES,PANEL]
-    float *rows, *bias, *turned, *products;
+    float *turned;
+    float *dk, *dv; // [columns][keys,PANEL]
+    float *rows, *bias, *products;
     Lanes lanes[GROUP];
 } Room;
+
+static int64_t even(int64_t n)
+{
+    return n + n % 2;
+}
+
+/* Factor n of a piece. */
+static void *factor_at(const Backward *b, float *piece, int64_t n)
+{
+    return b->bf16 ? (void *)((uint16_t *)(void *)piece + n) : (void *)(piece + n);
+}
+
+/* How many inputs a product of k takes. */
+static int64_t inputs_of(const Backward *b, int64_t k)
+{
+    return b->bf16 ? even(k) : k;
+}
+
+/* out [rows,PANEL] = a [k,rows] . panel [k,PANEL] */
+static void multiply(const Backward *b, int rows, int64_t k, const void *a, const void *panel,
+                     float *out)
+{
+    if (b->bf16)
+        kernels()->tile_bf16(rows, even(k), a, panel, out, PANEL);
+    else
+        kernels()->tile(rows, k, a, panel, out, PANEL);
+}
+
+static void pack_rows(const Backward *b, int rows, int64_t k, const float *src, int64_t stride,
+                      void *dst)
+{
+    if (b->bf16)
+        kernels()->pack_rows_bf16(rows, k, src, stride, dst);
+    else
+        kernels()->pack_rows(rows, k, src, stride, dst);
+}
 
 /* The pieces in turn; without memory only their size. */
 static size_t divide(const Backward *b, float *memory, Room *room)
 {
     const AttendShape *s = &b->s;
-    int64_t head = s->keys * s->width, padded = b->columns * PANEL;
+    int64_t head = s->keys * even(s->width), padded = b->columns * PANEL;
     int64_t longest = PANEL * MAX(s->block, padded);
     const struct {
         float **piece;
@@ -78,7 +118,7 @@ static size_t divide(const Backward *b, float *memory, Room *room)
                             &room->lanes[i].scores, &room->lanes[i].changes};
         for (size_t j = 0; j < COUNT(panels); j++) {
             *panels[j] = memory ? memory + at : NULL;
-            at += (size_t)(PANEL * (j < 3 ? s->width : s->block));
+            at += (size_t)(PANEL * (j < 3 ? even(s->width) : s->block));
         }
     }
     return at;
@@ -86,7 +126,8 @@ static size_t divide(const Backward *b, float *memory, Room *room)
 
 static Backward backward_of(const Tensor *t)
 {
-    Backward b = {.t = t, .s = attend_shape(t->in[IN_Q], t->in[IN_K], &t->params.attend, false)};
+    Backward b = {.t = t, .bf16 = t->params.attend.precision == PRECISION_BF16};
+    b.s = attend_shape(t->in[IN_Q], t->in[IN_K], &t->params.attend, b.bf16);
     Room unused;
     b.columns = (b.s.width + PANEL - 1) / PANEL;
     b.thread_floats = divide(&b, NULL, &unused);
@@ -136,17 +177,23 @@ static void pack_head(const Backward *b, int64_t head, const Room *room)
     const float *values = attend_row_of(v, head / s->kv_heads, head % s->kv_heads, 0);
     for (int64_t i = 0; i < s->keys; i += s->tile_rows) {
         int rows = (int)MIN(s->tile_rows, s->keys - i);
-        kernels()->pack_rows(rows, s->width, keys + i * k->strides[2], k->strides[2],
-                             room->key_tiles + i * s->width);
-        kernels()->pack_rows(rows, s->width, values + i * v->strides[2], v->strides[2],
-                             room->value_tiles + i * s->width);
+        int64_t to = i * inputs_of(b, s->width);
+        pack_rows(b, rows, s->width, keys + i * k->strides[2], k->strides[2],
+                  factor_at(b, room->key_tiles, to));
+        pack_rows(b, rows, s->width, values + i * v->strides[2], v->strides[2],
+                  factor_at(b, room->value_tiles, to));
     }
     for (int64_t at = 0; at < s->keys; at += s->block)
         for (int64_t c = 0; c < s->chunks; c++) {
             int64_t n = MIN(s->block, s->keys - at), first = attend_chunk(s, c);
-            kernels()->pack_columns((int)(attend_chunk(s, c + 1) - first), n,
-                                    keys + at * k->strides[2] + first, k->strides[2],
-                                    room->key_chunks + at * s->width + first * n);
+            int columns = (int)(attend_chunk(s, c + 1) - first);
+            const float *from = keys + at * k->strides[2] + first;
+            void *to = factor_at(b, room->key_chunks,
+                                 at * inputs_of(b, s->width) + first * inputs_of(b, n));
+            if (b->bf16)
+                kernels()->pack_turned_bf16(columns, n, from, k->strides[2], to);
+            else
+                kernels()->pack_columns(columns, n, from, k->strides[2], to);
         }
     size_t bytes = (size_t)(s->keys * b->columns * PANEL) * sizeof(float);
     memset(room->dk, 0, bytes);
@@ -154,16 +201,32 @@ static void pack_head(const Backward *b, int64_t head, const Room *room)
 }
 
 /* Rows [PANEL,width] as the panels that products over lanes read. */
-static void put_columns(const Backward *b, const float *rows, int64_t first, float *columns)
+static void put_columns(const Backward *b, const Room *room, int64_t first, float *columns)
 {
     int64_t width = b->s.width;
-    for (int64_t c = 0; c < b->columns; c++)
+    for (int64_t c = 0; c < b->columns; c++) {
+        void *to = factor_at(b, columns, (c * GROUP_LANES + first) * PANEL);
+        float *wide = b->bf16 ? room->products : to;
+        int64_t n = MIN(PANEL, width - c * PANEL);
         for (int l = 0; l < PANEL; l++) {
-            int64_t n = MIN(PANEL, width - c * PANEL);
-            float *to = columns + (c * GROUP_LANES + first + l) * PANEL;
-            memcpy(to, rows + l * width + c * PANEL, (size_t)n * sizeof *to);
-            memset(to + n, 0, (size_t)(PANEL - n) * sizeof *to);
+            memcpy(wide + l * PANEL, room->rows + l * width + c * PANEL, (size_t)n * sizeof *wide);
+            memset(wide + l * PANEL + n, 0, (size_t)(PANEL - n) * sizeof *wide);
         }
+        if (b->bf16)
+            kernels()->pair_rows(PANEL, wide, to);
+    }
+}
+
+/* The lanes' rows of x times factor: as a panel of products over the width, as one of products over
+ * lanes, and as rows. */
+static void put_lanes(const Backward *b, const Tensor *x, float factor, int i, const Room *room,
+                      float *panel, float *columns)
+{
+    const AttendShape *s = &b->s;
+    attend_gather(&room->lanes[i].p, x, s->width, factor, room->rows, b->bf16 ? room->bias : panel);
+    if (b->bf16)
+        kernels()->pair_rows(s->width, room->bias, (uint16_t *)(void *)panel);
+    put_columns(b, room, i * PANEL, columns);
 }
 
 static void lanes_begin(const Backward *b, int64_t head, int64_t first, int i, Room *room)
@@ -174,10 +237,8 @@ static void lanes_begin(const Backward *b, int64_t head, int64_t first, int i, R
     l->head = head;
     l->first = first;
     attend_panel_of(s, head, first, &l->p);
-    attend_gather(&l->p, b->t->in[IN_Q], s->width, s->scale, room->rows, l->queries);
-    put_columns(b, room->rows, i * PANEL, room->queries);
-    attend_gather(&l->p, slope, s->width, 1, room->rows, l->slopes);
-    put_columns(b, room->rows, i * PANEL, room->slopes);
+    put_lanes(b, b->t->in[IN_Q], s->scale, i, room, l->queries, room->queries);
+    put_lanes(b, slope, 1, i, room, l->slopes, room->slopes);
     memset(l->sums, 0, (size_t)(PANEL * s->width) * sizeof(float));
     for (int j = 0; j < PANEL; j++) {
         l->lse[j] = INFINITY;
@@ -199,10 +260,11 @@ static void lanes_block(const Backward *b, Lanes *l, int64_t at, int n, const Ro
     const Kernels *k = kernels();
     for (int i = 0; i < n; i += s->tile_rows) {
         int rows = MIN(s->tile_rows, n - i);
-        k->tile(rows, s->width, room->key_tiles + (at + i) * s->width, l->queries,
-                l->scores + i * PANEL, PANEL);
-        k->tile(rows, s->width, room->value_tiles + (at + i) * s->width, l->slopes,
-                l->changes + i * PANEL, PANEL);
+        int64_t tile = (at + i) * inputs_of(b, s->width);
+        multiply(b, rows, s->width, factor_at(b, room->key_tiles, tile), l->queries,
+                 l->scores + i * PANEL);
+        multiply(b, rows, s->width, factor_at(b, room->value_tiles, tile), l->slopes,
+                 l->changes + i * PANEL);
     }
     LaneRanges ranges;
     bool drops = attend_drops(b->t);
@@ -214,10 +276,15 @@ static void lanes_block(const Backward *b, Lanes *l, int64_t at, int n, const Ro
                      l->delta);
     if (drops)
         attend_drop(b->t, s, l->head, l->first, at, n, l->scores);
+    const float *changes = l->changes;
+    if (b->bf16) {
+        k->pair_rows(n, changes, (uint16_t *)(void *)room->bias);
+        changes = room->bias;
+    }
     for (int64_t c = 0; c < s->chunks; c++) {
         int64_t first = attend_chunk(s, c), rows = attend_chunk(s, c + 1) - first;
-        k->tile((int)rows, n, room->key_chunks + at * s->width + first * n, l->changes,
-                room->products, PANEL);
+        int64_t chunk = at * inputs_of(b, s->width) + first * inputs_of(b, n);
+        multiply(b, (int)rows, n, factor_at(b, room->key_chunks, chunk), changes, room->products);
         k->add(rows * PANEL, l->sums + first * PANEL, room->products, l->sums + first * PANEL);
     }
 }
@@ -229,17 +296,18 @@ static void add_over_lanes(const Backward *b, const Room *room, bool changes, in
 {
     const AttendShape *s = &b->s;
     const Kernels *k = kernels();
-    const float *columns = changes ? room->queries : room->slopes;
+    float *columns = changes ? room->queries : room->slopes;
     for (int i = 0; i < n; i += s->tile_rows) {
         int rows = MIN(s->tile_rows, n - i);
         for (int p = from; p < to; p++) {
             const Lanes *l = &room->lanes[p];
-            k->pack_rows(rows, PANEL, (changes ? l->changes : l->scores) + i * PANEL, PANEL,
-                         room->turned + (int64_t)(p - from) * PANEL * rows);
+            pack_rows(b, rows, PANEL, (changes ? l->changes : l->scores) + i * PANEL, PANEL,
+                      factor_at(b, room->turned, (int64_t)(p - from) * PANEL * rows));
         }
         for (int64_t c = 0; c < b->columns; c++) {
-            k->tile(rows, (int64_t)(to - from) * PANEL, room->turned,
-                    columns + (c * GROUP_LANES + from * PANEL) * PANEL, room->products, PANEL);
+            multiply(b, rows, (int64_t)(to - from) * PANEL, room->turned,
+                     factor_at(b, columns, (c * GROUP_LANES + from * PANEL) * PANEL),
+                     room->products);
             float *y = sums + (c * s->keys + at + i) * PANEL;
             k->add((int64_t)rows * PANEL, y, room->products, y);
         }

@@ -545,6 +545,67 @@ static void test_attention_drops_weights_by_the_seed(void **state)
     assert_memory_not_equal(dropped, again, sizeof again);
 }
 
+/* The gradients of attention of these sizes, one behind the other. */
+static size_t attention_gradients(Precision precision, const int64_t sizes[6], float dropout,
+                                  float *out)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(graph_free) Graph *g = graph_new();
+    graph_set_mode(g, GRAPH_TRAIN);
+    graph_set_seed(g, 3);
+    Tensor *t[3];
+    Weight *w[3];
+    source = random_of(8);
+    for (int i = 0; i < 3; i++) {
+        const WeightSpec spec = {.name = "x",
+                                 .shape =
+                                     SHAPE(sizes[0], sizes[i ? 2 : 1], sizes[i ? 4 : 3], sizes[5]),
+                                 .trainable = true};
+        assert_ok(w[i] = weight_new(a, &spec, &err));
+        fill(weight_values(w[i]), shape_count(&spec.shape));
+        t[i] = op_weight(g, w[i]);
+    }
+    Tensor *y = op_attend(
+        g, t[0], t[1], t[2],
+        &(Attend){.causal = sizes[3] == sizes[4], .precision = precision, .dropout = dropout});
+    Tensor *slopes = graph_input(g, DTYPE_F32, y->shape);
+    fill(tensor_data(slopes), shape_count(&y->shape));
+    assert_ok(graph_backward(g, op_sum(g, op_mul(g, y, slopes)), &err));
+    assert_ok(graph_run(g, &err));
+    size_t n = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t some = (size_t)shape_count(weight_shape(w[i]));
+        memcpy(out + n, weight_gradient(w[i]), some * sizeof *out);
+        n += some;
+    }
+    return n;
+}
+
+static void test_bf16_attention_has_nearly_the_gradients_of_f32(void **state)
+{
+    // Batch, heads, key/value heads, queries, keys, width.
+    static const int64_t sizes[][6] = {{2, 4, 2, 70, 70, 24},
+                                       {1, 2, 2, 161, 161, 64},
+                                       {1, 3, 1, 40, 37, 5},
+                                       {1, 1, 1, 9, 300, 33}};
+    static float exact[80000], seen[COUNT(exact)];
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        for (int drops = 0; drops < 2; drops++) {
+            double off = 0, all = 0;
+            float dropout = drops ? 0.2F : 0;
+            size_t n = attention_gradients(PRECISION_F32, sizes[i], dropout, exact);
+            attention_gradients(PRECISION_BF16, sizes[i], dropout, seen);
+            for (size_t j = 0; j < n; j++) {
+                off += (double)(seen[j] - exact[j]) * (double)(seen[j] - exact[j]);
+                all += (double)exact[j] * (double)exact[j];
+            }
+            // Factors have 8 bits, 2^-9 off at most, and a gradient has passed two products.
+            if (!(sqrt(off / all) < 6e-3))
+                fail_msg("case %zu: gradients are off by %g", i, sqrt(off / all));
+        }
+}
+
 /* A frozen matrix of any type lets gradients through: those of the same values as f32. */
 static void test_quantised_weights_let_gradients_through(void **state)
 {
@@ -681,6 +742,20 @@ static void test_what_cannot_be_differentiated_says_so(void **state)
     assert_fails(graph_ok(late, &err), ERR_INVALID, "before it is built");
 }
 
+/* Tiles of bf16 lie otherwise for AMX: with its instructions in C, where the rest of it runs. */
+static int test_amx_in_c(void)
+{
+#if defined(__x86_64__)
+    extern const Kernels kernels_amx_in_c;
+    if (kernels_amx_in_c.needs <= cpu_detect()) {
+        printf("kernels: amx in C\n");
+        kernels_use(&kernels_amx_in_c);
+        return RUN(test_bf16_attention_has_nearly_the_gradients_of_f32);
+    }
+#endif
+    return 0;
+}
+
 int main(void)
 {
     source = random_of(1);
@@ -688,13 +763,14 @@ int main(void)
     for (int level = CPU_PLAIN; level <= (int)cpu_detect(); level++) {
         kernels_choose((CpuLevel)level);
         printf("kernels: %s\n", kernels()->name);
-        failed += RUN(test_gradients_agree_with_finite_differences,
-                      test_gradients_of_images_agree_with_finite_differences,
-                      test_checkpoints_change_no_bit, test_dropout_goes_by_the_seed,
-                      test_attention_drops_weights_by_the_seed, test_cross_entropy_is_the_formula,
-                      test_a_weight_may_live_in_the_callers_memory,
-                      test_quantised_weights_let_gradients_through,
-                      test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
+        failed += RUN(
+            test_gradients_agree_with_finite_differences,
+            test_gradients_of_images_agree_with_finite_differences, test_checkpoints_change_no_bit,
+            test_dropout_goes_by_the_seed, test_attention_drops_weights_by_the_seed,
+            test_bf16_attention_has_nearly_the_gradients_of_f32, test_cross_entropy_is_the_formula,
+            test_a_weight_may_live_in_the_callers_memory,
+            test_quantised_weights_let_gradients_through,
+            test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
     }
-    return failed;
+    return failed + test_amx_in_c();
 }

@@ -198,6 +198,7 @@ static bool graph_build(Learner *l, BatchGraph *out, GraphMode mode, int64_t row
     graph_use_checkpoints(g, l->args->gradient_checkpointing);
     Step step = {.tokens = graph_input(g, DTYPE_I32, SHAPE(rows, length)),
                  .positions = graph_input(g, DTYPE_I32, SHAPE(rows, length)),
+                 .precision = weights_precision(m->weights),
                  .noise = (float)l->args->neftune_noise_alpha};
     Tensor *labels = graph_input(g, DTYPE_I32, SHAPE(rows, length));
     Tensor *divisor = graph_input(g, DTYPE_F32, SHAPE(1));
