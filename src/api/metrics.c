@@ -57,6 +57,10 @@ static void show_metrics(Request *r)
          c.shared.reused},
         {"hug_preemptions_total", "counter", "sequences that gave their memory up for a while",
          c.shared.preempted},
+        {"hug_drafted_tokens_total", "counter", "tokens that the assistant proposed",
+         c.shared.drafted},
+        {"hug_accepted_tokens_total", "counter", "of these, those that were right",
+         c.shared.accepted},
         {"hug_cache_bytes", "gauge", "memory of keys and values", (int64_t)c.shared.cache_bytes},
     };
     AUTO_BUF text;

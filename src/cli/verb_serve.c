@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "fetch/fetch.h"
 #include "hub/webhooks.h"
 #include "net/limits.h"
 #include "net/traffic.h"
@@ -23,7 +24,7 @@
 typedef struct Options {
     const char *data, *listen, *db, *blobs, *url, *log, *trusted_proxies, *webhooks_allow;
     bool no_signup, quiet, routes;
-    const char *cache_dtype;
+    const char *cache_dtype, *assistant_model;
     int64_t webhook_retry, webhook_attempts;
     int64_t rate_window, rate_api, rate_resolvers, rate_pages, rate_account_times;
     int64_t lfs_part_size;
@@ -94,6 +95,9 @@ static const Setting settings[] = {
             "machine's if absent"),
     SETTING(Options, cache_dtype, TEXT, "cache-dtype", "f32", "D",
             "of keys and values: f32, or f16, bf16, q8_0 to save memory"),
+    SETTING(Options, assistant_model, TEXT, "assistant-model", NULL, "M",
+            "a smaller model, a folder or a hub id, that proposes tokens for those that have its "
+            "vocabulary"),
     {.name = "max-batch-size",
      .kind = SETTING_INT,
      .offset = offsetof(Options, max_batch_size),
@@ -233,10 +237,14 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     int64_t accounts;
     if (!account_count(hub, &accounts, err))
         return false;
+    const char *assistant = o->assistant_model ? fetch_model(a, o->assistant_model, err) : NULL;
+    if (o->assistant_model && !assistant)
+        return fail_while(err, "--assistant-model");
     AUTO(pool_free)
     Pool *pool = pool_new(&(PoolOptions){.memory = o->model_memory,
                                          .batch = o->max_batch_size,
                                          .cache_dtype = o->cache_dtype,
+                                         .assistant = assistant,
                                          .cache_memory = o->cache_memory});
     AUTO(limits_free) Limits *limits = limits_of(o);
     AUTO(traffic_free) Traffic *traffic = traffic_new();

@@ -116,6 +116,8 @@ bool generate_params_read(GenerateParams *p, const LanguageModel *m, const json_
 bool generate_params_parse(GenerateParams *p, const json_t *defaults, const json_t *request,
                            Arena *a, Error *err);
 
+/* One text, token by token: what guesses can be verified for. */
+bool generate_may_be_assisted(const GenerateParams *p);
 /* Contrastive search is asked for, and nothing that comes before it. */
 bool generate_is_contrastive(const GenerateParams *p);
 /* The request asks for a strategy that never draws: beams, contrastive search. */

@@ -399,6 +399,12 @@ bool generate_is_contrastive(const GenerateParams *p)
     return p->penalty_alpha > 0 && p->sample.top_k > 1 && !p->sample.do_sample && p->num_beams == 1;
 }
 
+bool generate_may_be_assisted(const GenerateParams *p)
+{
+    return p->num_beams == 1 && p->num_return_sequences == 1 && p->sample.guidance_scale == 1 &&
+           !p->dola && !generate_is_contrastive(p) && p->prompt_lookup_num_tokens == 0;
+}
+
 bool generate_request_is_search(const json_t *request)
 {
     return json_int(request, "num_beams", 1) > 1 || json_num(request, "penalty_alpha", 0) > 0;

@@ -434,6 +434,7 @@ static void load(Pool *pool, Entry *e)
         pthread_mutex_unlock(&pool->lock);
         PipelineOptions options = {.dtype = e->dtype,
                                    .cache_dtype = pool->options.cache_dtype,
+                                   .assistant = pool->options.assistant,
                                    .cache_memory = (size_t)pool->options.cache_memory};
         p = pool->driver->open(e->folder, e->wanted, &options, &err);
         pthread_mutex_lock(&pool->lock);
@@ -719,6 +720,8 @@ PoolCounts pool_counts(Pool *pool)
         counts.shared.most = MAX(counts.shared.most, c.most);
         counts.shared.reused += c.reused;
         counts.shared.preempted += c.preempted;
+        counts.shared.drafted += c.drafted;
+        counts.shared.accepted += c.accepted;
         counts.shared.cache_bytes += c.cache_bytes;
     }
     pthread_mutex_unlock(&pool->lock);

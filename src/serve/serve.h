@@ -29,6 +29,7 @@ typedef struct PoolOptions {
     const char *dtype;       // for models whose request does not say; NULL: as the file has it
     int64_t batch;           // jobs that run at once; 0: 16
     const char *cache_dtype; // of keys and values; NULL: f32
+    const char *assistant;   // a model that proposes tokens for those that have its vocabulary
     int64_t cache_memory;    // bytes of keys and values of one model, what is remembered for later
                              // jobs included; 0: an eighth of the machine's
 } PoolOptions;
@@ -87,7 +88,8 @@ typedef enum JobEvent {
     JOB_DONE,  // job_answer
     JOB_FAILED // job_error
 } JobEvent;
-/* What happens next, waiting up to timeout_ns. What the token lends is borrowed until the next call. */
+/* What happens next, waiting up to timeout_ns. What the token lends is borrowed until the next
+ * call. */
 JobEvent job_next(Job *job, int64_t timeout_ns, TaskToken *token);
 
 typedef enum JobState { JOB_LOADING, JOB_QUEUED, JOB_RUNNING, JOB_OVER } JobState;

@@ -14,6 +14,9 @@
 typedef struct TextGeneration {
     LanguageModel *model;
     Batch *batch;
+    LanguageModel *draft; // proposes tokens; NULL: none
+    Batch *draft_batch;
+    atomic_llong drafted, accepted;
     pthread_mutex_t lock;
     TokenTrie *trie; // of the tokenizer, made when a grammar first needs it; under the lock
 } TextGeneration;

@@ -62,6 +62,8 @@ typedef struct PipelineOptions {
     const char *dtype; // "f32", "bf16", ...; NULL: as the file has it
     // Of models that generate text:
     const char *cache_dtype; // of keys and values: "f32" (NULL, exact), "f16", "bf16", "q8_0"
+    const char *assistant;   // a smaller model, a folder or a file, that proposes tokens; left out
+                             // where its vocabulary is another. NULL: none
     size_t cache_memory;     // bytes of keys and values, those that are remembered included; 0: no
                              // limit, and as much is remembered as one sequence can take
 } PipelineOptions;
@@ -71,6 +73,7 @@ typedef struct PipelineCounts {
     int64_t steps, rows;       // steps of the model, tokens computed in them
     int64_t most;              // sequences in one step
     int64_t reused, preempted; // tokens of prompts that were remembered; sequences that had to wait
+    int64_t drafted, accepted; // tokens that an assistant proposed, and that were right
     size_t cache_bytes;
 } PipelineCounts;
 

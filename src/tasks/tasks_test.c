@@ -49,6 +49,45 @@ static void test_answers_are_those_of_the_reference_pipeline(void **state)
     assert_int_equal(i, 14);
 }
 
+/* The same weights propose what the model says itself. */
+static void test_an_assistant_changes_no_word(void **state)
+{
+    Error err = {0};
+    static char path[600];
+    snprintf(path, sizeof path, "%s", golden(""));
+    const PipelineOptions options = {.assistant = path};
+    AUTO(pipeline_free) Pipeline *plain = open_pipeline();
+    AUTO(pipeline_free)
+    Pipeline *p = pipeline_open(path, task_find(S("text-generation")), &options, &err);
+    if (!p)
+        fail_msg("%s", err.text);
+    AUTO(json_decref) json_t *parameters = parse("{\"max_new_tokens\": 24}");
+    AUTO(json_decref) json_t *inputs = json_string("the the");
+    AUTO(json_decref) json_t *alone = pipeline_run(plain, inputs, parameters, NULL, &err);
+    AUTO(json_decref) json_t *assisted = pipeline_run(p, inputs, parameters, NULL, &err);
+    assert_true(alone && json_equal(alone, assisted));
+    PipelineCounts counts = pipeline_counts(p);
+    assert_true(counts.drafted > 0 && counts.accepted > 0 && counts.accepted <= counts.drafted);
+    json_object_set_new(parameters, "num_beams", json_integer(2));
+    AUTO(json_decref) json_t *beams = pipeline_run(p, inputs, parameters, NULL, &err);
+    assert_true(beams && pipeline_counts(p).drafted == counts.drafted);
+}
+
+static void test_an_assistant_with_other_tokens_is_left_out(void **state)
+{
+    Error err = {0};
+    static char other[600];
+    snprintf(other, sizeof other, "%s", golden("/../llama"));
+    const PipelineOptions options = {.assistant = other};
+    AUTO(pipeline_free)
+    Pipeline *p = pipeline_open(golden(""), task_find(S("text-generation")), &options, &err);
+    AUTO(json_decref) json_t *inputs = json_string("the the");
+    AUTO(json_decref) json_t *answer = p ? pipeline_run(p, inputs, NULL, NULL, &err) : NULL;
+    if (!answer)
+        fail_msg("%s", err.text);
+    assert_int_equal(pipeline_counts(p).drafted, 0);
+}
+
 typedef struct Seen {
     Buf text;
     int tokens, stop_after;
@@ -250,7 +289,8 @@ static void test_constrained_answers_and_calls(void **state)
 
 int main(void)
 {
-    return RUN(test_answers_are_those_of_the_reference_pipeline,
+    return RUN(test_answers_are_those_of_the_reference_pipeline, test_an_assistant_changes_no_word,
+               test_an_assistant_with_other_tokens_is_left_out,
                test_tokens_put_together_are_the_generated_text, test_a_stop_text_stays_or_is_hidden,
                test_details_tell_of_each_token, test_turns_give_a_conversation,
                test_constrained_answers_and_calls, test_sampling_repeats_with_a_seed,

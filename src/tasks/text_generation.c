@@ -2,9 +2,34 @@
  * generation.h for where its parts are. */
 #include "tasks/generation.h"
 
+#include "base/log.h"
+
 enum { MAX_BATCH = 128, MAX_SEQUENCES = 256 };
 
 /* ---- Opening ---- */
+
+/* The model that proposes tokens. One with other tokens is of no use. */
+static bool open_assistant(Pipeline *p, Error *err)
+{
+    TextGeneration *s = p->state;
+    LanguageModelOptions options = {.dtype = p->options.dtype};
+    if (!p->options.assistant)
+        return true;
+    s->draft = language_model_open(p->options.assistant, &options, err);
+    if (!s->draft)
+        return fail_while(err, "assistant");
+    long long tokens = language_model_vocab(s->draft), wanted = language_model_vocab(s->model);
+    if (tokens != wanted) {
+        log_warn("assistant", "model=%s error=\"it has %lld tokens, the assistant %lld\"", p->path,
+                 wanted, tokens);
+        language_model_free(TAKE(s->draft));
+        return true;
+    }
+    BatchOptions batch = {.sequences = MAX_SEQUENCES, .cache_memory = p->options.cache_memory};
+    s->draft_batch = batch_new(s->draft, &batch, err);
+    p->memory += language_model_memory(s->draft);
+    return s->draft_batch != NULL;
+}
 
 static bool open_text_generation(Pipeline *p, Error *err)
 {
@@ -29,7 +54,7 @@ static bool open_text_generation(Pipeline *p, Error *err)
         return false;
     p->memory = language_model_memory(s->model);
     p->max_tokens = language_model_max_positions(s->model);
-    return true;
+    return open_assistant(p, err);
 }
 
 static void close_text_generation(Pipeline *p)
@@ -38,6 +63,8 @@ static void close_text_generation(Pipeline *p)
     if (!s)
         return;
     batch_free(s->batch);
+    batch_free(s->draft_batch);
+    language_model_free(s->draft);
     language_model_free(s->model);
     token_trie_free(s->trie);
     pthread_mutex_destroy(&s->lock);
@@ -53,6 +80,8 @@ static void count_text_generation(const Pipeline *p, PipelineCounts *counts)
                                .most = c.most,
                                .reused = c.reused,
                                .preempted = c.preempted,
+                               .drafted = atomic_load(&s->drafted),
+                               .accepted = atomic_load(&s->accepted),
                                .cache_bytes = c.cache_bytes};
 }
 
@@ -86,7 +115,15 @@ static json_t *generate_answer(GenerationJob *job, Error *err)
     AUTO(session_free) Session *session = session_new_in(job->state->batch, err);
     if (!session)
         return NULL;
+    AUTO(session_free) Session *assistant = NULL;
+    TextGeneration *s = job->state;
+    if (s->draft_batch && generate_may_be_assisted(&job->generate) &&
+        !(assistant = session_new_in(s->draft_batch, err)))
+        return NULL;
+    job->generated.assistant = assistant;
     bool ok = generate(session, job->ids, job->n, &job->generate, &job->generated, err);
+    atomic_fetch_add(&s->drafted, (long long)job->generated.drafted);
+    atomic_fetch_add(&s->accepted, (long long)job->generated.accepted);
     generation_end_sequence(job);
     return ok ? generation_answer(job, err) : NULL;
 }
