@@ -479,6 +479,7 @@ static void receive_pack(Request *r)
         {"POST",                                                                                   \
          prefix "/{owner}/{name}" ending "/git-upload-pack",                                       \
          upload_pack,                                                                              \
+         .flags = ROUTE_LONG,                                                                      \
          .access = API_GIT,                                                                        \
          .max_body = FETCH_BODY,                                                                   \
          .summary = "git: fetch"},                                                                 \

@@ -331,12 +331,14 @@ static void show_status(Request *r)
     {method,                                                                                       \
      prefix path_before "{name}" path_behind,                                                      \
      handler,                                                                                      \
+     .flags = ROUTE_LONG,                                                                          \
      .access = INFERENCE,                                                                          \
      .max_body = MAX_INFERENCE_BODY,                                                               \
      .summary = text},                                                                             \
     {                                                                                              \
         method, prefix path_before "{owner}/{name}" path_behind, handler,                          \
-            .access = INFERENCE, .max_body = MAX_INFERENCE_BODY, .summary = text                   \
+            .flags = ROUTE_LONG, .access = INFERENCE, .max_body = MAX_INFERENCE_BODY,              \
+            .summary = text                                                                        \
     }
 #define CALLS(prefix)                                                                              \
     BOTH_IDS(prefix, "POST", "/models/", "", call_model, "Run a model"),                           \
@@ -350,9 +352,10 @@ const Route inference_routes[] = {
     CALLS("/hf-inference"),
     BOTH_IDS("", "POST", "/models/", "/generate", generate_whole, "Continue a text"),
     BOTH_IDS("", "POST", "/models/", "/generate_stream", generate_stream, "Continue it, streamed"),
-    {"POST", "/generate", generate_whole, .access = INFERENCE, .max_body = MAX_INFERENCE_BODY,
+    {"POST", "/generate", generate_whole, .flags = ROUTE_LONG, .access = INFERENCE,
+     .max_body = MAX_INFERENCE_BODY,
      .summary = "Continue a text with the model that was used last"},
-    {"POST", "/generate_stream", generate_stream, .access = INFERENCE,
+    {"POST", "/generate_stream", generate_stream, .flags = ROUTE_LONG, .access = INFERENCE,
      .max_body = MAX_INFERENCE_BODY, .summary = "Continue it, streamed"},
 };
 const size_t inference_routes_n = COUNT(inference_routes);

@@ -198,8 +198,8 @@ static void show_model(Request *r)
 
 #define POST(path, handler, text)                                                                  \
     {                                                                                              \
-        "POST", path, handler, .access = INFERENCE, .max_body = MAX_INFERENCE_BODY,                \
-                               .summary = text                                                     \
+        "POST", path, handler, .flags = ROUTE_LONG, .access = INFERENCE,                           \
+                               .max_body = MAX_INFERENCE_BODY, .summary = text                     \
     }
 #define UNDER(prefix)                                                                              \
     POST(prefix "/v1/chat/completions", chat_completions, "Continue a conversation"),              \

@@ -27,7 +27,7 @@ typedef struct Options {
     const char *cache_dtype, *assistant_model;
     int64_t webhook_retry, webhook_attempts;
     int64_t rate_window, rate_api, rate_resolvers, rate_pages, rate_account_times;
-    int64_t lfs_part_size;
+    int64_t lfs_part_size, long_workers;
     int64_t workers, model_memory, cache_memory, max_batch_size, max_connections, stop_seconds;
 } Options;
 
@@ -112,6 +112,14 @@ static const Setting settings[] = {
      .otherwise = "64",
      .value = "N",
      .help = "requests that may block at once",
+     .min = 2,
+     .max = 4096},
+    {.name = "long-workers",
+     .kind = SETTING_INT,
+     .offset = offsetof(Options, long_workers),
+     .otherwise = "256",
+     .value = "N",
+     .help = "uploads, clones and calls of models at once, beside those",
      .min = 2,
      .max = 4096},
     {.name = "max-connections",
@@ -273,6 +281,7 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     ServerOptions options = {.listen = o->listen,
                              .tables = all_tables(a, &api, web),
                              .workers = (int)o->workers,
+                             .long_workers = (int)o->long_workers,
                              .max_connections = (int)o->max_connections,
                              .on_error = on_error,
                              .trusted_proxies = o->trusted_proxies,

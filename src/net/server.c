@@ -297,7 +297,8 @@ static bool dispatch(Request *r)
     pthread_mutex_lock(&r->lock);
     suspend(r);
     pthread_mutex_unlock(&r->lock);
-    if (workers_run(r->server->workers, work, r))
+    bool is_long = r->head_again || flags & ROUTE_LONG; // head_again: its body is yet to come
+    if (workers_run(is_long ? r->server->long_workers : r->server->workers, work, r))
         return false;
     r->server->rejected++;
     reply_header(r, "Retry-After", S("1"));
@@ -590,6 +591,7 @@ static void fill_defaults(ServerOptions *o)
 {
     o->loops = o->loops ? o->loops : 2;
     o->workers = o->workers ? o->workers : 64;
+    o->long_workers = o->long_workers ? o->long_workers : 256;
     o->max_connections = o->max_connections ? o->max_connections : 4096;
     o->queue = o->queue ? o->queue : 1024;
     o->max_head = o->max_head ? o->max_head : 32 << 10;
@@ -600,6 +602,7 @@ static void fill_defaults(ServerOptions *o)
 static void server_free(Server *s)
 {
     workers_free(s->workers);
+    workers_free(s->long_workers);
     router_free(s->router);
     networks_free(s->trusted);
     pthread_mutex_destroy(&s->lock);
@@ -615,6 +618,7 @@ Server *server_start(const ServerOptions *options, Error *err)
     pthread_mutex_init(&s->lock, NULL);
     s->router = router_new(options->tables);
     s->workers = workers_new("worker", s->options.workers, (size_t)s->options.queue);
+    s->long_workers = workers_new("long", s->options.long_workers, (size_t)s->options.queue);
     if (options->trusted_proxies && !(s->trusted = networks_new(options->trusted_proxies, err))) {
         server_free(s);
         return fail_while(err, "trusted proxies");
@@ -676,6 +680,7 @@ void server_stop(Server *s, int64_t grace_ns)
     atomic_store(&s->stopping, true);
     watch_wake(s);
     workers_stop(s->workers); // the watch thread cancels what they still do
+    workers_stop(s->long_workers);
     watch_stop(s);
     MHD_stop_daemon(s->daemon);
     server_free(s);

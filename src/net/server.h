@@ -50,6 +50,9 @@ enum RouteFlags {
     /* Without a body: tried on the event loop first, in a hurry (base/thread.h), and done again on
      * a worker if anything there could have waited. Answers are whole, not streams. */
     ROUTE_TRY = 4,
+    /* May take as long as its client, or something else that is slow: among the uploads, so that
+     * no number of them holds up the rest. */
+    ROUTE_LONG = 8,
 };
 
 typedef struct Route {
@@ -83,6 +86,7 @@ typedef struct ServerOptions {
     const char *listen;        // "127.0.0.1:7860", "[::1]:7860", ":7860"; port 0: any free one
     const RouteTable **tables; // ending with NULL
     int loops, workers;        // 0: 2 loops, 64 workers (threads start when needed)
+    int long_workers;          // for ROUTE_LONG and bodies over 64 KiB; 0: 256
     int max_connections;       // 0: 4096
     int queue;                 // requests that may wait for a worker; more get 503. 0: 1024
     int max_head;              // bytes of request line and headers; 0: 32 KiB
@@ -217,12 +221,12 @@ typedef struct FileReply {
     bool (*read)(void *source, void *out, size_t n, int64_t offset, Error *err);
     void (*close)(void *source);
     void *source;
-    const char *type;     // NULL: application/octet-stream
-    Str etag;             // with its quotes: "\"abc\""; may be empty
-    int64_t modified_ns;  // wall clock; 0: none
+    const char *type;    // NULL: application/octet-stream
+    Str etag;            // with its quotes: "\"abc\""; may be empty
+    int64_t modified_ns; // wall clock; 0: none
 } FileReply;
-/* Sends a descriptor by sendfile. One place for HEAD, If-None-Match (304), If-Modified-Since, Range with
- * If-Range (206 with Content-Range; 416), Accept-Ranges. */
+/* Sends a descriptor by sendfile. One place for HEAD, If-None-Match (304), If-Modified-Since, Range
+ * with If-Range (206 with Content-Range; 416), Accept-Ranges. */
 void reply_file(Request *r, const FileReply *file);
 /* The same for bytes in memory: static or in the arena. */
 void reply_content(Request *r, Str bytes, const char *type, Str etag);

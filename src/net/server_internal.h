@@ -116,7 +116,7 @@ typedef struct Watched {
 struct Server {
     struct MHD_Daemon *daemon;
     Router *router;
-    Workers *workers;
+    Workers *workers, *long_workers;
     ServerOptions options;
     Networks *trusted; // NULL: none are named
     char address[80];

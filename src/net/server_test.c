@@ -627,6 +627,25 @@ static void test_says_503_when_too_many_wait(void **state)
     server_stop(s, NS_PER_S);
 }
 
+static void test_uploads_hold_up_nothing_else(void **state)
+{
+    Server *s = other_server(1, 4);
+    int slow[4]; // each takes a thread for itself, and waits for its client there
+    for (size_t i = 0; i < COUNT(slow); i++) {
+        slow[i] = dial_port(port_of(s));
+        say(slow[i], S("POST /count" END "Content-Length: 1000000\r\n\r\nand now"));
+    }
+    usleep(50000);
+    int fd = dial_port(port_of(s));
+    int64_t begin = clock_ns();
+    say(fd, S("GET /hello" END "\r\n"));
+    assert_string_equal(body_of(hear(fd)), "hello");
+    assert_true(clock_ns() - begin < NS_PER_S);
+    for (size_t i = 0; i < COUNT(slow); i++)
+        close(slow[i]);
+    server_stop(s, NS_PER_S);
+}
+
 static void *stop_gently(void *context)
 {
     server_stop(context, 5 * NS_PER_S);
@@ -675,16 +694,16 @@ int main(void)
     address = (struct sockaddr_in){.sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                    .sin_port = htons(port_of(server))};
-    int failed =
-        RUN(test_answers_on_a_worker_and_on_the_loop, test_tries_on_the_loop_and_goes_to_a_worker,
-            test_gives_handlers_what_was_asked, test_head_has_the_length_and_no_body,
-            test_answers_errors_itself, test_a_value_cannot_forge_headers, test_reads_bodies,
-            test_reads_forms_with_files_as_they_come, test_inflates_gzip_within_the_limit,
-            test_expect_continue, test_streams_large_uploads, test_sees_clients_leave,
-            test_streams_answers, test_sends_files_and_ranges,
-            test_serves_pipelined_requests_in_order, test_refuses_huge_heads,
-            test_cuts_clients_that_trickle_their_head, test_says_503_when_too_many_wait,
-            test_finishes_what_runs_before_it_stops, test_says_why_it_cannot_listen);
+    int failed = RUN(
+        test_answers_on_a_worker_and_on_the_loop, test_tries_on_the_loop_and_goes_to_a_worker,
+        test_gives_handlers_what_was_asked, test_head_has_the_length_and_no_body,
+        test_answers_errors_itself, test_a_value_cannot_forge_headers, test_reads_bodies,
+        test_reads_forms_with_files_as_they_come, test_inflates_gzip_within_the_limit,
+        test_expect_continue, test_streams_large_uploads, test_sees_clients_leave,
+        test_streams_answers, test_sends_files_and_ranges, test_serves_pipelined_requests_in_order,
+        test_refuses_huge_heads, test_cuts_clients_that_trickle_their_head,
+        test_says_503_when_too_many_wait, test_uploads_hold_up_nothing_else,
+        test_finishes_what_runs_before_it_stops, test_says_why_it_cannot_listen);
     server_stop(server, NS_PER_S);
     test_folder_remove();
     return failed;
