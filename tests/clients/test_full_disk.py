@@ -44,6 +44,8 @@ def test_a_full_disk_loses_nothing(small_hub, tmp_path):
     git = lambda *args, **more: subprocess.run(['git', '-C', clone, *args], capture_output=True, text=True, **more)
     clone.mkdir()
     git('clone', f'{small_hub.url.replace("http://", f"http://me:{small_hub.token}@")}/me/small', '.', check=True)
+    for setting in ('core.compression=0', 'core.bigFileThreshold=1m'):  # nothing here gets smaller
+        git('config', *setting.split('='), check=True)
     for i in range(6):
         (clone / f'{i}').write_bytes(os.urandom(9_000_000))
     git('add', '.', check=True)
