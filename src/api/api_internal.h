@@ -89,6 +89,8 @@ typedef struct XetClient {
 bool xet_client(Request *r, bool writes, XetClient *out);
 /* "http://127.0.0.1:7860/api/xet" */
 const char *xet_cas_url(Request *r);
+/* For the viewer, whose right to the repository was looked up; *until in seconds since 1970. */
+const char *xet_token(Request *r, const Repo *repo, bool writes, int64_t *until);
 /* X-Xet-Hash and where to go with it, if a file of the repository is stored as chunks. */
 void xet_file_headers(Request *r, const Repo *repo, Str rev, Str sha256);
 

@@ -4,8 +4,9 @@
  * PUT without credentials. Bytes are hashed while they come and count only when the sha256 and the
  * size are what was promised; only then does the repository own the blob. Large objects may come in
  * parts, in the Hub's own "multipart" scheme: numbered part URLs in the action's header, and the
- * href completes. An object that the repository does not own is uploaded even if the store has it:
- * knowing a sha256 must not be enough to get the file. */
+ * href completes. Clients that know Xet are sent there instead. An object that the repository does
+ * not own is uploaded even if the store has it: knowing a sha256 must not be enough to get the
+ * file. */
 #include "api/api_internal.h"
 
 #include "base/digest.h"
@@ -32,10 +33,15 @@ void api_reply_lfs(Request *r, int status, json_t *value)
 
 /* ---- The batch ---- */
 
+/* How objects travel, by the names that clients offer, the best last. */
+typedef enum Transfer { BASIC, MULTIPART, XET, TRANSFERS } Transfer;
+static const char *const transfer_names[] = {"basic", "multipart", "xet"};
+
 typedef struct Batch {
     Request *request;
     const Repo *repo;
-    bool upload, multipart;
+    bool upload;
+    Transfer transfer;
 } Batch;
 
 /* "/api/lfs/models/owner/name/OID?size=N&user=U" */
@@ -69,12 +75,29 @@ static json_t *part_urls(const Batch *b, const char *target, int64_t size)
     return header;
 }
 
+/* Where to ask for a token, and the first one. */
+static json_t *xet_action(const Batch *b)
+{
+    Request *r = b->request;
+    Arena *a = request_arena(r);
+    int64_t until;
+    const char *token = xet_token(r, b->repo, true, &until);
+    json_t *header =
+        json_pack("{s:s, s:s, s:s}", "X-Xet-Cas-Url", xet_cas_url(r), "X-Xet-Access-Token", token,
+                  "X-Xet-Token-Expiration", arena_printf(a, "%lld", (long long)until));
+    return action(arena_printf(a, "%s/api/%s/%.*s/xet-write-token/HEAD", api_url(r),
+                               repo_kind_info(b->repo->kind)->plural, STR(b->repo->full)),
+                  header);
+}
+
 static json_t *upload_actions(Batch *b, const char *oid, int64_t size)
 {
+    if (b->transfer == XET)
+        return json_pack("{s:o}", "upload", xet_action(b));
     const char *target = object_target(b, oid, "", size);
     const char *verify = object_target(b, oid, "/verify", size);
     json_t *actions = json_object();
-    if (b->multipart && size) {
+    if (b->transfer == MULTIPART && size) {
         json_object_set_new(actions, "upload",
                             action(api_sign_url(b->request, "POST", target, URL_SECONDS),
                                    part_urls(b, target, size)));
@@ -124,23 +147,27 @@ static json_t *batch_object(Batch *b, const json_t *asked, Error *err)
     return TAKE(out);
 }
 
-/* Does the client know how to send parts, and has it anything that is worth it? All objects of the
- * batch then go so, the small ones in one part: git-lfs gives them all to the same transfer agent.
- */
-static bool wants_parts(Request *r, const json_t *body)
+/* Xet where the client knows it, since only what differs then travels. Parts where it has anything
+ * that is worth it: all objects of the batch go so, the small ones in one part, as git-lfs gives
+ * them all to the same transfer agent. */
+static Transfer choose_transfer(Request *r, const json_t *body)
 {
     size_t i;
     const json_t *item;
-    bool offers = false, large = false;
+    bool offered[TRANSFERS] = {0}, large = false;
     json_array_foreach(json_object_get(body, "transfers"), i, item)
     {
-        offers |= json_is_string(item) && strcmp(json_string_value(item), "multipart") == 0;
+        for (int t = 0; t < TRANSFERS; t++)
+            offered[t] |=
+                json_is_string(item) && strcmp(json_string_value(item), transfer_names[t]) == 0;
     }
     json_array_foreach(json_object_get(body, "objects"), i, item)
     {
         large |= json_int(item, "size", 0) > MULTIPART_FROM * api_of(r)->part_size;
     }
-    return offers && large;
+    if (offered[XET])
+        return XET;
+    return offered[MULTIPART] && large ? MULTIPART : BASIC;
 }
 
 /* Absent, it is sha256; huggingface.js spells it in its own way. */
@@ -160,7 +187,6 @@ static void batch(Request *r)
     Str operation = json_str(body, "operation");
     const json_t *objects = json_object_get(body, "objects");
     Batch b = {.request = r, .repo = &repo, .upload = str_eq(operation, S("upload"))};
-    b.multipart = b.upload && wants_parts(r, body);
     if (!b.upload && !str_eq(operation, S("download")))
         return reply_failure(r, 422, "operation: upload or download");
     if (!names_sha256(body))
@@ -172,6 +198,8 @@ static void batch(Request *r)
     // The batch does not say whether a pull request will name what is uploaded.
     if (!api_repo(r, b.upload ? ACCESS_PROPOSE : ACCESS_FILES, &repo))
         return;
+    if (b.upload)
+        b.transfer = choose_transfer(r, body);
     AUTO(json_decref) json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(objects); i++) {
         json_t *item = batch_object(&b, json_array_get(objects, i), &err);
@@ -180,8 +208,8 @@ static void batch(Request *r)
         json_array_append_new(list, item);
     }
     api_reply_lfs(r, 200,
-                  json_pack("{s:s, s:O, s:s}", "transfer", b.multipart ? "multipart" : "basic",
-                            "objects", list, "hash_algo", "sha256"));
+                  json_pack("{s:s, s:O, s:s}", "transfer", transfer_names[b.transfer], "objects",
+                            list, "hash_algo", "sha256"));
 }
 
 /* ---- Objects, by signed URLs ---- */

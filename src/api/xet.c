@@ -23,26 +23,31 @@ const char *xet_cas_url(Request *r)
     return arena_printf(request_arena(r), "%s/api/xet", api_url(r));
 }
 
-static void give_token(Request *r, const char *scope, Access need)
+const char *xet_token(Request *r, const Repo *repo, bool writes, int64_t *until)
+{
+    Arena *a = request_arena(r);
+    *until = wall_ns() / NS_PER_S + TOKEN_SECONDS;
+    const char *claim = arena_printf(
+        a, "%s~%s~%.*s~%.*s~%s~%lld", writes ? "write" : "read", repo_kind_info(repo->kind)->name,
+        STR(repo->full), STR(api_viewer(r)->account.name),
+        api_viewer(r)->rights ? "limited" : "whole", (long long)*until);
+    return arena_printf(a, "%s~%s", claim, api_seal(r, "xet-token", claim));
+}
+
+static void give_token(Request *r, bool writes, Access need)
 {
     Error err = {0};
-    Arena *a = request_arena(r);
     Repo repo;
+    int64_t until;
     Str sha, rev = request_param(r, "rev");
     // Proposing takes no look at the files, and opens none: see scope_of.
     if (!api_repo(r, need, &repo) || (need == ACCESS_FILES && !api_gate(r, &repo)))
         return;
     // For a pull request the client names its branch "None", which it is not yet.
     if (!api_flag(r, "create_pr") && !str_eq(rev, S("None")) &&
-        !repo_revision(api_of(r)->hub, a, &repo, rev, &sha, &err))
+        !repo_revision(api_of(r)->hub, request_arena(r), &repo, rev, &sha, &err))
         return reply_error(r, &err);
-    int64_t until = wall_ns() / NS_PER_S + TOKEN_SECONDS;
-    const char *claim =
-        arena_printf(a, "%s~%s~%.*s~%.*s~%s~%lld", scope, repo_kind_info(repo.kind)->name,
-                     STR(repo.full), STR(api_viewer(r)->account.name),
-                     api_viewer(r)->rights ? "limited" : "whole", (long long)until);
-    const char *token = arena_printf(a, "%s~%s", claim, api_seal(r, "xet-token", claim));
-    const char *url = xet_cas_url(r);
+    const char *token = xet_token(r, &repo, writes, &until), *url = xet_cas_url(r);
     reply_header(r, "X-Xet-Cas-Url", str_of(url));
     reply_header(r, "X-Xet-Access-Token", str_of(token));
     reply_headerf(r, "X-Xet-Token-Expiration", "%lld", (long long)until);
@@ -54,12 +59,12 @@ static void give_token(Request *r, const char *scope, Access need)
 static void write_token(Request *r)
 {
     // Whether a pull request will name what is uploaded shows only later.
-    give_token(r, "write", ACCESS_PROPOSE);
+    give_token(r, true, ACCESS_PROPOSE);
 }
 
 static void read_token(Request *r)
 {
-    give_token(r, "read", ACCESS_FILES);
+    give_token(r, false, ACCESS_FILES);
 }
 
 enum { CLAIMS = 6 };

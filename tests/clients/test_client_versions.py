@@ -18,3 +18,4 @@ def test_the_python_client(parts_hub, tmp_path, version):
                HF_TOKEN=parts_hub.token)
     print(said)
     assert said.splitlines()[-1].startswith(version) and said.endswith(' done\n')
+    assert ('path=/api/xet/v1/xorbs' in parts_hub.log.read_text()) == (version != '0.29')

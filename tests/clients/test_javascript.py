@@ -30,6 +30,7 @@ def node(node_packages, tmp_path):
 def test_the_javascript_client(parts_hub, node, tmp_path):
     (tmp_path / 'story.mjs').write_text(STORY.read_text())
     assert node('story.mjs', parts_hub.url, parts_hub.token, 'me', tmp_path).splitlines()[-1] == 'done'
+    assert 'path=/api/xet/v1/xorbs' in parts_hub.log.read_text()
 
 
 def test_its_story_leaves_nothing_out(node):
