@@ -22,3 +22,9 @@ bool shared_store_is_last(Arena *a, const char *cache, const char *target,
                           const void *context);
 /* Removes the content if nothing links to it any more; what cannot be told stays. */
 void shared_store_sweep(Arena *a, const char *cache, const char *target);
+
+/* Makes the blob a link to the store's content, if that is there and has the file's sha256. The
+ * caller holds the blob's lock. */
+bool shared_store_take(Arena *a, const char *cache, const char *blob, const RemoteFile *file);
+/* Gives a blob that has just been fetched to the store, and leaves a link in its place. */
+void shared_store_give(Arena *a, const char *cache, const char *blob, const RemoteFile *file);

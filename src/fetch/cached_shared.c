@@ -1,6 +1,8 @@
 /* cached_shared.c: the store that the cache's repositories share; see cached.h. Its lists of links
  * are hints: each line counts only while such a link is there, and where a list is missing nothing
- * is removed. */
+ * is removed. A link is on the list before it is made, so that no sweep comes between. Whatever
+ * goes wrong with the store is no reason for a download to fail: the blob is then a file of its
+ * own. */
 #include "fetch/cached_internal.h"
 
 #include "base/encode.h"
@@ -8,6 +10,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -121,13 +124,27 @@ static void write_links(Arena *a, const char *cache, const char *target, const c
     (void)!file_write_atomic(arena_printf(a, "%s.refs", target), buf_str(&text), 0666, NULL);
 }
 
+/* Held while a content, its list or a link to it changes: a descriptor, or -1. Other users of the
+ * cache take it too. */
+static int lock_content(Arena *a, const char *target)
+{
+    int lock =
+        open(arena_printf(a, "%s.lock", target), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (lock >= 0)
+        (void)!fchmod(lock, 0666);
+    if (lock >= 0 && flock(lock, LOCK_EX) != 0) {
+        close(lock);
+        return -1;
+    }
+    return lock;
+}
+
 void shared_store_sweep(Arena *a, const char *cache, const char *target)
 {
-    AUTO_FD int lock =
-        open(arena_printf(a, "%s.lock", target), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    AUTO_FD int lock = lock_content(a, target);
     const char **links;
     size_t n;
-    if (lock < 0 || flock(lock, LOCK_EX) != 0 || !read_links(a, cache, target, &links, &n))
+    if (lock < 0 || !read_links(a, cache, target, &links, &n))
         return;
     if (n) {
         write_links(a, cache, target, links, n);
@@ -135,4 +152,98 @@ void shared_store_sweep(Arena *a, const char *cache, const char *target)
     }
     if (is_plain_file(target) && unlink(target) == 0)
         unlink(arena_printf(a, "%s.refs", target));
+}
+
+/* ---- Taking from it and giving to it ---- */
+
+/* Notes the link, and puts it in the place of whatever bears the blob's name. */
+static bool link_blob(Arena *a, const char *cache, const char *blob, const char *target)
+{
+    const char *name = blob + strlen(cache) + 1; // models--org--name/blobs/ETAG
+    const char *line = arena_printf(a, "%s\n", name);
+    AUTO_FD int list = open(arena_printf(a, "%s.refs", target),
+                            O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (list < 0 || !fd_write_all(list, line, strlen(line), NULL) || fsync(list) != 0)
+        return false;
+    (void)!fchmod(list, 0666);
+    const char *fresh = arena_printf(a, "%s.%d.shared", blob, getpid());
+    const char *leads = arena_printf(a, "../../%s", target + strlen(cache) + 1);
+    unlink(fresh);
+    if (symlink(leads, fresh) == 0 && rename(fresh, blob) == 0)
+        return true;
+    unlink(fresh);
+    return false;
+}
+
+static const char *target_of(Arena *a, const char *cache, const char *xet)
+{
+    return arena_printf(a, "%s/blobs/%.2s/%s", cache, xet, xet);
+}
+
+/* The content is looked at before it is believed: others have put it there. */
+static bool is_content(const char *target, const RemoteFile *file)
+{
+    struct stat info;
+    char oid[OID_SIZE];
+    return is_plain_file(target) && stat(target, &info) == 0 && info.st_size == file->size &&
+           file_oid(target, file->size, true, oid, NULL) && strcmp(oid, file->etag) == 0;
+}
+
+bool shared_store_take(Arena *a, const char *cache, const char *blob, const RemoteFile *file)
+{
+    const char *target = target_of(a, cache, file->xet);
+    if (!shared_store_exists(a, cache) || !is_plain_file(target))
+        return false;
+    AUTO_FD int lock = lock_content(a, target);
+    return lock >= 0 && is_content(target, file) && link_blob(a, cache, blob, target);
+}
+
+/* The store, marked as such. A folder that somebody else has filled is left alone. */
+static bool make_store(Arena *a, const char *cache, mode_t mode)
+{
+    const char *store = arena_printf(a, "%s/blobs", cache);
+    if (shared_store_exists(a, cache))
+        return true;
+    if (mkdir(store, mode) == 0)
+        (void)!chmod(store, mode);
+    DIR *folder = opendir(store);
+    bool empty = folder != NULL;
+    for (struct dirent *e; empty && (e = readdir(folder));)
+        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    if (folder)
+        closedir(folder);
+    return (empty && file_write_atomic(arena_printf(a, "%s/.huggingface-shared-blobs", store),
+                                       S("1\n"), 0444, NULL)) ||
+           shared_store_exists(a, cache); // another process was quicker
+}
+
+void shared_store_give(Arena *a, const char *cache, const char *blob, const RemoteFile *file)
+{
+    static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+    struct stat root;
+    const char *target = target_of(a, cache, file->xet);
+    const char *prefix = arena_printf(a, "%s/blobs/%.2s", cache, file->xet);
+    if (stat(cache, &root) != 0)
+        return;
+    pthread_mutex_lock(&making);
+    bool made = make_store(a, cache, root.st_mode & 07777);
+    pthread_mutex_unlock(&making);
+    if (!made)
+        return;
+    if (mkdir(prefix, root.st_mode & 07777) == 0)
+        (void)!chmod(prefix, root.st_mode & 07777);
+    AUTO_FD int lock = lock_content(a, target);
+    if (lock < 0)
+        return;
+    if (is_content(target, file)) {
+        link_blob(a, cache, blob, target);
+        return;
+    }
+    // Nobody changes shared content: it is for reading, by whoever can enter the cache. It keeps
+    // its first name until the link has taken that, so that it is never without one.
+    mode_t readers =
+        0400 | (root.st_mode & S_IXGRP ? 0040 : 0) | (root.st_mode & S_IXOTH ? 0004 : 0);
+    unlink(target);
+    if (chmod(blob, readers) == 0 && link(blob, target) == 0 && !link_blob(a, cache, blob, target))
+        unlink(target);
 }

@@ -1,5 +1,6 @@
 /* content.c: one file's content, resumed where it was cut off and checked before it gets its name.
  */
+#include "fetch/cached_internal.h"
 #include "fetch/xet.h"
 
 #include "base/encode.h"
@@ -207,7 +208,9 @@ bool fetch_content(Client *c, Arena *a, const FetchJob *job, Error *err)
     AUTO_FD int lock = job->lock ? open(job->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
     if (job->lock && (lock < 0 || flock(lock, LOCK_EX) != 0))
         return fail_io(err, "lock %s", job->lock);
-    if (!job->force && file_exists(job->target)) {
+    bool shares = job->shared && job->file->xet;
+    if (!job->force && (file_exists(job->target) ||
+                        (shares && shared_store_take(a, job->shared, job->target, job->file)))) {
         if (job->counted)
             job->counted(job->context, job->file->size);
         return true;
@@ -220,5 +223,7 @@ bool fetch_content(Client *c, Arena *a, const FetchJob *job, Error *err)
     digest_free(d.digest);
     if (ok && rename(partial, job->target) != 0)
         return fail_io(err, "%s", job->target);
+    if (ok && shares)
+        shared_store_give(a, job->shared, job->target, job->file);
     return ok;
 }

@@ -108,7 +108,9 @@ const char *fetch_token(Arena *a)
 
 FetchEnv fetch_env(Arena *a, const char *token, const char *cache)
 {
-    FetchEnv env = {.endpoint = fetch_endpoint(a), .offline = env_flag("HF_HUB_OFFLINE")};
+    FetchEnv env = {.endpoint = fetch_endpoint(a),
+                    .offline = env_flag("HF_HUB_OFFLINE"),
+                    .shares = !env_flag("HF_HUB_DISABLE_SHARED_BLOBS")};
     if (token)
         env.token = token[0] ? token : NULL;
     else

@@ -12,6 +12,7 @@ typedef struct FetchEnv {
     const char *token;    // NULL: nobody
     const char *cache;    // HF_HUB_CACHE
     bool offline;
+    bool shares; // content between the cache's repositories: not with HF_HUB_DISABLE_SHARED_BLOBS
 } FetchEnv;
 FetchEnv fetch_env(Arena *a, const char *token, const char *cache);
 /* HF_HOME, the file that keeps the token in use, and the one that keeps all of them. */
@@ -99,6 +100,7 @@ typedef struct FetchJob {
     const RemoteFile *file;
     const char *target;
     const char *lock;       // held meanwhile; NULL: none
+    const char *shared;     // the cache whose store takes such content; NULL: none
     struct XetSession *xet; // for large files that are stored as chunks; NULL: by /resolve/
     bool force;
     const atomic_bool *cancelled;

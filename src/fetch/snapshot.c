@@ -41,6 +41,7 @@ static bool fetch_cached(Snapshot *s, Client *c, Arena *a, const RemoteFile *fil
         .file = file,
         .target = arena_printf(a, "%s/blobs/%s", s->cache.folder, file->etag),
         .lock = arena_printf(a, "%s/%s.lock", s->cache.locks, file->etag),
+        .shared = s->env.shares && s->xet ? s->env.cache : NULL,
         .xet = s->xet,
         .force = s->options->force,
         .cancelled = &s->failed,

@@ -96,6 +96,34 @@ def test_pruning_leaves_what_hf_finds(hug, hf, cache):
     assert 'Nothing to prune' in hf('cache', 'prune', '--cache-dir', cache)
 
 
+def test_large_content_is_kept_once_for_all_repositories(hub, hug, hf, api, tmp_path):
+    """By either command, and it goes with the last repository that has it."""
+    large = tmp_path / 'large.bin'
+    large.write_bytes(os.urandom(5_000_000))
+    for name in ('me/twin-a', 'me/twin-b', 'me/twin-c'):
+        hug('upload', name, large)
+    folder = tmp_path / 'hub'
+    hug('download', 'me/twin-a', '--cache-dir', folder)
+    snapshot_download('me/twin-b', cache_dir=folder)
+    before = hub.log.stat().st_size
+    path = hug('download', 'me/twin-c', 'large.bin', '--cache-dir', folder).strip()
+    assert Path(path).read_bytes() == large.read_bytes()
+    assert 'reconstructions' not in hub.log.read_bytes()[before:].decode()
+    [content] = [p for p in folder.glob('blobs/*/*') if len(p.name) == 64]
+    assert len(content.with_name(content.name + '.refs').read_text().split()) == 3
+    hug('cache', 'rm', 'model/me/twin-a', '-y', '--cache-dir', folder)
+    hf('cache', 'rm', 'model/me/twin-b', '-y', '--cache-dir', folder)
+    assert content.exists() and scan_cache_dir(folder).size_on_disk == 5_000_000
+    # What somebody has spoilt is not believed.
+    content.chmod(0o644)
+    content.write_bytes(large.read_bytes()[:-1] + b'x')
+    again = hug('download', 'me/twin-a', 'large.bin', '--cache-dir', folder).strip()
+    assert Path(again).read_bytes() == large.read_bytes()
+    for name in ('a', 'c'):
+        hug('cache', 'rm', f'model/me/twin-{name}', '-y', '--cache-dir', folder)
+    assert not [p for p in folder.glob('blobs/*/*') if len(p.name) == 64]
+
+
 def test_removing_by_name_file_and_commit(hug, hf, cache):
     ours, theirs = both(hug, hf, 'cache', 'rm', 'model/me/thin', '--dry-run', '--cache-dir', cache)
     assert ours['size'] == theirs['size'] and ours['revisions'] == theirs['revisions'] == 2

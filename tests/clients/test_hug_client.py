@@ -31,8 +31,8 @@ def tree(path):
             full = os.path.join(top, name)
             key = os.path.relpath(full, path)
             if not key.startswith('.locks') and name not in ('CACHEDIR.TAG',) and 'tree' not in key.split('/'):
-                link = os.path.islink(full) and '/snapshots/' in key
-                found[key] = os.readlink(full) if link else open(full, 'rb').read()
+                if not key.endswith('.lock'):
+                    found[key] = os.readlink(full) if os.path.islink(full) else open(full, 'rb').read()
     return found
 
 
