@@ -1,6 +1,8 @@
 /* commands.c: finds, explains and runs the commands of a verb; see commands.h. */
 #include "cli/commands.h"
 
+#include "cli/address.h"
+
 /* How many of the words are the command's name; -1 if they are another's. The last word of a name
  * may have spellings: "tag list|ls". */
 static int match(const Command *command, int n, const char *const *words)
@@ -101,6 +103,45 @@ static bool settle(Ask *ask, Error *err)
     return output_init(&ask->out, format, err);
 }
 
+const char *ask_repo(Ask *ask, const char **path, Error *err)
+{
+    HubAddress at;
+    *path = "";
+    if (!is_hub_address(ask->args[0]))
+        return ask->args[0];
+    if (ask->type || ask->revision)
+        return fail(err, ERR_USAGE, "'%s' says the type and the revision: leave out --%s",
+                    ask->args[0], ask->type ? "type" : "revision");
+    if (!hub_address_parse(&at, ask->a, ask->args[0], err))
+        return NULL;
+    ask->kind = at.kind;
+    ask->revision = at.revision;
+    *path = at.path[0] && at.folder ? arena_printf(ask->a, "%s/", at.path) : at.path;
+    return at.id;
+}
+
+/* What to do about it, for those who have only seen the line. */
+static void advise(Error *err)
+{
+    static const struct {
+        ErrorCode code;
+        const char *advice;
+    } rows[] = {
+        {ERR_UNAUTHENTICATED, "run `hug auth login`, or set HF_TOKEN"},
+        {ERR_UNAVAILABLE,
+         "is the hub running? `hug serve` starts one here, HF_ENDPOINT names another"},
+        {ERR_NO_REPO, "check its name and --type; if it is private, `hug auth login` first"},
+        {ERR_GATED, "ask for access on its page"},
+        {ERR_RATE, "wait a little, then try again"},
+        {ERR_STALE, "somebody else was quicker; try again"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (err && err->code == rows[i].code && !strstr(err->text, "`hug ")) {
+            size_t n = strlen(err->text);
+            snprintf(err->text + n, sizeof err->text - n, "; %s", rows[i].advice);
+        }
+}
+
 bool commands_run(const Verb *verb, int n, char **args, Error *err)
 {
     int used = 0;
@@ -125,7 +166,10 @@ bool commands_run(const Verb *verb, int n, char **args, Error *err)
     if (ask.n < command->min || (command->max >= 0 && ask.n > command->max))
         return fail(err, ERR_USAGE, "it is `hug %s%s%s %s`", verb->name,
                     command->name[0] ? " " : "", command->name, command->synopsis);
-    return command->run(&ask, err);
+    if (command->run(&ask, err))
+        return true;
+    advise(err);
+    return false;
 }
 
 /* The next word of each name that begins with the words so far; names that share it stand behind

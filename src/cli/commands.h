@@ -69,6 +69,11 @@ void commands_complete(const Verb *verb, int n, char **words);
 /* The options that a command takes, n of them, in the arena. */
 const Option *command_options(Arena *a, const Command *command, size_t *n);
 
+/* The repository that args[0] names: its id, while ask->kind and ask->revision become those of an
+ * hf:// address. *path: what else the address says, "" if nothing; a folder ends with a slash. NULL
+ * with ERR_USAGE if options say the same again. */
+const char *ask_repo(Ask *ask, const char **path, Error *err);
+
 /* The list's items end with NULL; no items is no list. */
 static inline const char *const *list_or_null(const OptionList *list)
 {

@@ -1,63 +1,13 @@
 /* verb_cp.c: `hug cp`: one file by its hf:// address; see copy.h. */
+#include "cli/address.h"
 #include "cli/copy.h"
 
-#include "base/encode.h"
 #include "base/file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 enum { PIECE = 1 << 20 };
-
-/* hf://[datasets/]org/name[@revision]/path */
-typedef struct Address {
-    FetchKind kind;
-    const char *id, *revision; // NULL: main
-    const char *path;          // "" for the repository itself
-    bool folder;               // ended with a slash
-} Address;
-
-static bool is_address(const char *text)
-{
-    return text && strncmp(text, "hf://", 5) == 0;
-}
-
-static bool address_parse(Address *out, Arena *a, const char *text, Error *err)
-{
-    Str rest = str_of(text + 5), part, name;
-    *out = (Address){.folder = str_ends(rest, S("/")), .path = ""};
-    size_t slash = str_find_char(rest, '/', 0);
-    if (slash != SIZE_MAX && fetch_kind_parse(str_slice(rest, 0, slash), &out->kind))
-        rest = str_slice(rest, slash + 1, rest.len);
-    if (!str_split(&rest, '/', &part) || !str_split(&rest, '/', &name) || !part.len || !name.len)
-        return fail(err, ERR_USAGE,
-                    "'%s' is no address of a file; it looks like hf://org/name/file, or "
-                    "hf://datasets/org/name@revision/file",
-                    text);
-    size_t at = str_find_char(name, '@', 0);
-    if (at != SIZE_MAX) {
-        // A branch may have slashes: refs/pr/1 is what people write.
-        Str revision = str_slice(name, at + 1, name.len), number, pr;
-        Str left = rest;
-        if (str_eq(revision, S("refs")) && str_split(&left, '/', &pr) && str_eq(pr, S("pr")) &&
-            str_split(&left, '/', &number)) {
-            out->revision = arena_printf(a, "refs/pr/%.*s", STR(number));
-            rest = left;
-        } else {
-            AUTO_BUF plain;
-            buf_init(&plain, 0);
-            if (!url_decode(&plain, revision, false, err))
-                return false;
-            out->revision = arena_cstr(a, buf_str(&plain));
-        }
-        name = str_slice(name, 0, at);
-    }
-    out->id = arena_printf(a, "%.*s/%.*s", STR(part), STR(name));
-    while (str_ends(rest, S("/")))
-        rest.len--;
-    out->path = arena_cstr(a, rest);
-    return true;
-}
 
 static const char *last_name(Arena *a, const char *path)
 {
@@ -83,7 +33,8 @@ static bool print_file(const char *path, Error *err)
 }
 
 /* Into a folder beside the target, and from there in one step. */
-static bool download_to(Ask *ask, const Address *from, const char *target, bool print, Error *err)
+static bool download_to(Ask *ask, const HubAddress *from, const char *target, bool print,
+                        Error *err)
 {
     Str parent = path_parent(str_of(target));
     const char *beside = parent.len ? arena_cstr(ask->a, parent) : ".";
@@ -108,8 +59,8 @@ static bool download_to(Ask *ask, const Address *from, const char *target, bool 
 
 static bool download(Ask *ask, const char *source, const char *to, Error *err)
 {
-    Address from;
-    if (!address_parse(&from, ask->a, source, err))
+    HubAddress from;
+    if (!hub_address_parse(&from, ask->a, source, err))
         return false;
     if (!from.path[0] || from.folder)
         return fail(err, ERR_USAGE, "'%s' names no file; `hug download` fetches folders", source);
@@ -145,9 +96,9 @@ static bool keep_input(int fd, void *context, Error *err)
 
 static bool upload(Ask *ask, const char *from, const char *target, Error *err)
 {
-    Address to;
+    HubAddress to;
     bool input = strcmp(from, "-") == 0;
-    if (!address_parse(&to, ask->a, target, err))
+    if (!hub_address_parse(&to, ask->a, target, err))
         return false;
     if (input && (!to.path[0] || to.folder))
         return fail(err, ERR_USAGE, "'%s' names no file for what comes from standard input",
@@ -182,8 +133,9 @@ static bool upload(Ask *ask, const char *from, const char *target, Error *err)
 /* By way of this machine: what both hold in common is not sent again. */
 static bool copy(Ask *ask, const char *source, const char *target, Error *err)
 {
-    Address from, to;
-    if (!address_parse(&from, ask->a, source, err) || !address_parse(&to, ask->a, target, err))
+    HubAddress from, to;
+    if (!hub_address_parse(&from, ask->a, source, err) ||
+        !hub_address_parse(&to, ask->a, target, err))
         return false;
     bool all = !from.path[0] || from.folder;
     FetchOptions options = {
@@ -216,11 +168,11 @@ static bool copy(Ask *ask, const char *source, const char *target, Error *err)
 bool copy_run(Ask *ask, Error *err)
 {
     const char *from = ask->args[0], *to = ask->n > 1 ? ask->args[1] : NULL;
-    if (is_address(from) && is_address(to))
+    if (is_hub_address(from) && is_hub_address(to))
         return copy(ask, from, to, err);
-    if (is_address(from))
+    if (is_hub_address(from))
         return download(ask, from, to, err);
-    if (is_address(to))
+    if (is_hub_address(to))
         return upload(ask, from, to, err);
     return fail(err, ERR_USAGE, "one of both is an address on the hub: hf://org/name/file");
 }

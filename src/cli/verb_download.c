@@ -8,12 +8,12 @@ static int by_path(const void *a, const void *b)
 }
 
 /* --dry-run */
-static bool plan(Ask *ask, const FetchOptions *fetch, Error *err)
+static bool plan(Ask *ask, const char *id, const FetchOptions *fetch, Error *err)
 {
     PlannedFile *files;
     size_t n, wanted = 0;
     int64_t sum = 0;
-    if (!fetch_plan(ask->a, ask->args[0], fetch, &files, &n, err))
+    if (!fetch_plan(ask->a, id, fetch, &files, &n, err))
         return false;
     if (n)
         qsort(files, n, sizeof *files, by_path);
@@ -39,6 +39,13 @@ static bool run(Ask *ask, Error *err)
 {
     if (ask->folder && ask->cache)
         return fail(err, ERR_USAGE, "say --local-dir or --cache-dir, not both");
+    const char *at, *id = ask_repo(ask, &at, err);
+    if (!id)
+        return false;
+    if (at[0] && ask->n > 1)
+        return fail(err, ERR_USAGE, "'%s' names what to fetch: name no more files", ask->args[0]);
+    const char *named[] = {at, NULL}, *const *files = at[0] ? named : ask->args + 1;
+    int n = at[0] ? 1 : ask->n - 1;
     FetchOptions fetch = {.kind = ask->kind,
                           .revision = ask->revision,
                           .token = ask->token,
@@ -49,14 +56,13 @@ static bool run(Ask *ask, Error *err)
                           .workers = (int)MIN(MAX(ask->workers, 0), 32),
                           .quiet = ask->quiet,
                           .force = ask->force};
-    const char *id = ask->args[0], *first = ask->n > 1 ? ask->args[1] : "";
-    bool one = ask->n == 2 && !str_ends(str_of(first), S("/")) && !strpbrk(first, "*?[");
-    if (ask->n > 1 && (!one || ask->dry_run))
-        fetch.include = ask->args + 1;
+    bool one = n == 1 && !str_ends(str_of(files[0]), S("/")) && !strpbrk(files[0], "*?[");
+    if (n > 0 && (!one || ask->dry_run))
+        fetch.include = files;
     if (ask->dry_run)
-        return plan(ask, &fetch, err);
-    char *path =
-        one ? fetch_file(ask->a, id, first, &fetch, err) : fetch_snapshot(ask->a, id, &fetch, err);
+        return plan(ask, id, &fetch, err);
+    char *path = one ? fetch_file(ask->a, id, files[0], &fetch, err)
+                     : fetch_snapshot(ask->a, id, &fetch, err);
     if (!path)
         return false;
     output_result(&ask->out, "Downloaded", "path", json_pack("{s:s}", "path", path));

@@ -291,6 +291,25 @@ static bool card(Ask *ask, FetchKind kind, Error *err)
     return true;
 }
 
+/* Models by what they have reached on a benchmark's dataset. */
+static bool leaderboard(Ask *ask, Error *err)
+{
+    static const ShownField columns[] = {{"rank"}, {"modelId", "model_id"}, {"value"}, {"source"}};
+    int64_t limit = ask->limit < 0 ? 20 : ask->limit;
+    char *path =
+        api_repo_path(ask->a, ask->args[0], FETCH_DATASET, ask->token, err, "/leaderboard");
+    AUTO(json_decref) json_t *all = path ? api_list(ask->token, path, NULL, limit, err) : NULL;
+    if (!all)
+        return false;
+    AUTO(json_decref) json_t *rows = json_array();
+    size_t i;
+    json_t *row;
+    json_array_foreach(all, i, row)
+        json_array_append_new(rows, shown(row, columns, COUNT(columns)));
+    output_table(&ask->out, rows, "rank model_id value source", "model_id");
+    return true;
+}
+
 #define KIND(name, kind)                                                                           \
     static bool name##_list(Ask *ask, Error *err)                                                  \
     {                                                                                              \
@@ -323,6 +342,8 @@ static const Command datasets[] = {
     {"list|ls", "[REPO]", LIST_HELP, 0, 1, LIST_TAKES, datasets_list},
     {"info", "REPO", "what the hub knows of one", 1, 1, "revision expand token", datasets_info},
     {"card", "REPO", "its README", 1, 1, "metadata text token", datasets_card},
+    {"leaderboard", "REPO", "models by their results on a benchmark", 1, 1, "limit token",
+     leaderboard},
 };
 
 static const Command spaces[] = {

@@ -32,12 +32,12 @@ static void tell(const Ask *ask, const UploadResult *result)
     fflush(stdout);
 }
 
-static bool upload_once(Ask *ask, const char *local, const char *path, const UploadOptions *upload,
-                        Error *err)
+static bool upload_once(Ask *ask, const char *id, const char *local, const char *path,
+                        const UploadOptions *upload, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0); // --every may come here for days
     UploadResult result;
-    if (!fetch_upload(a, ask->args[0], local, path, upload, &result, err))
+    if (!fetch_upload(a, id, local, path, upload, &result, err))
         return false;
     tell(ask, &result);
     return true;
@@ -45,8 +45,8 @@ static bool upload_once(Ask *ask, const char *local, const char *path, const Upl
 
 /* A commit every so many minutes for as long as something writes there, and a last one when told to
  * stop. What fails, as long as the hub is away, is tried again the next time. */
-static bool upload_again(Ask *ask, const char *local, const char *path, const UploadOptions *upload,
-                         Error *err)
+static bool upload_again(Ask *ask, const char *id, const char *local, const char *path,
+                         const UploadOptions *upload, Error *err)
 {
     sigset_t stop;
     sigemptyset(&stop);
@@ -60,7 +60,7 @@ static bool upload_again(Ask *ask, const char *local, const char *path, const Up
     for (bool stopped = false; !stopped;) {
         stopped = sigtimedwait(&stop, NULL, &pause) > 0;
         Error failure = {0};
-        if (upload_once(ask, local, path, upload, &failure))
+        if (upload_once(ask, id, local, path, upload, &failure))
             continue;
         if (stopped || failure.code == ERR_UNAUTHENTICATED || failure.code == ERR_DENIED)
             return fail(err, failure.code, "%s", failure.text);
@@ -71,6 +71,11 @@ static bool upload_again(Ask *ask, const char *local, const char *path, const Up
 
 static bool run(Ask *ask, Error *err)
 {
+    const char *at, *id = ask_repo(ask, &at, err);
+    if (!id)
+        return false;
+    if (at[0] && ask->n > 2)
+        return fail(err, ERR_USAGE, "'%s' says where to put it: say no other path", ask->args[0]);
     UploadOptions upload = {.kind = ask->kind,
                             .token = ask->token,
                             .revision = ask->revision,
@@ -82,8 +87,8 @@ static bool run(Ask *ask, Error *err)
                             .private_ = ask->private_ == SWITCH_YES,
                             .create_pr = ask->create_pr == SWITCH_YES,
                             .quiet = ask->quiet};
-    const char *local = ask->n > 1 ? ask->args[1] : guess_local(ask->args[0]);
-    const char *path = ask->n > 2 ? ask->args[2] : "";
+    const char *local = ask->n > 1 ? ask->args[1] : guess_local(id);
+    const char *path = ask->n > 2 ? ask->args[2] : at;
     // A pattern instead of a path is about what is here.
     const char *pattern[] = {local, NULL};
     if (!file_exists(local) && strpbrk(local, "*?[")) {
@@ -95,8 +100,8 @@ static bool run(Ask *ask, Error *err)
     }
     if (ask->every < 0 || ask->every > 1e6)
         return fail(err, ERR_USAGE, "--every is a number of minutes, not %g", ask->every);
-    return ask->every > 0 ? upload_again(ask, local, path, &upload, err)
-                          : upload_once(ask, local, path, &upload, err);
+    return ask->every > 0 ? upload_again(ask, id, local, path, &upload, err)
+                          : upload_once(ask, id, local, path, &upload, err);
 }
 
 static const Command commands[] = {

@@ -20,6 +20,7 @@
     X(verb_spaces)                                                                                 \
     X(verb_discussions)                                                                            \
     X(verb_collections)                                                                            \
+    X(verb_webhooks)                                                                               \
     X(verb_auth)                                                                                   \
     X(verb_cache)                                                                                  \
     X(verb_env)                                                                                    \

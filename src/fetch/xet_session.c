@@ -7,7 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { TRIES = 4, RENEW_SECONDS = 60, PLACES = 6 };
+enum { TRIES = 3, RENEW_SECONDS = 60, PLACES = 6 };
 
 struct XetSession {
     Arena *a;

@@ -196,6 +196,25 @@ def test_files_are_copied(hub, hug, api, tmp_path):
         assert run(HUG, 'cp', *args, ok=False, HF_TOKEN=hub.token).returncode == 2
 
 
+def test_addresses_stand_for_type_and_revision(hub, hug, api, tmp_path):
+    (tmp_path / 'x.txt').write_text('x')
+    hug('upload', 'hf://datasets/me/addressed/deep', tmp_path)
+    api.create_branch('me/addressed', repo_type='dataset', branch='dev')
+    path = hug('download', 'hf://datasets/me/addressed@dev/deep/x.txt', '--local-dir', tmp_path / 'one').strip()
+    assert Path(path).read_text() == 'x'
+    path = hug('download', 'hf://datasets/me/addressed/deep/', '--local-dir', tmp_path / 'all').strip()
+    assert (Path(path) / 'deep/x.txt').exists()
+    assert run(HUG, 'download', 'hf://me/addressed', '--type', 'dataset', ok=False).returncode == 2
+
+
+def test_errors_say_what_to_do_next(hub):
+    away = {'HF_ENDPOINT': 'http://127.0.0.1:9', 'HF_TOKEN': hub.token}
+    for args, env, words in ((('repos', 'ls'), away, '`hug serve`'), (('repos', 'ls'), {'HF_TOKEN': ''}, '`hug auth login`'),
+                             (('download', 'me/nowhere'), {}, '--type')):
+        done = run(HUG, *args, ok=False, **{'HF_HOME': str(TEMP / 'nobody')} | env)
+        assert done.returncode == 1 and words in done.stderr and done.stderr.count('\n') == 1, done.stderr
+
+
 def test_uploads_open_pull_requests_and_make_branches(hug, api, tmp_path):
     (tmp_path / 'x.txt').write_text('x')
     api.create_repo('me/asked')
@@ -320,3 +339,17 @@ def test_collections(hug, hf, owl):
     hug('collections', 'delete-item', slug, item)
     hug('collections', 'delete', slug)
     hug('collections', 'delete', slug, '--missing-ok')
+
+
+def test_webhooks(hub, hug, hf):
+    made = json.loads(hug('webhooks', 'create', '--url', 'https://example.com/hook', '--watch', 'user:me',
+                          '--domain', 'repo', '--secret', 'quiet', '--json'))['id']
+    hug('webhooks', 'update', made, '--url', 'https://example.com/other')
+    ours, theirs = both(hug, hf, 'webhooks', 'ls')
+    assert ours == theirs and ours[0]['watched'] == ['user:me'] and ours[0]['url'].endswith('other')
+    hug('webhooks', 'disable', made)
+    assert json.loads(hug('webhooks', 'info', made))['disabled']
+    hug('webhooks', 'enable', made)
+    hug('webhooks', 'delete', made, '--yes')
+    assert hug('webhooks', 'ls', '-q') == ''
+    assert run(HUG, 'webhooks', 'create', '--url', 'https://x', '--watch', 'me', ok=False, HF_TOKEN=hub.token).returncode == 2

@@ -1,6 +1,7 @@
 """`hug upload` and `hug download` by Xet, beside hf_xet: each reads what the other wrote, a changed file
 moves its changes alone, and what was cut off goes on."""
 import filecmp
+import hashlib
 import os
 import random
 import re
@@ -158,6 +159,41 @@ def test_many_who_want_one_file_fetch_it_once(hub, hug, home, tmp_path):
     with open(hub.log) as lines:
         lines.seek(log)
         assert lines.read().count('/reconstructions/') == 1
+
+
+def test_hf_and_hug_wait_for_each_other(hub, hug, home, tmp_path):
+    """Both take the same lock: whoever comes second finds the file there."""
+    from filelock import FileLock
+    (tmp_path / 'w.bin').write_bytes(os.urandom(5 * MB))
+    hug('upload', 'me/locked', tmp_path / 'w.bin', **home)
+    cache = tmp_path / 'cache'
+    etag = hashlib.sha256((tmp_path / 'w.bin').read_bytes()).hexdigest()
+    lock = cache / f'.locks/models--me--locked/{etag}.lock'
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock):
+        process = start(hub, 'download', 'me/locked', 'w.bin', '--cache-dir', cache, **home)
+        time.sleep(0.5)
+        assert process.poll() is None and not list(cache.glob('models--me--locked/blobs/*'))
+    assert process.wait(30) == 0 and filecmp.cmp(process.stdout.read().decode().strip(), tmp_path / 'w.bin', shallow=False)
+    process.stdout.close(), process.stderr.close()
+
+
+def test_an_upload_survives_its_hub(own_hub, home, tmp_path):
+    """The hub dies in the middle of it and comes back: one line says so, and the next attempt goes on."""
+    env = home | {'HF_ENDPOINT': own_hub.url}
+    weights = tmp_path / 'w.bin'
+    weights.write_bytes(os.urandom(150 * MB))
+    process = start(own_hub, 'upload', 'me/survives', weights, **env)
+    notes = Path(home['HF_HOME']) / 'xet'
+    while process.poll() is None and not any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in notes.rglob('*')):
+        time.sleep(0.002)
+    own_hub.kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and said.count(b'\n') == 1, said
+    own_hub.start()
+    assert sent(own_hub, 'me/survives', weights, **env) < 90 * MB
+    got = run(HUG, 'download', 'me/survives', 'w.bin', HF_TOKEN=own_hub.token, **env).strip()
+    assert filecmp.cmp(got, weights, shallow=False)
 
 
 @pytest.fixture
