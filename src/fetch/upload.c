@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "base/thread.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +18,8 @@ enum { MAX_FILES = 100000, PREUPLOAD = 256, SAMPLE = 512, MAX_DEPTH = 64, MAX_PA
 typedef struct LocalFile {
     const char *local, *path; // on this disk, in the repository
     int64_t size;
-    bool lfs, skip; // the hub said so
+    bool lfs, skip;    // the hub said so
+    const char *there; // the oid of what it has under this name, "" if nothing
     char oid[OID_SIZE];
     XetChunks chunks; // of a large one, if it goes by Xet
 } LocalFile;
@@ -140,33 +142,65 @@ static LocalFile *file_named(Upload *u, size_t from, size_t to, Str path)
 }
 
 /* Large files go by Xet if the hub has it, which the first of them finds out. */
-static bool read_large(Upload *u, LocalFile *f, Error *err)
+static bool choose_way(Upload *u, Error *err)
 {
-    if (!u->xet && !u->by_lfs) {
-        Error failure = {0};
-        u->xet = xet_session_new(&u->env, &u->name, u->name.revision, true, u->options->create_pr,
-                                 &failure);
-        u->by_lfs = failure.code == ERR_UNSUPPORTED;
-        if (!u->xet && !u->by_lfs)
-            return fail(err, failure.code, "%s", failure.text);
-    }
-    return u->xet ? xet_scan(f->local, f->size, &f->chunks, f->oid, err)
-                  : file_oid(f->local, f->size, true, f->oid, err);
+    if (u->xet || u->by_lfs)
+        return true;
+    Error failure = {0};
+    u->xet =
+        xet_session_new(&u->env, &u->name, u->name.revision, true, u->options->create_pr, &failure);
+    u->by_lfs = failure.code == ERR_UNSUPPORTED;
+    return u->xet || u->by_lfs || fail(err, failure.code, "%s", failure.text);
 }
 
-/* One answer: the way of a file, and whether the hub has just this content. */
+/* One answer: the way of a file, and the content that the hub has under its name. */
 static bool take_answer(Upload *u, size_t from, size_t to, const json_t *said, Error *err)
 {
     LocalFile *f = file_named(u, from, to, json_str(said, "path"));
     if (!f)
         return true;
     f->lfs = f->size > 0 && str_eq(json_str(said, "uploadMode"), S("lfs"));
-    if (f->lfs ? !read_large(u, f, err) : !file_oid(f->local, f->size, false, f->oid, err))
-        return false;
-    f->skip =
-        json_flag(said, "shouldIgnore", false) || str_eq(json_str(said, "oid"), str_of(f->oid));
-    progress_add(u->progress, f->skip ? f->size : 0);
-    return true;
+    f->skip = json_flag(said, "shouldIgnore", false);
+    f->there = arena_cstr(u->a, json_str(said, "oid"));
+    return !f->lfs || f->skip || choose_way(u, err);
+}
+
+/* The files of one preupload, read by as many threads as there are processors. */
+typedef struct Reading {
+    Upload *u;
+    LocalFile *files;
+    atomic_bool failed;
+    pthread_mutex_t lock; // guards error
+    Error error;          // the first one
+} Reading;
+
+static void read_one(void *context, int64_t i)
+{
+    Reading *r = context;
+    LocalFile *f = &r->files[i];
+    Error err = {0};
+    bool by_xet = f->lfs && r->u->xet;
+    bool ok = f->skip || r->failed ||
+              (by_xet ? xet_scan(f->local, f->size, &f->chunks, f->oid, &err)
+                      : file_oid(f->local, f->size, f->lfs, f->oid, &err));
+    f->skip = f->skip || (f->there && strcmp(f->there, f->oid) == 0);
+    progress_add(r->u->progress, f->skip ? f->size : 0);
+    if (ok)
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (!r->error.code)
+        r->error = err;
+    pthread_mutex_unlock(&r->lock);
+    r->failed = true;
+}
+
+static bool read_files(Upload *u, size_t from, size_t to, Error *err)
+{
+    Reading r = {.u = u, .files = &u->files[from], .lock = PTHREAD_MUTEX_INITIALIZER};
+    thread_each((int64_t)(to - from), read_one, &r);
+    if (r.error.code && err)
+        *err = r.error;
+    return !r.error.code;
 }
 
 static bool preupload(Upload *u, size_t from, size_t to, Error *err)
@@ -193,7 +227,7 @@ static bool preupload(Upload *u, size_t from, size_t to, Error *err)
         if (!take_answer(u, from, to, said, err))
             return false;
     }
-    return true;
+    return read_files(u, from, to, err);
 }
 
 /* ---- Large files: the LFS batch API ---- */
@@ -447,12 +481,16 @@ static bool find_removed(Upload *u, Error *err)
     size_t n;
     if (!hub_tree(u->client, u->a, &u->env, &u->name, u->name.revision, &files, &n, err))
         return false;
+    Map uploaded = {0};
+    for (size_t i = 0; i < u->n; i++)
+        map_put(&uploaded, str_of(u->files[i].path), u);
     u->removed = NEW_ARRAY(u->a, const char *, MAX(n, 1));
     for (size_t i = 0; i < n; i++)
         if (path_matches(files[i].path, u->options->remove) &&
             strcmp(files[i].path, ".gitattributes") != 0 &&
-            !file_named(u, 0, u->n, str_of(files[i].path)))
+            !map_find(&uploaded, str_of(files[i].path)))
             u->removed[u->n_removed++] = files[i].path;
+    map_done(&uploaded);
     return true;
 }
 

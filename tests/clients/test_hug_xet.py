@@ -49,17 +49,17 @@ def test_each_reads_what_the_other_wrote(hub, hug, api, home, tmp_path):
     (files / 'chunk.bin').write_bytes(b'\0' * 131_072)
     (files / 'one.bin').write_bytes(b'1')
     (files / '.gitattributes').write_text('*.bin filter=lfs diff=lfs merge=lfs -text\n')
-    hug('upload', 'me/by-hug', files, **home)
-    theirs = snapshot_download('me/by-hug', cache_dir=tmp_path / 'theirs')
-    api.create_repo('me/by-hf')
-    api.upload_folder(folder_path=files, repo_id='me/by-hf')
-    ours = hug('download', 'me/by-hf', **home).strip()
+    hug('upload', 'me/xet-by-hug', files, **home)
+    theirs = snapshot_download('me/xet-by-hug', cache_dir=tmp_path / 'theirs')
+    api.create_repo('me/xet-by-hf')
+    api.upload_folder(folder_path=files, repo_id='me/xet-by-hf')
+    ours = hug('download', 'me/xet-by-hf', **home).strip()
     for name in sorted(os.listdir(files)):
         assert filecmp.cmp(f'{theirs}/{name}', files / name, shallow=False), name
         assert filecmp.cmp(f'{ours}/{name}', files / name, shallow=False), name
     # Both cut and hash alike: the files have the same hash at the store.
     hashes = [{f.path: f.xet_hash for f in api.list_repo_tree(repo, expand=False) if f.path.endswith('.bin')}
-              for repo in ('me/by-hug', 'me/by-hf')]
+              for repo in ('me/xet-by-hug', 'me/xet-by-hf')]
     assert hashes[0] == hashes[1] and all(hashes[0].values())
 
 
@@ -121,18 +121,18 @@ def start(hub, *args, **env):
 
 def test_a_killed_upload_goes_on(hub, api, home, tmp_path):
     weights = tmp_path / 'w.bin'
-    weights.write_bytes(os.urandom(150 * MB))
+    weights.write_bytes(os.urandom(100 * MB))
     notes = Path(home['HF_HOME']) / 'xet'
     process = start(hub, 'upload', 'me/killed', weights, **home)
     assert killed_when(process, lambda: any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in notes.rglob('*')))
     assert 'w.bin' not in api.list_repo_files('me/killed')
-    assert sent(hub, 'me/killed', weights, **home) < 90 * MB
+    assert sent(hub, 'me/killed', weights, **home) < 60 * MB
     assert filecmp.cmp(hf_hub_download('me/killed', 'w.bin', cache_dir=tmp_path / 'c'), weights, shallow=False)
 
 
 def test_a_killed_download_goes_on(hub, hug, home, tmp_path):
     weights = tmp_path / 'w.bin'
-    weights.write_bytes(os.urandom(150 * MB))
+    weights.write_bytes(os.urandom(100 * MB))
     hug('upload', 'me/broken-off', weights, **home)
     blobs = Path(home['HF_HOME']) / 'hub/models--me--broken-off/blobs'
     part = lambda: max([p.stat().st_size for p in blobs.glob('*.incomplete')], default=0)
@@ -182,7 +182,7 @@ def test_an_upload_survives_its_hub(own_hub, home, tmp_path):
     """The hub dies in the middle of it and comes back: one line says so, and the next attempt goes on."""
     env = home | {'HF_ENDPOINT': own_hub.url}
     weights = tmp_path / 'w.bin'
-    weights.write_bytes(os.urandom(150 * MB))
+    weights.write_bytes(os.urandom(100 * MB))
     process = start(own_hub, 'upload', 'me/survives', weights, **env)
     notes = Path(home['HF_HOME']) / 'xet'
     while process.poll() is None and not any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in notes.rglob('*')):
@@ -191,7 +191,7 @@ def test_an_upload_survives_its_hub(own_hub, home, tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1 and said.count(b'\n') == 1, said
     own_hub.start()
-    assert sent(own_hub, 'me/survives', weights, **env) < 90 * MB
+    assert sent(own_hub, 'me/survives', weights, **env) < 60 * MB
     got = run(HUG, 'download', 'me/survives', 'w.bin', HF_TOKEN=own_hub.token, **env).strip()
     assert filecmp.cmp(got, weights, shallow=False)
 
