@@ -49,7 +49,7 @@ static int print_help(int n, char **words)
     }
     puts("hug: a machine-learning hub and engine in one program\n");
     for (const Verb *const *v = verbs; *v; v++)
-        printf("  hug %-10s %s\n", (*v)->name, (*v)->summary);
+        printf("  hug %-12s %s\n", (*v)->name, (*v)->summary);
     puts("\n`hug help COMMAND` says more about one of them; `hug --install-completion` teaches\n"
          "them to your shell.");
     return 0;

@@ -158,7 +158,9 @@ bool commands_run(const Verb *verb, int n, char **args, Error *err)
     Ask ask = {.a = a, .command = command, .limit = -1, .position = -1};
     size_t n_options;
     const Option *options = command_options(a, command, &n_options);
-    args[0] = arena_printf(a, "%s %s", verb->name, command->name); // what options_read calls it
+    Str name = str_of(command->name); // by which options_read sends people to its help
+    name = str_slice(name, 0, str_find_char(name, '|', 0));
+    args[0] = arena_printf(a, "%s%s%.*s", verb->name, name.len ? " " : "", STR(name));
     if (!options_read(&ask, options, n_options, &n, args, err) || !settle(&ask, err))
         return false;
     ask.args = (const char *const *)(args + 1);

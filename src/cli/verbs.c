@@ -8,7 +8,6 @@
     X(verb_run)                                                                                    \
     X(verb_chat)                                                                                   \
     X(verb_train)                                                                                  \
-    X(verb_train)                                                                                  \
     X(verb_tokenize)                                                                               \
     X(verb_convert)                                                                                \
     X(verb_download)                                                                               \
