@@ -100,7 +100,11 @@ static bool settle(Ask *ask, Error *err)
     if (ask->json || ask->quiet)
         format = ask->json ? "json" : "quiet";
     ask->out.whole = ask->whole;
-    return output_init(&ask->out, format, err);
+    const char *bars = getenv("HF_HUB_DISABLE_PROGRESS_BARS");
+    if (!output_init(&ask->out, format, err))
+        return false;
+    ask->no_bars = ask->out.format != OUTPUT_HUMAN || (bars && bars[0] && strcmp(bars, "0") != 0);
+    return true;
 }
 
 const char *ask_repo(Ask *ask, const char **path, Error *err)

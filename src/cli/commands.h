@@ -32,6 +32,7 @@ struct Ask {
 
     const char *type, *revision, *token, *format;
     bool json, quiet, whole, yes, dry_run;
+    bool no_bars; // no progress on the terminal: for programs, or where the environment says so
     OptionSwitch private_, gated_only, create_pr;
     bool public_, exist_ok, missing_ok;
     const char *sdk, *namespace, *search, *gated, *message, *title, *description;

@@ -49,7 +49,7 @@ static bool download_to(Ask *ask, const HubAddress *from, const char *target, bo
                             .revision = from->revision,
                             .token = ask->token,
                             .folder = folder,
-                            .quiet = print || ask->quiet};
+                            .quiet = print || ask->no_bars};
     const char *path = fetch_file(ask->a, from->id, from->path, &options, err);
     bool ok = path && (print ? print_file(path, err)
                              : rename(path, target) == 0 || fail_io(err, "%s", target));
@@ -116,7 +116,7 @@ static bool upload(Ask *ask, const char *from, const char *target, Error *err)
                              .revision = to.revision,
                              .token = ask->token,
                              .must_exist = true,
-                             .quiet = ask->quiet};
+                             .quiet = ask->no_bars};
     UploadResult result;
     bool ok = (!input || (folder && file_write_atomic_by(local, 0600, keep_input, NULL, err))) &&
               fetch_upload(ask->a, to.id, local, path, &options, &result, err);
@@ -139,7 +139,7 @@ static bool copy(Ask *ask, const char *source, const char *target, Error *err)
         return false;
     bool all = !from.path[0] || from.folder;
     FetchOptions options = {
-        .kind = from.kind, .revision = from.revision, .token = ask->token, .quiet = ask->quiet};
+        .kind = from.kind, .revision = from.revision, .token = ask->token, .quiet = ask->no_bars};
     const char *below[] = {arena_printf(ask->a, "%s/", from.path), NULL};
     options.include = all && from.path[0] ? below : NULL;
     const char *local = all ? fetch_snapshot(ask->a, from.id, &options, err)
@@ -156,7 +156,7 @@ static bool copy(Ask *ask, const char *source, const char *target, Error *err)
                                     .revision = to.revision,
                                     .token = ask->token,
                                     .must_exist = true,
-                                    .quiet = ask->quiet};
+                                    .quiet = ask->no_bars};
     UploadResult result;
     if (!fetch_upload(ask->a, to.id, local, path, &upload_options, &result, err))
         return false;

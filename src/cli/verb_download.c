@@ -54,7 +54,7 @@ static bool run(Ask *ask, Error *err)
                           .include = list_or_null(&ask->include),
                           .exclude = list_or_null(&ask->exclude),
                           .workers = (int)MIN(MAX(ask->workers, 0), 32),
-                          .quiet = ask->quiet,
+                          .quiet = ask->no_bars,
                           .force = ask->force};
     bool one = n == 1 && !str_ends(str_of(files[0]), S("/")) && !strpbrk(files[0], "*?[");
     if (n > 0 && (!one || ask->dry_run))

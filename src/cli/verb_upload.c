@@ -86,7 +86,7 @@ static bool run(Ask *ask, Error *err)
                             .remove = list_or_null(&ask->remove),
                             .private_ = ask->private_ == SWITCH_YES,
                             .create_pr = ask->create_pr == SWITCH_YES,
-                            .quiet = ask->quiet};
+                            .quiet = ask->no_bars};
     const char *local = ask->n > 1 ? ask->args[1] : guess_local(id);
     const char *path = ask->n > 2 ? ask->args[2] : at;
     // A pattern instead of a path is about what is here.

@@ -59,7 +59,7 @@ static bool add_file(Upload *u, const char *local, const char *path, int64_t siz
     return true;
 }
 
-/* Everything below a folder but what git and the cache keep for themselves. */
+/* Everything below a folder but what git and downloads (.cache/huggingface) keep for themselves. */
 static bool add_folder(Upload *u, const char *local, const char *path, int depth, Error *err)
 {
     DIR *folder = opendir(local);
@@ -67,8 +67,9 @@ static bool add_folder(Upload *u, const char *local, const char *path, int depth
         return fail_io(err, "%s", local);
     bool ok = depth < MAX_DEPTH || fail(err, ERR_LIMIT, "%s: too deep", local);
     for (struct dirent *e; ok && (e = readdir(folder));) {
+        bool notes = strcmp(e->d_name, "huggingface") == 0 && str_ends(str_of(local), S("/.cache"));
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            strcmp(e->d_name, ".git") == 0 || strcmp(e->d_name, ".cache") == 0)
+            strcmp(e->d_name, ".git") == 0 || notes)
             continue;
         const char *inner = arena_printf(u->a, "%s/%s", local, e->d_name);
         const char *name = arena_printf(u->a, "%s%s%s", path, path[0] ? "/" : "", e->d_name);

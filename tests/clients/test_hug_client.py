@@ -58,6 +58,14 @@ def test_uploading_again_sends_nothing(hug, api, folder):
     assert api.model_info('me/again').sha == before
 
 
+def test_what_downloads_note_is_not_uploaded(hug, api, tmp_path):
+    for path in ('.cache/huggingface/download/x.metadata', '.git/config', '.cache/mine.txt', 'x.txt'):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text('x')
+    hug('upload', 'me/noted', tmp_path)
+    assert set(api.list_repo_files('me/noted')) == {'.gitattributes', '.cache/mine.txt', 'x.txt'}
+
+
 def test_one_file_patterns_and_deletions(hug, api, folder, tmp_path):
     hug('upload', 'me/some', folder / 'README.md', 'docs/READ.md', '--repo-type', 'dataset')
     assert set(api.list_repo_files('me/some', repo_type='dataset')) == {'.gitattributes', 'docs/READ.md'}
