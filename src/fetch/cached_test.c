@@ -1,6 +1,7 @@
 /* The cache read and thinned: what stays is whole, shared content goes with its last link. */
 #include "base/test.h"
 
+#include "base/encode.h"
 #include "fetch/cached_internal.h"
 
 #include <unistd.h>
@@ -185,11 +186,55 @@ static void test_shared_content_goes_with_its_last_link(void **state)
     assert_false(there("blobs/cd/" HASH));
 }
 
+static void test_content_is_given_and_taken(void **state)
+{
+    Error err = {0};
+    AUTO(arena_free) Arena *a = arena_new(0);
+    CacheScan scan;
+    begin(&scan, a);
+    uint8_t sum[SHA256_SIZE];
+    char oid[OID_SIZE];
+    sha256(S("content"), sum);
+    hex_encode(sum, sizeof sum, oid);
+    const RemoteFile file = {.path = "w", .etag = oid, .size = 7, .lfs = true, .xet = HASH};
+    const char *given = arena_printf(a, "%s/models--me--g/blobs/%s", cache, oid);
+    const char *taken = arena_printf(a, "%s/models--me--t/blobs/%s", cache, oid);
+    put(given + strlen(cache) + 1, "content");
+    assert_ok(file_make_folders(arena_cstr(a, path_parent(str_of(taken))), 0755, &err));
+    assert_false(shared_store_take(a, cache, taken, &file)); // there is no store
+    shared_store_give(a, cache, given, &file);
+    assert_true(there("blobs/.huggingface-shared-blobs") && there("blobs/cd/" HASH));
+    assert_string_equal(shared_store_target(a, cache, given),
+                        arena_printf(a, "%s/blobs/cd/" HASH, cache));
+    assert_true(shared_store_take(a, cache, taken, &file));
+    AUTO_BUF bytes;
+    buf_init(&bytes, 100);
+    assert_ok(file_read(taken, &bytes, &err));
+    assert_str(buf_str(&bytes), "content");
+    // What is not the content is not taken, and gives way to what is.
+    unlink(arena_printf(a, "%s/blobs/cd/" HASH, cache));
+    put("blobs/cd/" HASH, "contant");
+    unlink(taken);
+    assert_false(shared_store_take(a, cache, taken, &file));
+    assert_ok(file_write_atomic(taken, S("content"), 0644, &err));
+    shared_store_give(a, cache, taken, &file);
+    buf_reset(&bytes);
+    assert_ok(file_read(given, &bytes, &err));
+    assert_str(buf_str(&bytes), "content");
+    // A folder of that name which is somebody else's is left alone.
+    assert_ok(file_remove_tree(arena_printf(a, "%s/blobs", cache), &err));
+    put("blobs/mine", "mine");
+    put("models--me--o/blobs/o", "content");
+    shared_store_give(a, cache, arena_printf(a, "%s/models--me--o/blobs/o", cache), &file);
+    assert_false(there("blobs/cd"));
+    assert_true(there("blobs/mine") && there("models--me--o/blobs/o"));
+}
+
 int main(void)
 {
     atexit(test_folder_remove);
     return RUN(test_a_scan_counts_shared_blobs_once,
                test_a_removed_revision_takes_only_its_own_blobs,
                test_single_files_go_and_foreign_files_stay, test_broken_repositories_are_warnings,
-               test_shared_content_goes_with_its_last_link);
+               test_shared_content_goes_with_its_last_link, test_content_is_given_and_taken);
 }
