@@ -130,35 +130,23 @@ static bool upload(Ask *ask, const char *from, const char *target, Error *err)
 
 /* ---- Between repositories ---- */
 
-/* By way of this machine: what both hold in common is not sent again. */
+/* A folder's content goes below the target; a file or a folder without a slash behind it keeps its
+ * name there, unless the target is a new name for a file. */
 static bool copy(Ask *ask, const char *source, const char *target, Error *err)
 {
     HubAddress from, to;
     if (!hub_address_parse(&from, ask->a, source, err) ||
         !hub_address_parse(&to, ask->a, target, err))
         return false;
-    bool all = !from.path[0] || from.folder;
-    FetchOptions options = {
-        .kind = from.kind, .revision = from.revision, .token = ask->token, .quiet = ask->no_bars};
-    const char *below[] = {arena_printf(ask->a, "%s/", from.path), NULL};
-    options.include = all && from.path[0] ? below : NULL;
-    const char *local = all ? fetch_snapshot(ask->a, from.id, &options, err)
-                            : fetch_file(ask->a, from.id, from.path, &options, err);
-    if (!local)
-        return false;
     const char *path = to.path;
-    if (all && from.path[0])
-        local = arena_printf(ask->a, "%s/%s", local, from.path);
-    else if (!all && (!path[0] || to.folder))
+    if (from.path[0] && !from.folder && (!path[0] || to.folder))
         path =
             arena_printf(ask->a, "%s%s%s", path, path[0] ? "/" : "", last_name(ask->a, from.path));
-    UploadOptions upload_options = {.kind = to.kind,
-                                    .revision = to.revision,
-                                    .token = ask->token,
-                                    .must_exist = true,
-                                    .quiet = ask->no_bars};
+    CopySource all = {
+        .kind = from.kind, .id = from.id, .revision = from.revision, .path = from.path};
+    UploadOptions options = {.kind = to.kind, .revision = to.revision, .token = ask->token};
     UploadResult result;
-    if (!fetch_upload(ask->a, to.id, local, path, &upload_options, &result, err))
+    if (!fetch_copy(ask->a, &all, to.id, path, &options, &result, err))
         return false;
     output_result(&ask->out, "Copied", "dst",
                   json_pack("{s:s, s:s}", "src", source, "dst", target));

@@ -88,6 +88,16 @@ typedef struct UploadResult {
 bool fetch_upload(Arena *a, const char *id, const char *local, const char *path,
                   const UploadOptions *options, UploadResult *result, Error *err);
 
+/* A file, or all below a folder ("": the whole) of a repository. */
+typedef struct CopySource {
+    FetchKind kind;
+    const char *id, *revision, *path;
+} CopySource;
+/* Copies it into another repository by one commit, as or below `path`. Large files do not travel.
+ * ERR_NO_ENTRY if there is nothing of that name. */
+bool fetch_copy(Arena *a, const CopySource *from, const char *id, const char *path,
+                const UploadOptions *options, UploadResult *result, Error *err);
+
 /* Deletes the files that match options->remove by one commit; result->commit is NULL if none do. */
 bool fetch_delete_files(Arena *a, const char *id, const UploadOptions *options,
                         UploadResult *result, Error *err);

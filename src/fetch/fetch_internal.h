@@ -64,6 +64,8 @@ typedef struct RemoteFile {
     bool lfs;
     const char *xet; // the content's hash at the store of chunks; NULL: it is not there
 } RemoteFile;
+/* The commit that the name's revision is at. */
+const char *hub_commit(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, Error *err);
 /* All files of a revision, by the tree listing. */
 bool hub_tree(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, const char *commit,
               RemoteFile **files, size_t *n, Error *err);

@@ -167,6 +167,18 @@ static bool read_page(Arena *a, const json_t *page, RemoteFile **files, size_t *
     return true;
 }
 
+const char *hub_commit(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, Error *err)
+{
+    const char *url = repo_api(a, env, name, "/revision/%s", url_segment(a, name->revision));
+    AUTO(json_decref) json_t *info = hub_json(c, a, env, "GET", url, NULL, NULL, err);
+    if (!info)
+        return NULL;
+    const char *commit = json_text(info, "sha", "");
+    if (!is_commit(commit))
+        return fail(err, ERR_INVALID, "%s: the hub names no commit", url);
+    return arena_cstr(a, str_of(commit));
+}
+
 bool hub_tree(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, const char *commit,
               RemoteFile **files, size_t *n, Error *err)
 {

@@ -158,20 +158,12 @@ static bool fetch_files(Snapshot *s, Error *err)
     return !s->error.code;
 }
 
-/* Asks the hub which commit the revision is at; NULL with ERR_UNAVAILABLE when it is not there. */
+/* NULL with ERR_UNAVAILABLE when the hub is not there. */
 static const char *ask_commit(Client *c, Arena *a, const Snapshot *s, Error *err)
 {
     if (s->env.offline)
         return fail(err, ERR_UNAVAILABLE, "HF_HUB_OFFLINE is set");
-    const char *url =
-        repo_api(a, &s->env, &s->name, "/revision/%s", url_segment(a, s->name.revision));
-    AUTO(json_decref) json_t *info = hub_json(c, a, &s->env, "GET", url, NULL, NULL, err);
-    if (!info)
-        return NULL;
-    const char *commit = json_text(info, "sha", "");
-    if (!is_commit(commit))
-        return fail(err, ERR_INVALID, "%s: the hub names no commit", url);
-    return arena_cstr(a, str_of(commit));
+    return hub_commit(c, a, &s->env, &s->name, err);
 }
 
 static void keep_wanted(Snapshot *s)

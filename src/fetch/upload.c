@@ -603,3 +603,134 @@ bool fetch_delete_files(Arena *a, const char *id, const UploadOptions *options,
     result->url = repo_page(a, &u.env, &u.name);
     return upload(&u, result, err) || fail_while(err, "delete files of %s", id);
 }
+
+/* ---- Copies between repositories ---- */
+
+enum { COPY_BATCH = 1000 };
+
+typedef struct Copy {
+    Upload u; // into the target
+    RepoName from;
+    const char *commit, *path; // of the source; "" for all of it
+    const char *folder;        // where small files wait for the commit
+} Copy;
+
+/* Where a file of the source goes: `to` itself if it is what was named, else below. */
+static const char *copy_path(Copy *c, const char *path, const char *to)
+{
+    size_t skip = strlen(c->path);
+    if (strcmp(path, c->path) == 0)
+        return to;
+    Str rest = str_of(path + (skip ? skip + 1 : 0));
+    return arena_printf(c->u.a, "%s%s%.*s", to, to[0] ? "/" : "", STR(rest));
+}
+
+static bool is_copied(const Copy *c, const char *path)
+{
+    size_t n = strlen(c->path);
+    return n == 0 || (strncmp(path, c->path, n) == 0 && (path[n] == 0 || path[n] == '/'));
+}
+
+static bool copy_small(Copy *c, const RemoteFile *file, const char *path, Error *err)
+{
+    Upload *u = &c->u;
+    FetchJob job = {.env = &u->env,
+                    .name = &c->from,
+                    .commit = c->commit,
+                    .file = file,
+                    .target = arena_printf(u->a, "%s/%zu", c->folder, u->n)};
+    return fetch_content(u->client, u->a, &job, err) &&
+           add_file(u, job.target, path, file->size, err);
+}
+
+/* Asks the source to give large files to the target, where it may. */
+static bool copy_large(Copy *c, json_t *files, Error *err)
+{
+    Upload *u = &c->u;
+    if (json_array_size(files) == 0)
+        return true;
+    AUTO(json_decref)
+    json_t *asked = json_pack("{s:{s:s, s:s}, s:O}", "target", "type",
+                              fetch_kind(u->name.kind)->name, "name", u->name.id, "files", files);
+    AUTO(json_decref)
+    json_t *said =
+        hub_json(u->client, u->a, &u->env, "POST",
+                 repo_api(u->a, &u->env, &c->from, "/lfs-files/duplicate"), asked, NULL, err);
+    const json_t *failed = json_array_get(json_object_get(said, "failed"), 0);
+    if (failed)
+        return fail(err, ERR_DENIED, "%s: %s", json_text(failed, "sha256", ""),
+                    json_text(failed, "error", "not copied"));
+    json_array_clear(files);
+    return said != NULL;
+}
+
+static bool copy_files(Copy *c, const RemoteFile *files, size_t n, const char *to, Error *err)
+{
+    Upload *u = &c->u;
+    AUTO(json_decref) json_t *large = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const RemoteFile *file = &files[i];
+        if (!is_copied(c, file->path))
+            continue;
+        const char *path = copy_path(c, file->path, to);
+        if (!file->lfs) {
+            if (!copy_small(c, file, path, err))
+                return false;
+            continue;
+        }
+        if (!add_file(u, file->path, path, file->size, err))
+            return false;
+        LocalFile *f = &u->files[u->n - 1];
+        f->lfs = true;
+        snprintf(f->oid, sizeof f->oid, "%s", file->etag);
+        json_t *entry = json_pack("{s:s, s:s}", "sha256", file->etag, "filename", file->path);
+        if (file->xet)
+            json_object_set_new(entry, "xetHash", json_string(file->xet));
+        json_array_append_new(large, entry);
+        if (json_array_size(large) == COPY_BATCH && !copy_large(c, large, err))
+            return false;
+    }
+    if (u->n == 0)
+        return fail(err, ERR_NO_ENTRY, "%s has no '%s'", c->from.id, c->path);
+    return copy_large(c, large, err);
+}
+
+static bool copy(Copy *c, const char *to, UploadResult *result, Error *err)
+{
+    Upload *u = &c->u;
+    RemoteFile *files;
+    size_t n;
+    c->commit = hub_commit(u->client, u->a, &u->env, &c->from, err);
+    if (!c->commit || !hub_tree(u->client, u->a, &u->env, &c->from, c->commit, &files, &n, err) ||
+        !copy_files(c, files, n, to, err))
+        return false;
+    const char *message = u->options->message;
+    AUTO(json_decref)
+    json_t *answer =
+        send_commit(u, message ? message : arena_printf(u->a, "Copy from %s", c->from.id), err);
+    if (!answer)
+        return false;
+    result->files = (int)u->n;
+    result->commit = arena_cstr(u->a, json_str(answer, "commitOid"));
+    result->url = arena_cstr(u->a, json_str(answer, "commitUrl"));
+    return true;
+}
+
+bool fetch_copy(Arena *a, const CopySource *from, const char *id, const char *path,
+                const UploadOptions *options, UploadResult *result, Error *err)
+{
+    Copy c = {.path = plain_path(a, from->path)};
+    if (!upload_init(&c.u, a, id, options, result, err) ||
+        !repo_name_parse(&c.from, a, from->id, from->kind, from->revision, err))
+        return false;
+    const char *temp = getenv("TMPDIR");
+    c.folder = file_temp_folder(a, temp && temp[0] ? temp : "/tmp", err);
+    if (!c.folder)
+        return false;
+    AUTO(client_free) Client *client = client_new();
+    c.u.client = client;
+    bool ok = copy(&c, plain_path(a, path), result, err);
+    (void)!file_remove_tree(c.folder, NULL);
+    upload_done(&c.u);
+    return ok || fail_while(err, "copy %s to %s", from->id, id);
+}

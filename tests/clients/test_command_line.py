@@ -189,9 +189,17 @@ def test_files_are_copied(hub, hug, api, tmp_path):
     hug('repos', 'cp', 'hf://me/from/docs/x.txt', f'{tmp_path}/new/')
     assert (tmp_path / 'new/x.txt').read_text() == 'one file'
     assert os.listdir(tmp_path / 'new') == ['x.txt']
+    api.upload_file(path_or_fileobj=b'\1' * 3_000_000, path_in_repo='docs/large.bin', repo_id='me/from')
     api.create_repo('me/to', repo_type='dataset')
+    before = hub.log.stat().st_size
     hug('cp', 'hf://me/from/docs/', 'hf://datasets/me/to/deep/')
-    assert 'deep/x.txt' in api.list_repo_files('me/to', repo_type='dataset')
+    hug('cp', 'hf://me/from/docs', 'hf://datasets/me/to')
+    hug('cp', 'hf://me/from/docs/large.bin', 'hf://datasets/me/to/renamed.bin')
+    assert set(api.list_repo_files('me/to', repo_type='dataset')) == {
+        '.gitattributes', 'deep/x.txt', 'deep/large.bin', 'docs/x.txt', 'docs/large.bin', 'renamed.bin'}
+    assert 'large.bin status' not in hub.log.read_bytes()[before:].decode()  # its bytes stayed where they are
+    assert len(hug('cp', 'hf://datasets/me/to/renamed.bin', '-')) == 3_000_000
+    assert run(HUG, 'cp', 'hf://me/from/nothing', 'hf://datasets/me/to/', ok=False, HF_TOKEN=hub.token).returncode == 1
     for args in (('a', 'b'), ('hf://me', 'b'), ('hf://me/from', 'b')):
         assert run(HUG, 'cp', *args, ok=False, HF_TOKEN=hub.token).returncode == 2
 
