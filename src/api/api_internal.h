@@ -7,6 +7,7 @@
 #define API_FILES(X)                                                                               \
     X(account)                                                                                     \
     X(people)                                                                                      \
+    X(notification)                                                                                \
     X(repo)                                                                                        \
     X(croissant)                                                                                   \
     X(dataset_facts)                                                                               \

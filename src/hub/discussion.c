@@ -5,6 +5,7 @@
  * with git and a commit by the API show alike. */
 #include "base/clock.h"
 #include "base/encode.h"
+#include "hub/notification_sql.h"
 #include "hub/webhook_internal.h"
 
 enum {
@@ -72,6 +73,24 @@ static bool tell_ref(Conn *c, Hub *hub, const Repo *repo, const char *ref, Str h
     return webhook_record(c, hub, &event, err);
 }
 
+/* Those who should know of an event get a notification. said: what of it may mention somebody. */
+static Notice notice_of(const Viewer *viewer, const Repo *repo, const DiscussionEvent *event,
+                        const Mentions *said)
+{
+    return (Notice){.repo = repo->id,
+                    .event = event->id,
+                    .actor = viewer->account.id,
+                    .mentions = said,
+                    .now = event->created_ns};
+}
+
+static bool notify(Conn *c, const Discussion *d, const Notice *notice, Error *err)
+{
+    Notice whole = *notice;
+    whole.discussion = d->id;
+    return sql_notify(c, &whole, err);
+}
+
 /* ---- Making ---- */
 
 static bool take_number(Hub *hub, const Repo *repo, int64_t *num, Error *err)
@@ -88,6 +107,9 @@ static bool discussion_store(Hub *hub, Arena *a, const Viewer *viewer, const Rep
                              Discussion *d, Str description, Str head, Error *err)
 {
     DiscussionEvent first = event_by(a, viewer, "comment", description);
+    Mentions said;
+    mentions_find(a, description, &said);
+    Notice notice = notice_of(viewer, repo, &first, &said);
     d->id = id_new(a);
     d->author_id = viewer->account.id;
     d->author = viewer->account.name;
@@ -96,7 +118,8 @@ static bool discussion_store(Hub *hub, Arena *a, const Viewer *viewer, const Rep
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     return c && sql_discussion_add(c, repo->id, d, err) && sql_event_add(c, d->id, &first, err) &&
            (!head.len || tell_ref(c, hub, repo, pull_ref(a, d->num), head, err)) &&
-           tell(c, hub, repo, "create", "discussion", d, &first, err) && conn_commit(c, err);
+           tell(c, hub, repo, "create", "discussion", d, &first, err) &&
+           notify(c, d, &notice, err) && conn_commit(c, err);
 }
 
 bool discussion_create(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -300,24 +323,43 @@ static bool is_comment(const DiscussionEvent *event)
     return str_eq(event->kind, S("comment"));
 }
 
-/* Stores a changed discussion and up to two events, in one transaction. */
-static bool record(Hub *hub, const Repo *repo, const Discussion *d, const DiscussionEvent *one,
-                   const DiscussionEvent *two, Error *err)
+/* What happens to a discussion: up to two events, and who gets a notification (NULL: nobody). */
+typedef struct Happening {
+    const DiscussionEvent *events[2];
+    const Notice *notice;
+} Happening;
+
+/* Stores a changed discussion and what happened, in one transaction. */
+static bool record(Hub *hub, const Repo *repo, const Discussion *d, const Happening *what,
+                   Error *err)
 {
-    const DiscussionEvent *const events[] = {one, two};
     bool only_said = false;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    for (size_t i = 0; i < COUNT(events); i++) {
-        if (!events[i])
+    for (size_t i = 0; i < COUNT(what->events); i++) {
+        const DiscussionEvent *event = what->events[i];
+        if (!event)
             continue;
-        only_said = is_comment(events[i]);
-        if (!c || !sql_event_add(c, d->id, events[i], err) ||
-            (only_said && !tell(c, hub, repo, "create", "discussion.comment", d, events[i], err)))
+        only_said = is_comment(event);
+        if (!c || !sql_event_add(c, d->id, event, err) ||
+            (only_said && !tell(c, hub, repo, "create", "discussion.comment", d, event, err)))
             return false;
     }
     return c && sql_discussion_set(c, d, wall_ns(), err) &&
            (only_said || tell(c, hub, repo, "update", "discussion", d, NULL, err)) &&
-           conn_commit(c, err);
+           (!what->notice || notify(c, d, what->notice, err)) && conn_commit(c, err);
+}
+
+/* A change, behind a comment that may be empty. */
+static bool record_change(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
+                          const Discussion *d, Str comment, const DiscussionEvent *change,
+                          Error *err)
+{
+    Mentions said;
+    DiscussionEvent first = event_by(a, viewer, "comment", comment);
+    first.created_ns = change->created_ns - 1; // it was said before
+    mentions_find(a, comment, &said);
+    Notice notice = notice_of(viewer, repo, comment.len ? &first : change, &said);
+    return record(hub, repo, d, &(Happening){{comment.len ? &first : NULL, change}, &notice}, err);
 }
 
 static bool may_steer(const Viewer *viewer, const Repo *repo, const Discussion *d, Error *err)
@@ -332,8 +374,13 @@ bool discussion_comment(Hub *hub, Arena *a, const Viewer *viewer, const Repo *re
 {
     if (repo->discussions_off)
         return fail(err, ERR_DENIED, "Discussions are disabled for %.*s", STR(repo->full));
+    Mentions said;
+    if (!comment_check(text, err))
+        return false;
     *out = event_by(a, viewer, "comment", text);
-    return comment_check(text, err) && record(hub, repo, d, out, NULL, err);
+    mentions_find(a, text, &said);
+    Notice notice = notice_of(viewer, repo, out, &said);
+    return record(hub, repo, d, &(Happening){{out}, &notice}, err);
 }
 
 bool discussion_retitle(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -345,7 +392,7 @@ bool discussion_retitle(Hub *hub, Arena *a, const Viewer *viewer, const Repo *re
     changed.title = title;
     *out = event_by(a, viewer, "title-change", title);
     out->other = d->title;
-    return record(hub, repo, &changed, out, NULL, err);
+    return record(hub, repo, &changed, &(Happening){{out}}, err);
 }
 
 bool discussion_set_status(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -362,9 +409,8 @@ bool discussion_set_status(Hub *hub, Arena *a, const Viewer *viewer, const Repo 
         return fail(err, ERR_INVALID, "it is %.*s already", STR(status));
     Discussion changed = *d;
     changed.status = status;
-    DiscussionEvent said = event_by(a, viewer, "comment", comment);
     *out = event_by(a, viewer, "status-change", status);
-    return record(hub, repo, &changed, comment.len ? &said : NULL, out, err);
+    return record_change(hub, a, viewer, repo, &changed, comment, out, err);
 }
 
 static bool event_own(Hub *hub, Arena *a, const Discussion *d, Str id, DiscussionEvent *event,
@@ -378,13 +424,31 @@ static bool event_own(Hub *hub, Arena *a, const Discussion *d, Str id, Discussio
     return !event->is_hidden || fail(err, ERR_INVALID, "This comment has been hidden");
 }
 
+/* notice NULL: nobody is told. */
 static bool event_change(Hub *hub, const Repo *repo, const Discussion *d,
-                         const DiscussionEvent *event, Error *err)
+                         const DiscussionEvent *event, const Notice *notice, Error *err)
 {
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     return c && sql_event_set(c, event, err) &&
            (!event->is_hidden || webhook_forget_text(c, repo, event->id, err)) &&
-           tell(c, hub, repo, "update", "discussion.comment", d, event, err) && conn_commit(c, err);
+           tell(c, hub, repo, "update", "discussion.comment", d, event, err) &&
+           (!notice || notify(c, d, notice, err)) && conn_commit(c, err);
+}
+
+/* Whom the text mentions now and did not before. */
+static void mentions_new(Arena *a, Str before, Str now, Mentions *out)
+{
+    Mentions old, all;
+    *out = (Mentions){0};
+    mentions_find(a, before, &old);
+    mentions_find(a, now, &all);
+    for (size_t i = 0; i < all.n; i++) {
+        bool known = false;
+        for (size_t k = 0; k < old.n; k++)
+            known |= str_eq_nocase(all.names[i], old.names[k]);
+        if (!known)
+            out->names[out->n++] = all.names[i];
+    }
 }
 
 bool discussion_edit(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -394,10 +458,14 @@ bool discussion_edit(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
         return false;
     if (!is_author(viewer, out->author_id))
         return fail(err, ERR_DENIED, "Only its author can edit a comment");
+    Mentions said;
+    mentions_new(a, out->text, text, &said);
+    Notice notice = notice_of(viewer, repo, out, &said);
     out->text = text;
     out->edits++;
-    out->edited_ns = wall_ns();
-    return event_change(hub, repo, d, out, err);
+    out->edited_ns = notice.now = wall_ns();
+    notice.mentions_only = true;
+    return event_change(hub, repo, d, out, &notice, err);
 }
 
 bool discussion_hide(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -410,14 +478,14 @@ bool discussion_hide(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
     out->text = S("");
     out->is_hidden = true;
     out->edited_ns = wall_ns();
-    return event_change(hub, repo, d, out, err);
+    return event_change(hub, repo, d, out, NULL, err);
 }
 
 bool discussion_pin(Hub *hub, const Repo *repo, const Discussion *d, bool pinned, Error *err)
 {
     Discussion changed = *d;
     changed.is_pinned = pinned;
-    return record(hub, repo, &changed, NULL, NULL, err);
+    return record(hub, repo, &changed, &(Happening){0}, err);
 }
 
 static bool drop_ref(Hub *hub, const Repo *repo, const Discussion *d, Error *err)
@@ -552,8 +620,7 @@ bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, cons
     Discussion changed = *d;
     changed.status = S("merged");
     changed.merge_commit = *sha = arena_str(a, str_of(commit));
-    DiscussionEvent said = event_by(a, viewer, "comment", comment);
     DiscussionEvent event = event_by(a, viewer, "status-change", S("merged"));
-    return record(hub, repo, &changed, comment.len ? &said : NULL, &event, err) &&
+    return record_change(hub, a, viewer, repo, &changed, comment, &event, err) &&
            base_moved(hub, a, repo, d, commit, err);
 }

@@ -4,6 +4,7 @@
  * whatever has a row is whole, and a crash in between leaves a folder that nothing names. */
 #include "base/clock.h"
 #include "base/file.h"
+#include "hub/notification_sql.h"
 #include "hub/webhook_internal.h"
 
 static bool split_id(Str id, Str *owner, Str *name)
@@ -342,8 +343,8 @@ bool repo_delete(Hub *hub, const Repo *repo, Error *err)
         AUTO(conn_end) Conn *c = db_write(hub->db, err);
         if (!c || !webhook_record(c, hub, &event, err) || !sql_webhook_forget_repo(c, repo, err) ||
             !sql_blobs_of_repo(c, a, repo->id, &given, &n, err) ||
-            !sql_search_remove(c, repo->id, err) || !sql_repo_remove(c, repo->id, err) ||
-            !conn_commit(c, err))
+            !sql_search_remove(c, repo->id, err) || !sql_watches_forget(c, repo->id, err) ||
+            !sql_repo_remove(c, repo->id, err) || !conn_commit(c, err))
             return false;
     }
     return git_repo_delete(repo->git_dir, err) && snapshots_remove(hub, repo->id, err) &&

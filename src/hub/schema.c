@@ -154,6 +154,18 @@ static const Migration migrations[] = {
      "CREATE INDEX webhook_deliveries_of ON webhook_deliveries(webhook_id, created_ns);"
      "CREATE INDEX webhook_deliveries_next ON webhook_deliveries(next_ns, webhook_id);"
      "CREATE INDEX webhook_deliveries_event ON webhook_deliveries(event_id);"},
+    {14, "notifications",
+     "ALTER TABLE accounts ADD COLUMN notify_off INTEGER NOT NULL DEFAULT 0;"
+     "CREATE TABLE watches (user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " target_id TEXT NOT NULL, kind INTEGER NOT NULL, is_on INTEGER NOT NULL,"
+     " created_ns BIGINT NOT NULL, PRIMARY KEY (user_id, target_id));"
+     "CREATE INDEX watches_target ON watches(target_id);"
+     "CREATE TABLE notifications (user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+     " discussion_id TEXT NOT NULL REFERENCES discussions(id) ON DELETE CASCADE,"
+     " event_id TEXT NOT NULL, reasons BIGINT NOT NULL, is_read INTEGER NOT NULL,"
+     " updated_ns BIGINT NOT NULL, PRIMARY KEY (user_id, discussion_id));"
+     "CREATE INDEX notifications_user ON notifications(user_id, updated_ns);"
+     "CREATE INDEX notifications_of ON notifications(discussion_id);"},
 };
 
 bool sql_migrate(Db *db, Error *err)

@@ -2,12 +2,8 @@
 #include "web/markdown.h"
 
 #include "base/encode.h"
-
-#include <cmark-gfm-core-extensions.h>
-#include <cmark-gfm.h>
-#include <pthread.h>
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+#include "hub/commonmark.h"
+#include "hub/mentions.h"
 
 static void show_plainly(Str text, Buf *out)
 {
@@ -16,21 +12,62 @@ static void show_plainly(Str text, Buf *out)
     buf_add(out, S("</pre>"));
 }
 
-/* Raw HTML is passed on (UNSAFE): the sanitizer decides about it, as about everything. */
-static char *to_html(Str text)
+/* ---- Mentions ---- */
+
+typedef struct Linker {
+    const MarkdownOptions *options;
+    int asked; // how many names
+} Linker;
+
+static void insert_text(cmark_node *before, cmark_node *into, const char *text)
 {
-    static const char *const extensions[] = {"table", "strikethrough", "autolink", "tasklist"};
-    int options = CMARK_OPT_UNSAFE | CMARK_OPT_VALIDATE_UTF8 | CMARK_OPT_GITHUB_PRE_LANG |
-                  CMARK_OPT_FOOTNOTES;
-    pthread_once(&once, cmark_gfm_core_extensions_ensure_registered);
-    cmark_parser *parser = cmark_parser_new(options);
-    for (size_t i = 0; i < COUNT(extensions); i++)
-        cmark_parser_attach_syntax_extension(parser, cmark_find_syntax_extension(extensions[i]));
-    cmark_parser_feed(parser, text.ptr ? text.ptr : "", text.len);
-    cmark_node *document = cmark_parser_finish(parser);
-    char *html = cmark_render_html(document, options, cmark_parser_get_syntax_extensions(parser));
-    cmark_node_free(document);
-    cmark_parser_free(parser);
+    cmark_node *node = cmark_node_new(CMARK_NODE_TEXT);
+    cmark_node_set_literal(node, text);
+    if (into)
+        cmark_node_append_child(into, node);
+    else
+        cmark_node_insert_before(before, node);
+}
+
+static void insert_link(cmark_node *before, Arena *a, Str name)
+{
+    cmark_node *link = cmark_node_new(CMARK_NODE_LINK);
+    cmark_node_set_url(link, arena_printf(a, "/%.*s", STR(name)));
+    cmark_node_insert_before(before, link);
+    insert_text(NULL, link, arena_printf(a, "@%.*s", STR(name)));
+}
+
+/* "hello @ada!" becomes text, a link to /ada, text: where there is such an account. */
+static void link_mentions(void *user, cmark_node *node)
+{
+    Linker *l = user;
+    AUTO(arena_free) Arena *a = NULL;
+    Str text = str_of(cmark_node_get_literal(node)), name;
+    size_t from = 0, at, done = 0;
+    while (l->asked < MAX_MENTIONS && mention_next(text, &from, &at, &name)) {
+        l->asked++;
+        if (!l->options->is_account(l->options->user, name))
+            continue;
+        a = a ? a : arena_new(0);
+        if (at > done)
+            insert_text(node, NULL, arena_cstr(a, str_slice(text, done, at)));
+        insert_link(node, a, name);
+        done = at + 1 + name.len;
+    }
+    if (done)
+        cmark_node_set_literal(node, arena_cstr(a, str_slice(text, done, text.len)));
+}
+
+/* Raw HTML is passed on: the sanitizer decides about it, as about everything. */
+static char *to_html(Str text, const MarkdownOptions *options)
+{
+    CommonMark tree;
+    Linker linker = {.options = options};
+    commonmark_parse(text, &tree);
+    if (options->is_account)
+        commonmark_each_text(&tree, link_mentions, &linker);
+    char *html = commonmark_html(&tree);
+    commonmark_done(&tree);
     return html;
 }
 
@@ -40,7 +77,7 @@ void markdown_html(Str text, const MarkdownOptions *options, Buf *out)
         show_plainly(text, out);
         return;
     }
-    char *html = to_html(text);
+    char *html = to_html(text, options);
     size_t before = out->len;
     if (!html_sanitize(str_of(html), options, out)) {
         if (out->ptr)

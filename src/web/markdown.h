@@ -12,6 +12,9 @@
 typedef struct MarkdownOptions {
     Str link_base;  // "/me/x/blob/main/": before relative links; empty: they stay
     Str image_base; // "/me/x/resolve/main/": before relative images
+    /* Is there an account of this name? "@name" is then a link to it. NULL: no name is one. */
+    bool (*is_account)(void *user, Str name);
+    void *user;
 } MarkdownOptions;
 
 /* The longest text that is rendered; callers cut. */

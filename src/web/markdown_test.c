@@ -47,6 +47,36 @@ static void test_links_and_images_are_resolved(void **state)
           "rel=\"nofollow noopener noreferrer\">a</a></p>");
 }
 
+static bool is_account(void *user, Str name)
+{
+    ++*(int *)user;
+    return str_eq_nocase(name, S("ada")) || str_eq_nocase(name, S("b_o.b"));
+}
+
+static void test_names_of_accounts_become_links(void **state)
+{
+    int asked = 0;
+    MarkdownOptions options = base;
+    options.is_account = is_account;
+    options.user = &asked;
+    AUTO_BUF out;
+    AUTO_BUF many;
+    buf_init(&out, 0);
+    buf_init(&many, 0);
+    markdown_html(S("@ada, *@b_o.b.* and @cyd <i>@Ada</i> `@ada` [@ada](/x) a@ada"), &options,
+                  &out);
+    assert_str(str_trim(buf_str(&out)),
+               "<p><a href=\"/ada\">@ada</a>, <em><a href=\"/b_o.b\">@b_o.b</a>.</em> and @cyd "
+               "<i><a href=\"/Ada\">@Ada</a></i> <code>@ada</code> <a href=\"/x\">@ada</a> "
+               "a@ada</p>");
+    check("@ada", "<p>@ada</p>"); // nobody asked for it
+    asked = 0;
+    for (int i = 0; i < 1000; i++)
+        buf_add(&many, S("@ada "));
+    markdown_html(buf_str(&many), &options, &out);
+    assert_int_equal(asked, 50);
+}
+
 static void test_scripts_never_come_through(void **state)
 {
     static const char *const attacks[] = {
@@ -156,6 +186,6 @@ static void test_code_is_highlighted_line_by_line(void **state)
 int main(void)
 {
     return RUN(test_markdown_has_tables_tasks_and_code, test_links_and_images_are_resolved,
-               test_scripts_never_come_through, test_hostile_sizes_stay_cheap,
-               test_code_is_highlighted_line_by_line);
+               test_names_of_accounts_become_links, test_scripts_never_come_through,
+               test_hostile_sizes_stay_cheap, test_code_is_highlighted_line_by_line);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "hub/notifications.h"
 #include "text/template.h"
 #include "web/embedded.h"
 
@@ -56,11 +57,16 @@ bool templates_load(Web *web, Error *err)
     return true;
 }
 
-static json_t *viewer_json(const Viewer *viewer)
+static json_t *viewer_json(Request *r, const Viewer *viewer)
 {
+    int64_t unread = 0;
     if (viewer->by == BY_NOBODY)
-        return json_pack("{s:b, s:s, s:s, s:b}", "known", 0, "name", "", "avatar", "", "admin", 0);
-    json_t *v = json_pack("{s:b, s:b}", "known", 1, "admin", viewer->account.is_admin);
+        return json_pack("{s:b, s:s, s:s, s:b, s:i}", "known", 0, "name", "", "avatar", "", "admin",
+                         0, "unread", 0);
+    if (!notification_unread(hub_of(r), viewer, &unread, NULL))
+        unread = 0; // a page without the number is better than none
+    json_t *v = json_pack("{s:b, s:b, s:I}", "known", 1, "admin", viewer->account.is_admin,
+                          "unread", (json_int_t)unread);
     set_str(v, "name", viewer->account.name);
     set_str(v, "avatar", viewer->account.avatar);
     return v;
@@ -75,7 +81,7 @@ json_t *page_new(Request *r, const char *title)
     bool chosen = str_eq(theme, S("dark")) || str_eq(theme, S("light"));
     set(page, "title", json_string(title));
     set_str(page, "theme", chosen ? theme : S("auto"));
-    set(page, "viewer", viewer_json(&visit->viewer));
+    set(page, "viewer", viewer_json(r, &visit->viewer));
     set_str(page, "csrf_token", visit->csrf);
     set_str(page, "here", request_target(r));
     set_str(page, "request_id", request_id(r));

@@ -1,5 +1,5 @@
 /* page_discussion.c: the Community tab: lists of discussions and pull requests, and one of them. */
-#include "hub/discussions.h"
+#include "hub/notifications.h"
 #include "web/page_repo.h"
 #include "web/web_internal.h"
 
@@ -194,7 +194,7 @@ static json_t *event_json(Request *r, const Repo *repo, const DiscussionEvent *e
         json_string(str_eq(event->kind, S("commit"))         ? "clock"
                     : str_eq(event->kind, S("title-change")) ? "card"
                                                              : "check"));
-    set_str(o, "html", comment ? page_markdown(r, repo, S("main"), event->text) : (Str){0});
+    set_str(o, "html", comment ? page_comment(r, repo, event->text) : (Str){0});
     return o;
 }
 
@@ -236,6 +236,9 @@ static bool set_pull(Request *r, json_t *page, const Repo *repo, const Discussio
 static void set_discussion(Request *r, json_t *page, const Repo *repo, const Discussion *d)
 {
     Arena *a = request_arena(r);
+    bool watched = false;
+    if (!watch_is_on(hub_of(r), web_viewer(r), repo, d, &watched, NULL))
+        watched = false;
     bool author = web_is_known(r) && str_eq(d->author_id, web_viewer(r)->account.id);
     bool open = str_eq(d->status, S("open")) || str_eq(d->status, S("draft"));
     Str base = d->base, heads = S("refs/heads/");
@@ -244,6 +247,7 @@ static void set_discussion(Request *r, json_t *page, const Repo *repo, const Dis
     set(o, "ref", json_string(arena_printf(a, "refs/pr/%lld", (long long)d->num)));
     set(o, "can_steer", json_boolean(author || repo->access >= ACCESS_WRITE));
     set(o, "can_merge", json_boolean(d->is_pull && open));
+    set(o, "watched", json_boolean(watched));
     set(page, "d", o);
 }
 
@@ -295,8 +299,11 @@ static void one(Request *r)
 {
     Repo repo;
     Discussion d;
-    if (find(r, ACCESS_READ, &repo, &d))
-        show(r, &repo, &d, &(Shown){.status = 200});
+    if (!find(r, ACCESS_READ, &repo, &d))
+        return;
+    // What is seen is no news any more; that this could not be noted is no reason not to show it.
+    (void)!notification_seen(hub_of(r), web_viewer(r), &d, NULL);
+    show(r, &repo, &d, &(Shown){.status = 200});
 }
 
 static void changed_files(Request *r)

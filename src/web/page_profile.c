@@ -2,6 +2,7 @@
  * both. What stands beside the repositories is chosen by ?tab=, so that no repository's name is
  * taken by it. */
 #include "hub/collections.h"
+#include "hub/notifications.h"
 #include "hub/orgs.h"
 #include "hub/people.h"
 #include "net/server.h"
@@ -180,6 +181,18 @@ static json_t *tabs_json(const Account *account, const Overview *o, const Tab *c
 
 /* ---- The page ---- */
 
+/* Members watch their organisation unless they said otherwise. */
+static bool is_watched(Request *r, const Account *account)
+{
+    WatchState state = WATCH_DEFAULT;
+    const Viewer *viewer = web_viewer(r);
+    bool member = false;
+    for (size_t i = 0; i < account->n_others && account->is_org; i++)
+        member |= web_is_known(r) && str_eq(account->others[i].id, viewer->account.id);
+    return watch_get(hub_of(r), viewer, account->id, &state, NULL) &&
+           (state == WATCH_ON || (state == WATCH_DEFAULT && member));
+}
+
 static void set_who(Request *r, json_t *page, const Account *account, const Overview *o)
 {
     bool me = web_is_known(r) && str_eq(web_viewer(r)->account.id, account->id);
@@ -191,6 +204,7 @@ static void set_who(Request *r, json_t *page, const Account *account, const Over
     set(page, "is_org", json_boolean(account->is_org));
     set(page, "is_me", json_boolean(me));
     set(page, "manages", json_boolean(org_is_led_by(account, web_viewer(r))));
+    set(page, "watched", json_boolean(is_watched(r, account)));
     set(page, "followed", json_boolean(o->is_following));
     set(page, "joined", json_when(account->created_ns));
     set(page, "others", members_json(account));

@@ -2,8 +2,8 @@
 #include "web/page_repo.h"
 
 #include "base/encode.h"
-#include "hub/discussions.h"
 #include "hub/gates.h"
+#include "hub/notifications.h"
 #include "hub/tensors.h"
 #include "web/highlight.h"
 #include "web/markdown.h"
@@ -12,9 +12,11 @@
 static json_t *repo_json(Request *r, const Repo *repo)
 {
     Error err = {0};
-    bool liked = false;
+    bool liked = false, watched = false;
     json_t *o = json_object();
     const RepoKindInfo *kind = repo_kind_info(repo->kind);
+    if (!watch_is_on(hub_of(r), web_viewer(r), repo, NULL, &watched, &err))
+        watched = false;
     if (web_is_known(r) && !repo_is_liked(hub_of(r), web_viewer(r), repo, &liked, &err))
         liked = false;
     set(o, "kind", json_string(kind->name));
@@ -28,6 +30,7 @@ static json_t *repo_json(Request *r, const Repo *repo)
     set(o, "likes", json_count(repo->likes));
     set(o, "downloads", json_count(repo->downloads));
     set(o, "liked", json_boolean(liked));
+    set(o, "watched", json_boolean(watched));
     set(o, "can_propose", json_boolean(repo->access >= ACCESS_PROPOSE && !repo->discussions_off));
     set(o, "can_write", json_boolean(repo->access >= ACCESS_WRITE));
     set(o, "can_admin", json_boolean(repo->access >= ACCESS_ADMIN));
@@ -189,7 +192,14 @@ static void set_facts(Arena *a, json_t *page, const Repo *repo, const RepoInfo *
 
 /* ---- The card ---- */
 
-Str page_markdown(Request *r, const Repo *repo, Str rev, Str text)
+static bool is_account(void *user, Str name)
+{
+    Request *r = user;
+    Account account;
+    return account_find(hub_of(r), request_arena(r), name, &account, NULL);
+}
+
+static Str render(Request *r, const Repo *repo, Str rev, Str text, bool mentions)
 {
     Arena *a = request_arena(r);
     AUTO_BUF escaped;
@@ -200,9 +210,21 @@ Str page_markdown(Request *r, const Repo *repo, Str rev, Str text)
     Str path = repo_path(a, repo);
     MarkdownOptions options = {
         .link_base = str_of(arena_printf(a, "%.*s/blob/%s/", STR(path), escaped.ptr)),
-        .image_base = str_of(arena_printf(a, "%.*s/resolve/%s/", STR(path), escaped.ptr))};
+        .image_base = str_of(arena_printf(a, "%.*s/resolve/%s/", STR(path), escaped.ptr)),
+        .is_account = mentions ? is_account : NULL,
+        .user = r};
     markdown_html(text, &options, &html);
     return arena_str(a, buf_str(&html));
+}
+
+Str page_markdown(Request *r, const Repo *repo, Str rev, Str text)
+{
+    return render(r, repo, rev, text, false);
+}
+
+Str page_comment(Request *r, const Repo *repo, Str text)
+{
+    return render(r, repo, S("main"), text, true);
 }
 
 static Str card_html(Request *r, const Repo *repo, Str rev)

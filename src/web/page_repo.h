@@ -17,3 +17,5 @@ void page_repo(Request *r, const Repo *repo, int status, const Tried *tried);
 void page_set_lineage(Request *r, json_t *page, const Repo *repo, const RepoInfo *info);
 /* HTML of a Markdown file of a repository, with its links and images resolved. */
 Str page_markdown(Request *r, const Repo *repo, Str rev, Str text);
+/* The same for what somebody says in a discussion: "@name" leads to who is called so. */
+Str page_comment(Request *r, const Repo *repo, Str text);
