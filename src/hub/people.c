@@ -238,3 +238,16 @@ bool threads_of_user(Hub *hub, Arena *a, const Viewer *viewer, const Account *us
         out->next = cursor_format(a, out->items[out->n - 1].created_ns, last);
     return true;
 }
+
+bool activity_list(Hub *hub, Arena *a, const Viewer *viewer, int64_t limit, Activity **out,
+                   size_t *n, Error *err)
+{
+    *n = 0;
+    if (limit < 1 || limit > 100)
+        return fail(err, ERR_INVALID, "limit: 1 to 100");
+    if (viewer->by == BY_NOBODY)
+        return true;
+    *out = NEW_ARRAY(a, Activity, limit);
+    AUTO(conn_end) Conn *c = db_read(hub->db, err);
+    return c && sql_activity(c, a, viewer, limit, *out, n, err);
+}

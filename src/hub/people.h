@@ -106,3 +106,20 @@ typedef struct ThreadPage {
 /* Where the viewer may read. limit: 1 to 1000. */
 bool threads_of_user(Hub *hub, Arena *a, const Viewer *viewer, const Account *user, int64_t limit,
                      Str cursor, ThreadPage *out, Error *err);
+
+/* ---- What those whom one follows do ---- */
+
+typedef enum ActivityKind { ACTIVITY_MADE, ACTIVITY_LIKED, ACTIVITY_BEGAN } ActivityKind;
+
+typedef struct Activity {
+    ActivityKind kind; // a repository was made, liked, or a discussion of it begun
+    Str actor;
+    RepoKind repo_kind;
+    Str repo;    // full name
+    int64_t num; // of a discussion, and its title
+    Str title;
+    int64_t since_ns;
+} Activity;
+/* The newest first, where the viewer may read; nothing for nobody. limit: 1 to 100. */
+bool activity_list(Hub *hub, Arena *a, const Viewer *viewer, int64_t limit, Activity **out,
+                   size_t *n, Error *err);

@@ -211,3 +211,39 @@ bool sql_threads(Conn *c, Arena *a, const Viewer *viewer, Str user, int64_t limi
     }
     return query_ok(q, err);
 }
+
+/* Whom the viewer follows. */
+#define FOLLOWED "(SELECT f.target_id FROM follows f WHERE f.user_id = $2)"
+#define SEEN "repos.is_disabled = 0 AND " SQL_VISIBLE("$1", "$2", "$3")
+
+bool sql_activity(Conn *c, Arena *a, const Viewer *viewer, int64_t limit, Activity *out, size_t *n,
+                  Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(
+        c, "SELECT 0 AS kind, accounts.name, repos.kind, repos.full_name, 0 AS num, '' AS title,"
+           " repos.created_ns AS since_ns FROM repos"
+           " JOIN accounts ON accounts.id = repos.owner_id"
+           " WHERE " SEEN " AND repos.owner_id IN " FOLLOWED
+           " UNION ALL SELECT 1, accounts.name, repos.kind, repos.full_name, 0, '',"
+           " likes.created_ns FROM likes JOIN repos ON repos.id = likes.repo_id"
+           " JOIN accounts ON accounts.id = likes.user_id"
+           " WHERE " SEEN " AND likes.user_id IN " FOLLOWED
+           " UNION ALL SELECT 2, accounts.name, repos.kind, repos.full_name, d.num, d.title,"
+           " d.created_ns FROM discussions d JOIN repos ON repos.id = d.repo_id"
+           " JOIN accounts ON accounts.id = d.author_id"
+           " WHERE " SEEN " AND d.author_id IN " FOLLOWED " ORDER BY since_ns DESC LIMIT $4");
+    bind_viewer(q, viewer);
+    bind_int(q, limit);
+    for (*n = 0; *n < (size_t)limit && query_next(q); ++*n) {
+        Activity *activity = &out[*n];
+        activity->kind = (ActivityKind)row_int(q);
+        activity->actor = row_str(q, a);
+        activity->repo_kind = (RepoKind)row_int(q);
+        activity->repo = row_str(q, a);
+        activity->num = row_int(q);
+        activity->title = row_str(q, a);
+        activity->since_ns = row_int(q);
+    }
+    return query_ok(q, err);
+}

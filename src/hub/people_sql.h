@@ -28,3 +28,5 @@ bool sql_likes(Conn *c, Arena *a, const Viewer *viewer, Str user, int64_t limit,
 /* *last: the id of the page's last discussion. */
 bool sql_threads(Conn *c, Arena *a, const Viewer *viewer, Str user, int64_t limit,
                  const PageCursor *at, ThreadPage *out, Str *last, Error *err);
+bool sql_activity(Conn *c, Arena *a, const Viewer *viewer, int64_t limit, Activity *out, size_t *n,
+                  Error *err);

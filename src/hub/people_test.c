@@ -200,6 +200,27 @@ static void test_counts_and_lists_tell_nobody_of_what_is_private(void **state)
     }
 }
 
+static void test_a_feed_shows_what_those_do_whom_one_follows(void **state)
+{
+    Error err = {0};
+    Activity *feed;
+    size_t n;
+    Account of = account("ada");
+    assert_ok(activity_list(hub, a, &nobody, 10, &feed, &n, &err));
+    assert_int_equal(n, 0);
+    assert_ok(follow_set(hub, &bob, &of, false, &err));
+    assert_ok(activity_list(hub, a, &bob, 10, &feed, &n, &err));
+    assert_int_equal(n, 0);
+    assert_ok(follow_set(hub, &bob, &of, true, &err));
+    assert_ok(activity_list(hub, a, &bob, 10, &feed, &n, &err));
+    assert_int_equal(n, 3); // of the open one; it was begun, liked, asked about
+    assert_int_equal(feed[0].kind, ACTIVITY_BEGAN);
+    assert_str(feed[0].title, "Why?");
+    assert_int_equal(feed[1].kind, ACTIVITY_LIKED);
+    assert_int_equal(feed[2].kind, ACTIVITY_MADE);
+    assert_str(feed[2].repo, "ada/open");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +228,7 @@ int main(void)
                  test_a_picture_is_kept_replaced_and_taken_away,
                  test_initials_are_of_first_and_last_name_and_escaped,
                  test_people_follow_people_and_organisations_once,
-                 test_counts_and_lists_tell_nobody_of_what_is_private)};
+                 test_counts_and_lists_tell_nobody_of_what_is_private,
+                 test_a_feed_shows_what_those_do_whom_one_follows)};
     return cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down);
 }

@@ -1,4 +1,5 @@
 /* page_home.c: the first page: search, what is new, and how to begin. */
+#include "hub/people.h"
 #include "web/web_internal.h"
 
 static json_t *newest(Request *r, RepoKind kind, Str author, int64_t limit, RepoSort sort,
@@ -15,6 +16,34 @@ static json_t *newest(Request *r, RepoKind kind, Str author, int64_t limit, Repo
         json_array_append_new(list, item_json(&found.items[i]));
     *total = found.total;
     return list;
+}
+
+/* What those do whom the visitor follows. */
+static json_t *activity_json(Request *r)
+{
+    static const char *const did[] = {
+        [ACTIVITY_MADE] = "made", [ACTIVITY_LIKED] = "liked", [ACTIVITY_BEGAN] = "asked about"};
+    Activity *found;
+    size_t n;
+    json_t *out = json_array();
+    if (!activity_list(hub_of(r), request_arena(r), web_viewer(r), 12, &found, &n, NULL))
+        return out;
+    for (size_t i = 0; i < n; i++) {
+        const RepoKindInfo *kind = repo_kind_info(found[i].repo_kind);
+        json_t *o = json_object();
+        set_str(o, "actor", found[i].actor);
+        set(o, "did", json_string(did[found[i].kind]));
+        set(o, "icon", json_string(kind->plural));
+        set_str(o, "repo", found[i].repo);
+        set_str(o, "title", found[i].title);
+        set(o, "path", json_sprintf("/%s%.*s", kind->prefix, STR(found[i].repo)));
+        set(o, "thread",
+            json_sprintf("/%s%.*s/discussions/%lld", kind->prefix, STR(found[i].repo),
+                         (long long)found[i].num));
+        set(o, "when", json_when(found[i].since_ns));
+        json_array_append_new(out, o);
+    }
+    return out;
 }
 
 static void home(Request *r)
@@ -40,6 +69,7 @@ static void home(Request *r)
     }
     set(page, "kinds", kinds);
     set(page, "mine", mine);
+    set(page, "activity", activity_json(r));
     set(page, "fresh", json_boolean(all == 0));
     page_render(r, 200, "home", page);
 }
