@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "hub/account_moves.h"
 #include "hub/search.h"
 #include "hub/tokens.h"
 
@@ -93,6 +94,43 @@ static bool user_list(Admin *admin, char **args, Error *err)
                                       : "user",
                STR(accounts[i].email));
     return true;
+}
+
+/* The account of args[0], of the kind that the command names. */
+static bool account_named(Admin *admin, char **args, bool org, Account *out, Error *err)
+{
+    if (!account_find(admin->hub, admin->arena, str_of(args[0]), out, err))
+        return false;
+    return out->is_org == org || fail(err, ERR_INVALID, "'%s' is %s", args[0],
+                                      out->is_org ? "an organisation" : "a user");
+}
+
+static bool user_rename(Admin *admin, char **args, Error *err)
+{
+    Account account;
+    return account_named(admin, args, false, &account, err) &&
+           account_rename(admin->hub, &account, str_of(args[1]), err);
+}
+
+static bool user_delete(Admin *admin, char **args, Error *err)
+{
+    Account account;
+    return account_named(admin, args, false, &account, err) &&
+           account_delete(admin->hub, &account, err);
+}
+
+static bool org_rename(Admin *admin, char **args, Error *err)
+{
+    Account account;
+    return account_named(admin, args, true, &account, err) &&
+           account_rename(admin->hub, &account, str_of(args[1]), err);
+}
+
+static bool org_delete(Admin *admin, char **args, Error *err)
+{
+    Account account;
+    return account_named(admin, args, true, &account, err) &&
+           account_delete(admin->hub, &account, err);
 }
 
 static bool org_add(Admin *admin, char **args, Error *err)
@@ -216,9 +254,13 @@ static const struct {
     {"user", "add", "NAME [--admin] [--password-stdin]", 1, user_add},
     {"user", "password", "NAME --password-stdin", 1, user_password},
     {"user", "list", "", 0, user_list},
+    {"user", "rename", "NAME NEW-NAME", 2, user_rename},
+    {"user", "delete", "NAME", 1, user_delete},
     {"org", "add", "NAME --owner USER", 1, org_add},
     {"org", "member", "ORG USER --role admin|write|contributor|read", 2, org_member},
     {"org", "repos", "ORG public|private", 2, org_repos},
+    {"org", "rename", "ORG NEW-NAME", 2, org_rename},
+    {"org", "delete", "ORG", 1, org_delete},
     {"token", "add", "--user NAME [--role read|write|fineGrained] [--scope ...]", 0, token_add},
     {"token", "list", "--user NAME", 0, tokens_print},
     {"token", "revoke", "ID --user NAME", 1, token_drop},
@@ -257,8 +299,12 @@ const Verb verb_admin = {
         "  user add NAME [--admin] [--password-stdin] [--email ADDRESS] [--fullname NAME]\n"
         "  user password NAME --password-stdin\n"
         "  user list\n"
+        "  user rename NAME NEW-NAME         repositories move along, the old name leads to the "
+        "new\n"
+        "  user delete NAME                  with all that is theirs; org delete likewise\n"
         "  org add NAME --owner USER [--fullname NAME]\n"
         "  org member ORG USER --role admin|write|contributor|read\n"
+        "  org rename ORG NEW-NAME, org delete ORG\n"
         "  org repos ORG public|private      what its new repositories are where nobody says\n"
         "  token add --user NAME [--role read|write] [--name LABEL] [--expires DAYS|DATE]\n"
         "                                    prints the token; NAME may be an organisation\n"

@@ -41,7 +41,7 @@ bool name_check(Str name, Error *err)
     return true;
 }
 
-static bool account_name_check(Str name, Error *err)
+bool account_name_check(Str name, Error *err)
 {
     if (!name_check(name, err))
         return false;
@@ -97,6 +97,11 @@ static bool account_store(Hub *hub, Arena *a, const Account *account, Str passwo
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     if (!c)
         return false;
+    Str taken;
+    if (!sql_name_owner(c, a, name_key(a, account->name), &taken, err))
+        return false;
+    if (taken.len) // now, or before somebody took another
+        return fail(err, ERR_EXISTS, "the name '%.*s' is taken", STR(account->name));
     if (!sql_account_add(c, account, name_key(a, account->name), password, &seen)) {
         if (seen.code == ERR_EXISTS)
             return fail(err, ERR_EXISTS, "the name '%.*s' is taken", STR(account->name));
@@ -157,9 +162,14 @@ bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err)
     AUTO(conn_end) Conn *c = db_read(hub->db, err);
     if (!c)
         return false;
+    Error seen = {0};
     Account found;
-    if (!sql_account_by_key(c, a, name_key(a, name), &found, NULL, err))
+    Str key = name_key(a, name);
+    if (!sql_account_by_key(c, a, key, &found, NULL, &seen) &&
+        (seen.code != ERR_NOT_FOUND || !sql_account_by_old_key(c, a, key, &found, &seen))) {
+        *(err ? err : &seen) = seen;
         return fail_while(err, "'%.*s'", STR(name));
+    }
     *out = found;
     return true;
 }
@@ -175,6 +185,13 @@ bool user_set_password(Hub *hub, Str name, Str password, Error *err)
     // Whoever is logged in with the old one is not any more.
     return c && sql_account_password(c, account.id, hash, err) &&
            sql_sessions_of_remove(c, account.id, err) && conn_commit(c, err);
+}
+
+bool user_password_ok(Hub *hub, Str address, const Account *user, Str password, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    Account found;
+    return password_check(hub, a, address, user->name, password, &found, err);
 }
 
 bool account_list(Hub *hub, Arena *a, Account **out, size_t *n, Error *err)

@@ -69,9 +69,11 @@ bool user_create(Hub *hub, Arena *a, const NewUser *user, Account *out, Error *e
 bool org_create(Hub *hub, Arena *a, Str name, Str fullname, Str owner, Account *out, Error *err);
 bool account_set_repos_private(Hub *hub, Str name, bool yes, Error *err);
 bool org_set_member(Hub *hub, Str org, Str user, Str role, Error *err);
-/* ERR_NOT_FOUND if there is none. Fills `others`. */
+/* ERR_NOT_FOUND if there is none. Fills `others`. A name that an account had before leads to it. */
 bool account_find(Hub *hub, Arena *a, Str name, Account *out, Error *err);
 bool user_set_password(Hub *hub, Str name, Str password, Error *err);
+/* Asked again before something that cannot be taken back; errors are session_open's. */
+bool user_password_ok(Hub *hub, Str address, const Account *user, Str password, Error *err);
 /* Users and organisations by name, at most 10,000; `others` is not filled. */
 bool account_list(Hub *hub, Arena *a, Account **out, size_t *n, Error *err);
 /* How many accounts there are; 0 on a fresh hub. */

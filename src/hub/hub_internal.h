@@ -52,6 +52,8 @@ bool password_check(Hub *hub, Arena *a, Str address, Str name, Str password, Acc
                     Error *err);
 enum { FAILURES_WINDOW_S = 600, SIGNUPS_WINDOW_S = 3600, RATE_KEYS = 16384 };
 
+/* name_check, and none of the hub's own words. */
+bool account_name_check(Str name, Error *err);
 /* ERR_INVALID: a text that an account shows has at most 500 bytes of UTF-8 without control
  * characters; an e-mail address may be empty. */
 bool field_check(const char *what, Str value, Error *err);
@@ -145,7 +147,17 @@ bool pull_number(Hub *hub, const Repo *repo, int64_t *num, Error *err);
 bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Discussion *d,
                 Str description, Str head, Error *err);
 
+/* ---- removal.c ---- */
+
+/* Removes what is on the list, or some of it: the sweep comes back. What fails stays on it. */
+bool removals_run(Hub *hub, Error *err);
+
 /* ---- repo.c ---- */
+
+/* What of a deletion, and of a rename, happens in the database; removals_run removes the files. */
+bool repo_remove_in(Conn *c, Hub *hub, const Repo *repo, Error *err);
+bool repo_rename_in(Conn *c, Hub *hub, Arena *a, const Repo *repo, Str full, Str name, Str owner,
+                    Error *err);
 
 /* What the viewer may do in a namespace, by role and credential and before anything's visibility:
  * `owner` is an account's id, the permissions are those that a fine-grained token needs on it. */

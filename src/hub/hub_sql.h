@@ -37,6 +37,31 @@ bool sql_uninvite(Conn *c, Arena *a, Str org, Str user, Str *role, Error *err);
 bool sql_invitations(Conn *c, Arena *a, Str account, bool is_org, Invitation **out, size_t *n,
                      Error *err);
 
+/* ---- Accounts and repositories that are renamed or go: moves_sql.c ---- */
+/* Who has this name, or had it; empty: nobody. */
+bool sql_name_owner(Conn *c, Arena *a, Str key, Str *id, Error *err);
+/* Name and full name; the old key leads to it. */
+bool sql_account_rename(Conn *c, const Account *account, Str old_key, Str new_key, Error *err);
+/* ERR_NOT_FOUND */
+bool sql_account_by_old_key(Conn *c, Arena *a, Str key, Account *out, Error *err);
+bool sql_repos_of_owner(Conn *c, Arena *a, Str owner, Repo **out, size_t *n, Error *err);
+/* An organisation that has no other admin; empty: none. */
+bool sql_only_admin_of(Conn *c, Arena *a, Str user, Str *org, Error *err);
+/* Administrators of the hub besides this one. */
+bool sql_other_hub_admins(Conn *c, Str user, int64_t *n, Error *err);
+/* Its repositories are gone already. */
+bool sql_account_remove(Conn *c, Str id, Error *err);
+
+typedef enum RemovalKind { REMOVE_REPO, REMOVE_BLOB } RemovalKind;
+typedef struct Removal {
+    RemovalKind kind;
+    Str name; // a repository's id, a blob's sha256
+} Removal;
+/* The folder of a repository and the blobs that it was given. */
+bool sql_removals_add(Conn *c, Str repo, Error *err);
+bool sql_removals(Conn *c, Arena *a, Removal *out, size_t max, size_t *n, Error *err);
+bool sql_removal_done(Conn *c, const Removal *removal, Error *err);
+
 /* ---- Tokens and sessions ---- */
 /* With its scopes, whose ids count. ERR_EXISTS */
 bool sql_token_add(Conn *c, const Token *token, Str owner, Str hash, Error *err);
@@ -111,7 +136,6 @@ bool sql_blob_grant(Conn *c, Str repo, Str user, Str sha256, int64_t size, int64
 bool sql_blob_of_repo(Conn *c, Str repo, Str sha256, int64_t *size, Error *err);
 bool sql_blob_of_user(Conn *c, Str user, Str sha256, int64_t *size, Error *err);
 
-bool sql_blobs_of_repo(Conn *c, Arena *a, Str repo, Str **out, size_t *n, Error *err);
 /* Who gave the blob first, and to which repository. ERR_NOT_FOUND. */
 bool sql_blob_giver(Conn *c, Arena *a, Str sha256, Str *repo, Str *user, Error *err);
 /* To any repository at all. */

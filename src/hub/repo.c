@@ -333,22 +333,42 @@ bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, R
            repo_index(hub, out, err);
 }
 
+bool repo_remove_in(Conn *c, Hub *hub, const Repo *repo, Error *err)
+{
+    WebhookEvent event = {.action = "delete", .scope = "repo", .repo = repo};
+    return webhook_record(c, hub, &event, err) && sql_webhook_forget_repo(c, repo, err) &&
+           sql_removals_add(c, repo->id, err) && sql_search_remove(c, repo->id, err) &&
+           sql_watches_forget(c, repo->id, err) && sql_repo_remove(c, repo->id, err);
+}
+
 bool repo_delete(Hub *hub, const Repo *repo, Error *err)
 {
-    AUTO(arena_free) Arena *a = arena_new(0);
-    Str *given;
-    size_t n;
     {
-        WebhookEvent event = {.action = "delete", .scope = "repo", .repo = repo};
         AUTO(conn_end) Conn *c = db_write(hub->db, err);
-        if (!c || !webhook_record(c, hub, &event, err) || !sql_webhook_forget_repo(c, repo, err) ||
-            !sql_blobs_of_repo(c, a, repo->id, &given, &n, err) ||
-            !sql_search_remove(c, repo->id, err) || !sql_watches_forget(c, repo->id, err) ||
-            !sql_repo_remove(c, repo->id, err) || !conn_commit(c, err))
+        if (!c || !repo_remove_in(c, hub, repo, err) || !conn_commit(c, err))
             return false;
     }
-    return git_repo_delete(repo->git_dir, err) && snapshots_remove(hub, repo->id, err) &&
-           blobs_release(hub, given, n, err);
+    return removals_run(hub, err);
+}
+
+bool repo_rename_in(Conn *c, Hub *hub, Arena *a, const Repo *repo, Str full, Str name, Str owner,
+                    Error *err)
+{
+    Error seen = {0};
+    WebhookEvent event = {
+        .action = "move", .scope = "repo", .repo = repo, .moved_to = full, .moved_owner = owner};
+    if (!webhook_record(c, hub, &event, err))
+        return false;
+    if (!sql_repo_rename(c, repo, name_key(a, repo->full), name_key(a, full), full, name, owner,
+                         &seen)) {
+        if (seen.code == ERR_EXISTS)
+            return fail(err, ERR_EXISTS, "A %s repository called `%.*s` already exists",
+                        repo_kind_info(repo->kind)->name, STR(full));
+        *(err ? err : &seen) = seen;
+        return false;
+    }
+    // The words of its name are found a little later: by sweep.c, without a look into git here.
+    return sql_repo_unindex(c, repo->id, 0, err);
 }
 
 bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str to, Error *err)
@@ -360,23 +380,8 @@ bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str t
     if (!name_check(name, err) || !namespace_check(hub, a, viewer, owner_name, &owner, err))
         return false;
     Str full = str_of(arena_printf(a, "%.*s/%.*s", STR(owner.name), STR(name)));
-    Error seen = {0};
-    WebhookEvent event = {
-        .action = "move", .scope = "repo", .repo = repo, .moved_to = full, .moved_owner = owner.id};
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    if (!c || !webhook_record(c, hub, &event, err))
-        return false;
-    if (!sql_repo_rename(c, repo, name_key(a, repo->full), name_key(a, full), full, name, owner.id,
-                         &seen)) {
-        const char *kind = repo_kind_info(repo->kind)->name;
-        if (seen.code == ERR_EXISTS)
-            return fail(err, ERR_EXISTS, "A %s repository called `%.*s` already exists", kind,
-                        STR(full));
-        *(err ? err : &seen) = seen;
-        return false;
-    }
-    // The words of its name are found a little later: by sweep.c, without a look into git here.
-    return sql_repo_unindex(c, repo->id, 0, err) && conn_commit(c, err);
+    return c && repo_rename_in(c, hub, a, repo, full, name, owner.id, err) && conn_commit(c, err);
 }
 
 /* What of its settings changes, as webhooks hear of it; NULL if nothing does. */

@@ -255,27 +255,6 @@ bool sql_blob_grant(Conn *c, Str repo, Str user, Str sha256, int64_t size, int64
     return query_run(q, err);
 }
 
-bool sql_blobs_of_repo(Conn *c, Arena *a, Str repo, Str **out, size_t *n, Error *err)
-{
-    Str *list = NULL;
-    size_t count = 0, cap = 0;
-    AUTO(query_end) Query *q = query_open(c, "SELECT sha256 FROM repo_blobs WHERE repo_id = $1");
-    bind_str(q, repo);
-    while (query_next(q)) {
-        if (count == cap) {
-            cap = cap ? 2 * cap : 64;
-            Str *more = NEW_ARRAY(a, Str, cap);
-            if (count)
-                memcpy(more, list, count * sizeof *more);
-            list = more;
-        }
-        list[count++] = row_str(q, a);
-    }
-    *out = list;
-    *n = count;
-    return query_ok(q, err);
-}
-
 bool sql_blob_is_given(Conn *c, Str sha256, bool *given, Error *err)
 {
     AUTO(query_end)

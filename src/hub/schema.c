@@ -166,6 +166,12 @@ static const Migration migrations[] = {
      " updated_ns BIGINT NOT NULL, PRIMARY KEY (user_id, discussion_id));"
      "CREATE INDEX notifications_user ON notifications(user_id, updated_ns);"
      "CREATE INDEX notifications_of ON notifications(discussion_id);"},
+    {15, "old names of accounts, and what is to be removed",
+     "CREATE TABLE account_names (key TEXT PRIMARY KEY, account_id TEXT NOT NULL"
+     " REFERENCES accounts(id) ON DELETE CASCADE);"
+     "CREATE INDEX account_names_of ON account_names(account_id);"
+     "CREATE TABLE removals (kind INTEGER NOT NULL, name TEXT NOT NULL,"
+     " PRIMARY KEY (kind, name));"},
 };
 
 bool sql_migrate(Db *db, Error *err)

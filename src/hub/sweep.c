@@ -2,6 +2,7 @@
  *
  * - A commit whose ref moved but which lists do not show yet (the crash came between the two) is
  *   indexed.
+ * - What a deletion left to be removed is removed (removal.c).
  * - A git folder without a row (the crash came before the row was written, or after it was removed)
  *   is deleted, once it is a day old: a younger one may be in the making.
  *
@@ -90,7 +91,8 @@ static void remove_orphans(Sweep *s)
             continue;
         for (struct dirent *e; (e = readdir(folder)) && !stopped(s);) {
             Str name = str_of(e->d_name);
-            if (name.len == 28 && str_ends(name, S(".git")))
+            // "ID.git", or "ID.git.deleted-TIME" that was not yet gone
+            if (str_eq(str_slice(name, 24, 28), S(".git")))
                 remove_if_orphan(s, arena_printf(a, "%s/%s", parent, e->d_name),
                                  str_slice(name, 0, 24));
         }
@@ -133,6 +135,13 @@ static void index_old(Sweep *s, Arena *a)
     }
 }
 
+static void remove_rest(Sweep *s)
+{
+    Error err = {0};
+    if (!removals_run(s->hub, &err))
+        log_warn("sweep", "error=\"%s\"", err.text);
+}
+
 static void *run(void *arg)
 {
     Sweep *s = arg;
@@ -144,6 +153,7 @@ static void *run(void *arg)
     while (!stopped(s)) {
         pthread_mutex_unlock(&s->lock);
         index_old(s, a);
+        remove_rest(s);
         sweep_chunks(s, &next_s);
         arena_reset(a);
         pthread_mutex_lock(&s->lock);

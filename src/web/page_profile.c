@@ -244,6 +244,8 @@ static void profile(Request *r)
         return err.code == ERR_NOT_FOUND
                    ? reply_failure(r, 404, "There is no such person or organisation")
                    : reply_error(r, &err);
+    if (!str_eq_nocase(account.name, request_param(r, "owner"))) // it had this name before
+        return reply_redirect(r, 307, str_of(arena_printf(a, "/%.*s", STR(account.name))));
     if (!overview_get(hub_of(r), web_viewer(r), &account, &o, &err))
         return reply_error(r, &err);
     const Tab *tab = chosen_tab(r, &account);

@@ -20,6 +20,7 @@ struct Web {
     X(account)                                                                                     \
     X(admin)                                                                                       \
     X(profile)                                                                                     \
+    X(moves)                                                                                       \
     X(notification)                                                                                \
     X(new)                                                                                         \
     X(repo)                                                                                        \

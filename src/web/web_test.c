@@ -174,6 +174,7 @@ static void test_every_page_gets_its_variables(void **state)
         {"/notifications", "You have seen everything"},
         {"/notifications?show=mentions", "Nobody has mentioned you"},
         {"/settings/notifications", "Tell me when"},
+        {"/settings/account", "Another name"},
         {"/ada?tab=likes", "Nothing liked yet"},
         {"/ada?tab=discussions", "No discussions"},
         {"/ada?tab=followers", "No followers yet"},
