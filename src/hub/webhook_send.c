@@ -95,7 +95,8 @@ void webhooks_free(Hub *hub)
 
 void webhooks_wake(Hub *hub)
 {
-    signal_to(hub->webhooks, true, false);
+    if (hub->webhooks) // else it is recorded beside a hub that serves, which looks by itself
+        signal_to(hub->webhooks, true, false);
 }
 
 const Networks *webhooks_allowed(const Hub *hub)

@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "db/db_testing.h"
+#include "hub/account_moves.h"
 #include "hub/discussions.h"
 #include "hub/gates.h"
 #include "hub/webhook_internal.h"
@@ -575,6 +576,31 @@ static void test_what_was_not_sent_is_sent_after_the_next_start(void **state)
     assert_int_equal(log[0].attempts, 2);
 }
 
+/* As `hug admin` does it, in another process. */
+static void test_an_account_that_is_renamed_and_deleted_beside_the_hub_is_told(void **state)
+{
+    Error err = {0};
+    Account ada;
+    char name[20];
+    start();
+    make("ada", "x", false);
+    watch("bob", "user", "ada");
+    snprintf(name, sizeof name, "hub%d", stories);
+    AUTO(hub_close)
+    Hub *beside = hub_open(
+        &(HubOptions){.data = test_path(name), .db = test_db(name), .accounts_only = true}, &err);
+    assert_ok(beside);
+    assert_ok(account_find(beside, a, S("ada"), &ada, &err));
+    assert_ok(account_rename(beside, &ada, S("eve"), &err));
+    assert_ok(account_find(beside, a, S("eve"), &ada, &err));
+    assert_ok(account_delete(beside, &ada, &err));
+    webhooks_wake(hub); // it would look by itself a little later
+    Str heard = ear_heard(2);
+    assert_true(str_find(heard, S("\"action\":\"move\""), 0) != SIZE_MAX);
+    assert_true(str_find(heard, S("\"name\":\"eve/x\""), 0) != SIZE_MAX);
+    assert_true(str_find(heard, S("\"action\":\"delete\""), 0) != SIZE_MAX);
+}
+
 static size_t log_length(const Webhook *w)
 {
     Error err = {0};
@@ -680,8 +706,9 @@ int main(void)
         test_the_life_of_a_repository_is_told, test_discussions_are_told,
         test_a_hidden_comment_is_not_sent_later, test_only_who_may_read_when_it_is_sent_is_told,
         test_it_tries_again_then_gives_up_and_in_the_end_disables,
-        test_what_was_not_sent_is_sent_after_the_next_start, test_a_log_and_a_day_have_an_end,
-        test_what_may_be_said_of_a_webhook)};
+        test_what_was_not_sent_is_sent_after_the_next_start,
+        test_an_account_that_is_renamed_and_deleted_beside_the_hub_is_told,
+        test_a_log_and_a_day_have_an_end, test_what_may_be_said_of_a_webhook)};
 #undef STORY
     return cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);
 }
