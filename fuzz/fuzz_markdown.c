@@ -47,12 +47,18 @@ static void check(const GumboNode *n)
         check(e->children.data[i]);
 }
 
+static bool is_account(void *user, Str name)
+{
+    return name.len % 2;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO_BUF out;
     buf_init(&out, 32 << 20);
     MarkdownOptions options = {.link_base = S("/me/x/blob/main/"),
-                               .image_base = S("/me/x/resolve/main/")};
+                               .image_base = S("/me/x/resolve/main/"),
+                               .is_account = is_account};
     markdown_html((Str){(const char *)data, MIN(size, (size_t)65536)}, &options, &out);
     if (!out.len)
         return 0;

@@ -48,10 +48,11 @@ static const char tell[] =
                        "repos.owner_id") ", 1) = 1)"
                                          " GROUP BY accounts.id" AGAIN;
 
-/* The same, and $6 is a name in lower case. */
+/* The same, and $6 is a name in lower case, perhaps one of before. */
 static const char mention[] =
     INTO "SELECT accounts.id, $1, $2, 2, 0, $3 FROM repos, accounts WHERE repos.id = $4"
-         " AND accounts.id <> $5 AND accounts.key = $6 AND " READS
+         " AND accounts.id <> $5 AND (accounts.key = $6 OR accounts.id IN"
+         " (SELECT account_id FROM account_names WHERE key = $6)) AND " READS
          " AND (accounts.notify_off & 2) = 0" AGAIN;
 
 static bool tell_by(Conn *c, const char *sql, const Notice *n, Str key, Error *err)

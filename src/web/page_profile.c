@@ -8,7 +8,7 @@
 #include "net/server.h"
 #include "web/web_internal.h"
 
-enum { PAGE_SIZE = 50, REPOS_SHOWN = 100 };
+enum { PAGE_SIZE = 50, REPOS_SHOWN = 24, OTHERS_SHOWN = 20 };
 
 /* ---- The parts of a profile ---- */
 
@@ -27,7 +27,7 @@ static json_t *repos_json(Request *r, RepoKind kind, Str owner)
 static json_t *members_json(const Account *account)
 {
     json_t *out = json_array();
-    for (size_t i = 0; i < account->n_others; i++) {
+    for (size_t i = 0; i < MIN(account->n_others, (size_t)OTHERS_SHOWN); i++) {
         json_t *row = json_object();
         set_str(row, "name", account->others[i].name);
         set_str(row, "fullname", account->others[i].fullname);
@@ -71,6 +71,7 @@ static bool rows_of_people(Request *r, PeopleOf what, const Account *account, js
         set_str(row, "name", found.items[i].name);
         set_str(row, "fullname", found.items[i].fullname);
         set(row, "is_org", json_boolean(found.items[i].is_org));
+        set_str(row, "role", found.items[i].role);
         json_array_append_new(rows, row);
     }
     *next = found.next;
@@ -87,6 +88,11 @@ static bool rows_of_following(Request *r, const Account *account, json_t *rows, 
                               Error *err)
 {
     return rows_of_people(r, PEOPLE_FOLLOWING, account, rows, next, err);
+}
+
+static bool rows_of_members(Request *r, const Account *account, json_t *rows, Str *next, Error *err)
+{
+    return rows_of_people(r, PEOPLE_MEMBERS, account, rows, next, err);
 }
 
 static bool rows_of_likes(Request *r, const Account *account, json_t *rows, Str *next, Error *err)
@@ -135,29 +141,35 @@ static bool rows_of_threads(Request *r, const Account *account, json_t *rows, St
 
 typedef struct Tab {
     const char *name, *label;
-    bool of_orgs;
+    bool of_orgs, of_users;
     size_t count; // offset in Overview; 0: none
     Rows *rows;   // NULL: its repositories
     const char *empty;
 } Tab;
 
 static const Tab tabs[] = {
-    {"", "Repositories", true, 0, NULL, ""},
-    {"likes", "Likes", false, offsetof(Overview, likes), rows_of_likes,
+    {"", "Repositories", true, true, 0, NULL, ""},
+    {"members", "Members", true, false, 0, rows_of_members, "No members."},
+    {"likes", "Likes", false, true, offsetof(Overview, likes), rows_of_likes,
      "Nothing liked yet that you may see."},
-    {"discussions", "Discussions", false, offsetof(Overview, discussions), rows_of_threads,
+    {"discussions", "Discussions", false, true, offsetof(Overview, discussions), rows_of_threads,
      "No discussions begun yet that you may see."},
-    {"followers", "Followers", true, offsetof(Overview, followers), rows_of_followers,
+    {"followers", "Followers", true, true, offsetof(Overview, followers), rows_of_followers,
      "No followers yet."},
-    {"following", "Following", false, offsetof(Overview, following), rows_of_following,
+    {"following", "Following", false, true, offsetof(Overview, following), rows_of_following,
      "Follows nobody yet."},
 };
+
+static bool has_tab(const Account *account, const Tab *tab)
+{
+    return account->is_org ? tab->of_orgs : tab->of_users;
+}
 
 static const Tab *chosen_tab(Request *r, const Account *account)
 {
     Str wanted = request_query_get(r, "tab");
     for (size_t i = 0; i < COUNT(tabs); i++)
-        if (str_eq(wanted, str_of(tabs[i].name)) && (tabs[i].of_orgs || !account->is_org))
+        if (str_eq(wanted, str_of(tabs[i].name)) && has_tab(account, &tabs[i]))
             return &tabs[i];
     return &tabs[0];
 }
@@ -167,7 +179,7 @@ static json_t *tabs_json(const Account *account, const Overview *o, const Tab *c
     json_t *out = json_array();
     for (size_t i = 0; i < COUNT(tabs); i++) {
         const Tab *t = &tabs[i];
-        if (account->is_org && !t->of_orgs)
+        if (!has_tab(account, t))
             continue;
         json_t *tab = json_pack("{s:s, s:b}", "label", t->label, "on", t == chosen);
         set(tab, "path",
@@ -208,19 +220,31 @@ static void set_who(Request *r, json_t *page, const Account *account, const Over
     set(page, "followed", json_boolean(o->is_following));
     set(page, "joined", json_when(account->created_ns));
     set(page, "others", members_json(account));
+    set(page, "more_others", json_boolean(account->n_others > OTHERS_SHOWN));
 }
 
-static bool set_tab(Request *r, json_t *page, const Account *account, const Tab *tab, Error *err)
+/* The newest of each kind, and how many there are. */
+static json_t *kinds_json(Request *r, const Account *account, const Overview *o)
 {
     static const char *const titles[] = {"Models", "Datasets", "Spaces"};
-    json_t *kinds = json_array(), *rows = json_array();
+    json_t *kinds = json_array();
+    for (int kind = 0; kind < REPO_KINDS; kind++)
+        json_array_append_new(
+            kinds, json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "title", titles[kind], "kind",
+                             repo_kind_info((RepoKind)kind)->name, "plural",
+                             repo_kind_info((RepoKind)kind)->plural, "items",
+                             repos_json(r, (RepoKind)kind, account->name), "total",
+                             json_count(o->repos[kind]), "more", o->repos[kind] > REPOS_SHOWN));
+    return kinds;
+}
+
+static bool set_tab(Request *r, json_t *page, const Account *account, const Overview *o,
+                    const Tab *tab, Error *err)
+{
+    json_t *rows = json_array();
     Str next = {0};
     bool first = !tab->rows;
-    for (int kind = 0; kind < REPO_KINDS && first; kind++)
-        json_array_append_new(kinds, json_pack("{s:s, s:s, s:o}", "title", titles[kind], "kind",
-                                               repo_kind_info((RepoKind)kind)->name, "items",
-                                               repos_json(r, (RepoKind)kind, account->name)));
-    set(page, "kinds", kinds);
+    set(page, "kinds", first ? kinds_json(r, account, o) : json_array());
     set(page, "collections", first ? collections_json(r, account->name) : json_array());
     set(page, "rows", rows);
     set(page, "first", json_boolean(first));
@@ -252,7 +276,7 @@ static void profile(Request *r)
     json_t *page = page_new(r, arena_cstr(a, account.name));
     set_who(r, page, &account, &o);
     set(page, "tabs", tabs_json(&account, &o, tab));
-    if (!set_tab(r, page, &account, tab, &err)) {
+    if (!set_tab(r, page, &account, &o, tab, &err)) {
         json_decref(page);
         return reply_error(r, &err);
     }

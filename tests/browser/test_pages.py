@@ -76,7 +76,7 @@ def walk(hub, browser, reading, tmp_path):
 
 
 def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, reading):
-    from huggingface_hub import CommitOperationAdd as Add
+    from huggingface_hub import CommitOperationAdd as Add, HfApi
     api.create_repo('me/pages', repo_type='dataset', exist_ok=True)
     api.create_repo('me/pages', repo_type='space', space_sdk='gradio', exist_ok=True)
     api.create_commit('me/pages', [Add('train.csv', b'word,n\nlong ' + b'word ' * 200 + b',1\n')], repo_type='dataset',
@@ -96,7 +96,12 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, 
     call = lambda path, **more: requests.request(headers={'Authorization': f'Bearer {hub.token}'}, url=f'{hub.url}/api/settings/webhooks/{hook.id}{path}', **more)
     call('/test', method='POST')
     delivery = call('/logs', method='GET').json()[0]['id']
+    site.post('/you/follow', on='yes')
+    HfApi(hub.url, token=hub.other_token).create_discussion(reading, title='A question to somebody', description='Hello @me')
     walk('every_page', pages={
+        'notifications': '/notifications?show=all', 'notification-settings': '/settings/notifications', 'account': '/settings/account',
+        'organisation-account': '/organizations/page-people/settings/account', 'following': '/me?tab=following',
+        'begun': '/you?tab=discussions', 'organisation-members': '/page-people?tab=members',
         'webhooks': '/settings/webhooks', 'new-webhook': '/settings/webhooks/new', 'webhook': f'/settings/webhooks/{hook.id}',
         'delivery': f'/settings/webhooks/{hook.id}/logs/{delivery}',
         'organisations': '/settings/organizations', 'new-organisation': '/organizations/new', 'organisation': '/page-people',
