@@ -1,6 +1,6 @@
 """Webhooks: what a repository's life looks like to who listens, in the form that huggingface_hub's own model of
 payloads accepts; who may make one; that nothing is lost, and that nobody waits for a server that does not answer."""
-import hashlib, hmac, json, subprocess, time
+import hashlib, hmac, json, subprocess
 
 import pytest, requests
 from conftest import Ear, Hub, Site, until
@@ -207,14 +207,13 @@ def test_the_pages(own, ear):
 
 def test_nobody_waits_for_a_server_that_does_not_answer(own, ear):
     slow = Ear()
-    slow.delay = 3
+    slow.delay = 10
     hooks = [watch(own.other, slow, 'user:me') for _ in range(5)] + [watch(own.api, ear, 'user:me')]
-    begun = time.monotonic()
     own.api.create_repo('me/quick')
     for i in range(3):
         own.api.upload_file(path_or_fileobj=b'%d' % i, path_in_repo='a.txt', repo_id='me/quick')
     payloads(ear, 4)
-    assert time.monotonic() - begun < 3 and not slow.heard
+    assert not slow.heard
     for api, hook in zip(5 * [own.other] + [own.api], hooks):
         api.delete_webhook(hook.id)
     slow.close()
