@@ -91,7 +91,6 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, 
     site = Site(hub, 'me')
     site.post('/organizations/new', name='page-people', fullname='People of the pages')
     site.post('/organizations/page-people/settings/members', user='you', role='write')
-    import requests
     hook = api.create_webhook(url='https://example.org/hook?key=1', watched=[{'type': 'user', 'name': 'me'}])
     call = lambda path, **more: requests.request(headers={'Authorization': f'Bearer {hub.token}'}, url=f'{hub.url}/api/settings/webhooks/{hook.id}{path}', **more)
     call('/test', method='POST')
@@ -174,7 +173,6 @@ def test_the_keyboard_is_enough(walk):
 
 
 def test_forms_without_their_token_are_refused(hub):
-    import requests
     answer = requests.post(f'{hub.url}/login', data={'name': 'me', 'password': hub.passwords['me']},
                            headers={'Accept': 'text/html'})
     assert answer.status_code == 403 and 'expired' in answer.text
