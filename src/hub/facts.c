@@ -314,12 +314,13 @@ static json_t *gguf_summary(const Gguf *g)
 
 static void read_gguf(Facts *f)
 {
+    int64_t left = WEIGHTS_HEADERS;
     for (size_t i = 0; i < f->s->info.n_files; i++) {
         const RepoEntry *entry = &f->s->info.files[i];
         if (!str_ends(entry->path, S(".gguf")))
             continue;
         AUTO(checkpoint_free)
-        Checkpoint *c = weights_header(f->hub, f->repo, f->s->tree.sha, entry, NULL);
+        Checkpoint *c = weights_header(f->hub, f->repo, f->s->tree.sha, entry, &left, NULL);
         if (!c || !checkpoint_gguf(c))
             continue;
         AUTO(arena_free) Arena *scratch = arena_new(0);

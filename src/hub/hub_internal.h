@@ -118,9 +118,11 @@ void facts_collect(Hub *hub, GitRepo *git, const Repo *repo, Snapshot *s);
 
 struct Checkpoint;
 struct Tensors;
-/* The names and shapes in a file of weights. The caller's. */
+enum { WEIGHTS_HEADERS = 512 << 20 };
+/* The names and shapes in a file of weights, the caller's; *left is what may still be read of
+ * headers. */
 struct Checkpoint *weights_header(Hub *hub, const Repo *repo, Str sha, const RepoEntry *entry,
-                                  Error *err);
+                                  int64_t *left, Error *err);
 /* tensors_read of a snapshot, also of one in the making whose tree is known. */
 bool tensors_of_snapshot(Hub *hub, Arena *a, const Repo *repo, const Snapshot *s, Str path,
                          const struct Tensors **out, Error *err);

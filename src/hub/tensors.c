@@ -37,13 +37,32 @@ Str tensors_of_model(const RepoInfo *info)
 
 /* ---- One file ---- */
 
-Checkpoint *weights_header(Hub *hub, const Repo *repo, Str sha, const RepoEntry *entry, Error *err)
+/* A source that counts what is read of it. */
+typedef struct Counted {
+    const ByteSource *source;
+    int64_t *left;
+} Counted;
+
+static bool counted_read(void *context, void *out, size_t n, int64_t offset, Error *err)
+{
+    Counted *c = context;
+    *c->left -= (int64_t)n;
+    if (*c->left < 0)
+        return fail(err, ERR_LIMIT, "%s: the headers of all files come to more than %d bytes",
+                    c->source->name, WEIGHTS_HEADERS);
+    return byte_source_read(c->source, out, n, offset, err);
+}
+
+Checkpoint *weights_header(Hub *hub, const Repo *repo, Str sha, const RepoEntry *entry,
+                           int64_t *left, Error *err)
 {
     AUTO(arena_free) Arena *scratch = arena_new(0);
     AUTO_CONTENT file = {0};
-    return content_open(hub, scratch, repo, sha, entry, &file, err)
-               ? checkpoint_of_header(&file.source, err)
-               : NULL;
+    if (!content_open(hub, scratch, repo, sha, entry, &file, err))
+        return NULL;
+    Counted counted = {&file.source, left};
+    ByteSource source = {file.source.name, file.source.size, counted_read, &counted};
+    return checkpoint_of_header(&source, err);
 }
 
 static void checkpoint_release(void *checkpoint)
@@ -106,7 +125,8 @@ typedef struct Reading {
     const Repo *repo;
     const Snapshot *snapshot;
     Tensors *out;
-    size_t room; // of out->items
+    size_t room;  // of out->items
+    int64_t left; // of what headers may come to
 } Reading;
 
 static const RepoEntry *file_at(const Reading *r, Str path, Error *err)
@@ -131,7 +151,7 @@ static void room_for(Reading *r, size_t n)
 static bool file_add(Reading *r, const RepoEntry *entry, Error *err)
 {
     Tensors *out = r->out;
-    Checkpoint *c = weights_header(r->hub, r->repo, r->snapshot->tree.sha, entry, err);
+    Checkpoint *c = weights_header(r->hub, r->repo, r->snapshot->tree.sha, entry, &r->left, err);
     if (!c)
         return false;
     arena_defer(r->arena, checkpoint_release, c);
@@ -242,7 +262,8 @@ bool tensors_of_snapshot(Hub *hub, Arena *a, const Repo *repo, const Snapshot *s
     Tensors *t = NEW(a, Tensors);
     t->files = NEW_ARRAY(a, TensorFile, MAX_FILES);
     t->types = NEW_ARRAY(a, TensorType, MAX_TYPES);
-    Reading r = {.hub = hub, .arena = a, .repo = repo, .snapshot = s, .out = t};
+    Reading r = {
+        .hub = hub, .arena = a, .repo = repo, .snapshot = s, .out = t, .left = WEIGHTS_HEADERS};
     const RepoEntry *entry = file_at(&r, path, err);
     if (!entry)
         return false;
