@@ -2,6 +2,7 @@
 #include "hub/tensors.h"
 
 #include "formats/gguf.h"
+#include "hub/cache.h"
 #include "hub/content.h"
 #include "hub/hub_internal.h"
 
@@ -279,12 +280,54 @@ bool tensors_of_snapshot(Hub *hub, Arena *a, const Repo *repo, const Snapshot *s
     return true;
 }
 
+/* ---- Kept, because people walk from module to module ---- */
+
+typedef struct CachedTensors {
+    Cached cached;
+    Arena *arena; // holds this as well
+    const Tensors *tensors;
+} CachedTensors;
+
+static void cached_free(Cached *cached)
+{
+    arena_free(((CachedTensors *)cached)->arena);
+}
+
+static CachedTensors *cached_make(Hub *hub, const Repo *repo, const Snapshot *s, Str key, Str path,
+                                  Error *err)
+{
+    Arena *arena = arena_new(0);
+    CachedTensors *c = NEW(arena, CachedTensors);
+    *c = (CachedTensors){.cached = {.refs = 1, .key = arena_str(arena, key), .free = cached_free},
+                         .arena = arena};
+    // Paths are the snapshot's, which may go before this does.
+    if (!tensors_of_snapshot(hub, arena, repo, s, arena_str(arena, path), &c->tensors, err)) {
+        cached_unref(c);
+        return NULL;
+    }
+    for (size_t i = 0; i < c->tensors->n_files; i++)
+        c->tensors->files[i].path = arena_str(arena, c->tensors->files[i].path);
+    // What headers became lies in arenas of their own: some hundred bytes a tensor.
+    c->cached.bytes = arena_used(arena) + 512 * c->tensors->n;
+    return c;
+}
+
 bool tensors_read(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, const Tensors **out,
                   Error *err)
 {
     Str sha;
     if (!repo_revision(hub, a, repo, rev.len ? rev : S("HEAD"), &sha, err))
         return false;
-    const Snapshot *s = snapshot_get(hub, a, repo, sha.ptr, err);
-    return s && tensors_of_snapshot(hub, a, repo, s, path, out, err);
+    // By repository as well: which content may be looked into depends on it.
+    Str key = str_of(arena_printf(a, "tensors %.*s %.*s %.*s", STR(repo->id), STR(sha), STR(path)));
+    CachedTensors *c = (CachedTensors *)cache_find(hub->infos, key);
+    if (!c) {
+        const Snapshot *s = snapshot_get(hub, a, repo, sha.ptr, err);
+        if (!s || !(c = cached_make(hub, repo, s, key, path, err)))
+            return false;
+        cache_add(hub->infos, &c->cached);
+    }
+    arena_defer(a, cached_unref, c);
+    *out = c->tensors;
+    return true;
 }

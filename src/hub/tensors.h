@@ -43,7 +43,7 @@ bool tensors_in(Str path);
 /* The file that speaks for a model's weights: model.safetensors, its index, else the first .gguf,
  * else the first .safetensors; empty if there is none. */
 Str tensors_of_model(const RepoInfo *info);
-/* Into the arena. ERR_NO_ENTRY for a file that is not there, ERR_UNSUPPORTED for one without
- * tensors; ERR_INVALID and ERR_LIMIT name the file and what is wrong with it. */
+/* Borrowed until the arena goes. ERR_NO_ENTRY for a file that is not there, ERR_UNSUPPORTED for one
+ * without tensors; ERR_INVALID and ERR_LIMIT name the file and what is wrong with it. */
 bool tensors_read(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, const Tensors **out,
                   Error *err);
