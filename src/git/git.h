@@ -183,6 +183,14 @@ bool git_repo_commit(GitRepo *r, const GitCommitParams *p, char commit[GIT_HEX_S
 bool git_repo_squash(GitRepo *r, const char *ref, Str message, GitPerson author,
                      char commit[GIT_HEX_SIZE], Error *err);
 
+/* Every ref's history without the files that are these blobs, at whatever path: commits that have
+ * them, and those behind, are made anew, with their authors, dates and messages. Takes its time. */
+bool git_repo_forget(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, Error *err);
+/* Where each of these blobs stands, in the newest commit (of the last 20,000) that has it; an empty
+ * path for those that are in none. `paths` is an array of n. */
+bool git_repo_names(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, Arena *a, Str *paths,
+                    Error *err);
+
 typedef struct GitMergeParams {
     const char *ref;  // that the changes go to: "refs/heads/main"
     const char *from; // 40 hex: the newest of the commits to bring in

@@ -359,6 +359,57 @@ static void test_squash_leaves_one_commit(void **state)
                  "Invalid rev id");
 }
 
+static void test_a_file_is_forgotten_by_the_whole_history(void **state)
+{
+    Error err = {0};
+    char first[GIT_HEX_SIZE], second[GIT_HEX_SIZE], head[GIT_HEX_SIZE], kept[GIT_HEX_SIZE];
+    AUTO(git_repo_free) GitRepo *r = fresh_repo("forget");
+    AUTO(arena_free) Arena *a = arena_new(0);
+    commit_file(r, "README", "hello", first);
+    commit_file(r, "deep/er/big", "secret", second);
+    commit_file(r, "deep/copy", "secret", head);
+    commit_file(r, "other", "stays", head);
+    assert_ok(git_ref_create(r, "refs/heads/old", first, &err));
+    assert_ok(git_ref_create(r, "refs/pr/1", second, &err));
+    assert_ok(git_tag_make(r, "v1", second, S("a release"), ME, &err));
+    GitOp gone[] = {{.kind = GITOP_DELETE_FILE, .path = S("deep/copy")}};
+    assert_ok(commit_ops(r, "tidy", gone, 1, head, &err));
+    assert_string_equal(paths_of(r, head), "README,deep/,deep/er/,deep/er/big,other");
+
+    char blobs[3][GIT_HEX_SIZE];
+    Str paths[3];
+    git_blob_oid(S("secret"), blobs[0]);
+    git_blob_oid(S("stays"), blobs[1]);
+    git_blob_oid(S("was never here"), blobs[2]);
+    assert_ok(git_repo_names(r, blobs, 3, a, paths, &err));
+    assert_str(paths[0], "deep/er/big");
+    assert_str(paths[1], "other");
+    assert_str(paths[2], "");
+
+    assert_ok(git_repo_forget(r, blobs, 1, &err));
+    assert_ok(git_ref_read(r, "refs/heads/old", kept, &err));
+    assert_string_equal(kept, first); // what never had it is as it was
+    assert_ok(git_ref_read(r, MAIN, head, &err));
+    assert_string_equal(paths_of(r, head), "README,other");
+    assert_ok(git_ref_read(r, "refs/pr/1", second, &err));
+    assert_string_equal(paths_of(r, second), "README");
+    assert_ok(git_ref_read(r, "refs/tags/v1", kept, &err));
+    assert_string_equal(kept, second);
+    assert_ok(git_repo_names(r, blobs, 2, a, paths, &err));
+    assert_str(paths[0], "");
+    assert_str(paths[1], "other");
+    GitLog log;
+    assert_ok(git_repo_log(r, &(GitLogParams){.start = head, .limit = 9}, a, &log, &err));
+    assert_int_equal(log.n, 5); // also those in which nothing is left
+    assert_str(log.items[0].title, "tidy");
+    assert_str(log.items[0].author_name, "alice");
+    assert_git_fsck(r);
+    // Again there is nothing to do.
+    assert_ok(git_repo_forget(r, blobs, 1, &err));
+    assert_ok(git_ref_read(r, MAIN, kept, &err));
+    assert_string_equal(kept, head);
+}
+
 /* ---- Trees and blobs ---- */
 
 /* A commit of one file on top of `base`, at a ref of its own. */
@@ -680,6 +731,7 @@ int main(void)
                test_a_named_parent_must_be_the_head, test_commits_at_once_all_land,
                test_a_lock_left_by_a_killed_process_is_removed, test_revisions_resolve,
                test_refs_are_made_once_and_listed, test_squash_leaves_one_commit,
+               test_a_file_is_forgotten_by_the_whole_history,
                test_merges_squash_or_name_what_is_in_the_way, test_lists_in_pages_that_add_up,
                test_lfs_pointers_show_the_real_size, test_blobs_go_in_and_out,
                test_each_path_knows_its_last_commit, test_diffs_show_lines_renames_and_binaries,
