@@ -25,6 +25,7 @@
     X(resolve)                                                                                     \
     X(git)                                                                                         \
     X(lfs)                                                                                         \
+    X(lfs_file)                                                                                    \
     X(lock)                                                                                        \
     X(lfs_copy)                                                                                    \
     X(xet)                                                                                         \

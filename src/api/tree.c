@@ -185,47 +185,6 @@ static void tree_size(Request *r)
     api_reply(r, json_pack("{s:o, s:I}", "path", json_from_str(path), "size", (json_int_t)size));
 }
 
-/* Each LFS content once, under the first branch that has it. */
-static void lfs_of_branch(json_t *out, Map *seen, const RepoInfo *info, Str branch)
-{
-    for (size_t i = 0; i < info->n_files; i++) {
-        const RepoEntry *e = &info->files[i];
-        if (!e->is_lfs || !map_put(seen, e->sha256, seen))
-            continue;
-        json_array_append_new(
-            out, json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "oid", json_from_str(e->sha256),
-                           "fileOid", json_from_str(str_slice(e->sha256, 0, 24)), "filename",
-                           json_from_str(e->path), "pushedAt", api_date(info->modified_ns), "ref",
-                           json_from_str(branch), "size", (json_int_t)e->size));
-    }
-}
-
-static void lfs_files(Request *r)
-{
-    Error err = {0};
-    Arena *a = request_arena(r);
-    Repo repo;
-    RepoRefs refs;
-    Map seen = {0};
-    if (!api_repo(r, ACCESS_READ, &repo))
-        return;
-    if (!repo_refs(api_of(r)->hub, a, &repo, &refs, &err))
-        return reply_error(r, &err);
-    json_t *out = json_array();
-    for (size_t i = 0; i < refs.n && !err.code; i++) {
-        const RepoInfo *info;
-        if (str_starts(refs.items[i].ref, S("refs/heads/")) &&
-            repo_info(api_of(r)->hub, a, &repo, refs.items[i].ref, &info, &err))
-            lfs_of_branch(out, &seen, info, refs.items[i].ref);
-    }
-    map_done(&seen);
-    if (err.code) {
-        json_decref(out);
-        return reply_error(r, &err);
-    }
-    api_reply(r, out);
-}
-
 const Route tree_routes[] = {
     {"GET", "/api/{kind}/{owner}/{name}/tree/{rev}/{path...}", tree,
      .summary = "Files and folders of a revision"},
@@ -233,7 +192,5 @@ const Route tree_routes[] = {
      .summary = "Some files of a revision"},
     {"GET", "/api/{kind}/{owner}/{name}/treesize/{rev}/{path...}", tree_size,
      .summary = "Bytes below a folder"},
-    {"GET", "/api/{kind}/{owner}/{name}/lfs-files", lfs_files,
-     .summary = "LFS files of all branches"},
 };
 const size_t tree_routes_n = COUNT(tree_routes);

@@ -7,6 +7,7 @@
 #include "hub/discussions.h"
 #include "hub/downloads.h"
 #include "hub/gates.h"
+#include "hub/lfs_files.h"
 #include "hub/locks.h"
 #include "hub/orgs.h"
 #include "hub/search.h"
@@ -61,6 +62,11 @@ typedef struct Removal {
 bool sql_removals_add(Conn *c, Str repo, Error *err);
 bool sql_removals(Conn *c, Arena *a, Removal *out, size_t max, size_t *n, Error *err);
 bool sql_removal_done(Conn *c, const Removal *removal, Error *err);
+/* ---- Large files ---- */
+bool sql_lfs_files(Conn *c, Arena *a, Str repo, const LfsQuery *query, LfsFile **out, size_t *n,
+                   Error *err);
+bool sql_lfs_total(Conn *c, Str repo, int64_t *n, int64_t *bytes, Error *err);
+bool sql_blob_ungrant(Conn *c, Str repo, Str sha256, Error *err);
 
 /* ---- Tokens and sessions ---- */
 /* With its scopes, whose ids count. ERR_EXISTS */

@@ -26,6 +26,7 @@ struct Web {
     X(repo)                                                                                        \
     X(file)                                                                                        \
     X(card)                                                                                        \
+    X(storage)                                                                                     \
     X(edit)                                                                                        \
     X(viewer)                                                                                      \
     X(upload)                                                                                      \
