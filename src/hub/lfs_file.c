@@ -155,6 +155,6 @@ bool lfs_file_delete(Hub *hub, const Repo *repo, const Str *sha256, size_t n, bo
         if (!c || !conn_commit(c, err))
             return false;
     }
-    return repo_refs_changed(hub, repo, err) && snapshots_remove(hub, repo->id, err) &&
+    return repo_index(hub, repo, err) && snapshots_remove(hub, repo->id, err) &&
            blobs_release(hub, oids, given, err);
 }
