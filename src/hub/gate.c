@@ -40,6 +40,52 @@ static bool gate_store(Hub *hub, Str repo, Str user, const AccessRequest *reques
     return c && sql_gate_add(c, repo, user, request, asked, err) && conn_commit(c, err);
 }
 
+/* Whether one question of the card is answered: a box ticked, an option chosen, a text not empty.
+ */
+static bool is_answered(const json_t *kind, const json_t *answer)
+{
+    Str type = json_is_string(kind) ? str_of(json_string_value(kind)) : json_str(kind, "type");
+    const json_t *options = json_object_get(kind, "options"), *option;
+    Str text = json_is_string(answer) ? str_trim(str_of(json_string_value(answer))) : (Str){0};
+    size_t i;
+    if (str_eq(type, S("ip_location"))) // nobody asks for it here
+        return true;
+    if (str_eq(type, S("checkbox")) && json_is_boolean(answer))
+        return json_is_true(answer);
+    if (str_eq(type, S("checkbox")))
+        return text.len && !str_eq_nocase(text, S("no")) && !str_eq_nocase(text, S("false"));
+    json_array_foreach(options, i, option)
+    {
+        Str label =
+            json_is_string(option) ? str_of(json_string_value(option)) : json_str(option, "label");
+        if (str_eq(label, text))
+            return true;
+    }
+    return json_array_size(options) == 0 && text.len > 0;
+}
+
+/* Everything that the card asks for, so that nobody passes by a form that a browser would have
+ * held. */
+static bool answers_check(Hub *hub, Arena *a, const Repo *repo, Str fields, Error *err)
+{
+    const RepoInfo *info;
+    Error seen = {0};
+    AUTO(json_decref) json_t *answers = fields.len ? json_parse(fields, "the form", err) : NULL;
+    if (fields.len && !answers)
+        return false;
+    if (!repo_info(hub, a, repo, (Str){0}, &info, &seen))
+        return seen.code == ERR_NO_REVISION || fail(err, seen.code, "%s", seen.text);
+    size_t asked = 0;
+    const char *label;
+    json_t *kind;
+    json_object_foreach(json_object_get(info->card, "extra_gated_fields"), label, kind)
+    {
+        if (asked++ < MAX_QUESTIONS && !is_answered(kind, json_object_get(answers, label)))
+            return fail(err, ERR_INVALID, "the form: '%s' needs an answer", label);
+    }
+    return true;
+}
+
 bool gate_ask(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str fields,
               AccessRequest *out, Error *err)
 {
@@ -49,6 +95,8 @@ bool gate_ask(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str fi
         return fail(err, ERR_INVALID, "%.*s is open to all who may read it", STR(repo->full));
     if (fields.len > MAX_FIELDS)
         return fail(err, ERR_INVALID, "the form: at most %d bytes", MAX_FIELDS);
+    if (!answers_check(hub, a, repo, fields, err))
+        return false;
     *out = (AccessRequest){.id = id_new(a),
                            .status = str_eq(repo->gated, S("auto")) ? S("accepted") : S("pending"),
                            .user = viewer->account.name,

@@ -7,6 +7,8 @@
 
 #include "hub/hub.h"
 
+enum { MAX_QUESTIONS = 20 }; // of a card's extra_gated_fields; more are not asked
+
 typedef struct AccessRequest {
     Str id;                    // 24 hex digits
     Str status;                // "pending", "accepted" or "rejected"
@@ -16,7 +18,8 @@ typedef struct AccessRequest {
     int64_t created_ns;
 } AccessRequest;
 
-/* The viewer asks. ERR_EXISTS when they did already. */
+/* The viewer asks. `fields` has an answer to each of the card's extra_gated_fields: ERR_INVALID
+ * names the one without. ERR_EXISTS when they did already. */
 bool gate_ask(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str fields,
               AccessRequest *out, Error *err);
 /* The viewer's own request; an empty id if there is none. */

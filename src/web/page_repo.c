@@ -306,7 +306,7 @@ static bool set_gate(Request *r, json_t *page, const Repo *repo, const RepoInfo 
     json_t *kind;
     json_object_foreach(json_object_get(card, "extra_gated_fields"), label, kind)
     {
-        if (json_array_size(questions) < 20)
+        if (json_array_size(questions) < MAX_QUESTIONS)
             json_array_append_new(questions, question_json(label, kind));
     }
     json_t *gate = json_pack("{s:b, s:b, s:o}", "closed", repo->gate, "manual",

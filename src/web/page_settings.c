@@ -137,6 +137,90 @@ static void decide(Request *r)
     show(r, 200, &repo, "Done", "");
 }
 
+/* ---- Who asked, as a table for other programs ---- */
+
+/* Quoted; what a spreadsheet would take for a formula begins with an apostrophe. */
+static void csv_add(Buf *out, Str text, bool last)
+{
+    buf_add(out, S("\""));
+    if (text.len && strchr("=+-@\t\r", text.ptr[0]))
+        buf_add(out, S("'"));
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"')
+            buf_add(out, S("\""));
+        buf_add_char(out, text.ptr[i]);
+    }
+    buf_add(out, last ? S("\"\r\n") : S("\","));
+}
+
+/* Whatever anybody was asked, in the order in which it came up. */
+static void add_labels(json_t *labels, const AccessRequest *request)
+{
+    AUTO(json_decref)
+    json_t *given = request->fields.len ? json_parse(request->fields, "fields", NULL) : NULL;
+    const char *label;
+    json_t *value;
+    json_object_foreach(given, label, value)
+    {
+        json_object_set_new(labels, label, json_null());
+    }
+}
+
+static void csv_row(Buf *out, const AccessRequest *q, json_t *labels)
+{
+    char when[ISO8601_SIZE];
+    iso8601_format(q->created_ns, when);
+    const Str cells[] = {q->user, q->fullname, q->email, q->status, str_of(when)};
+    for (size_t i = 0; i < COUNT(cells); i++)
+        csv_add(out, cells[i], false);
+    AUTO(json_decref)
+    json_t *given = q->fields.len ? json_parse(q->fields, "fields", NULL) : NULL;
+    const char *label;
+    json_t *none;
+    json_object_foreach(labels, label, none)
+    {
+        const json_t *value = json_object_get(given, label);
+        csv_add(out, json_is_true(value) ? S("yes") : json_str(given, label), false);
+    }
+    csv_add(out, q->reason, true);
+}
+
+static void export_requests(Request *r)
+{
+    static const char *const statuses[] = {"pending", "accepted", "rejected"};
+    Error err = {0};
+    Repo repo;
+    AccessRequest *lists[COUNT(statuses)];
+    size_t n[COUNT(statuses)];
+    if (!web_repo(r, ACCESS_ADMIN, &repo))
+        return;
+    AUTO(json_decref) json_t *labels = json_object();
+    for (size_t s = 0; s < COUNT(statuses); s++) {
+        if (!gate_list(hub_of(r), request_arena(r), &repo, str_of(statuses[s]), &lists[s], &n[s],
+                       &err))
+            return reply_error(r, &err);
+        for (size_t i = 0; i < n[s]; i++)
+            add_labels(labels, &lists[s][i]);
+    }
+    AUTO_BUF out;
+    buf_init(&out, 64 << 20);
+    buf_add(&out, S("user,fullname,email,status,asked,"));
+    const char *label;
+    json_t *none;
+    json_object_foreach(labels, label, none)
+    {
+        csv_add(&out, str_of(label), false);
+    }
+    buf_add(&out, S("reason\r\n"));
+    for (size_t s = 0; s < COUNT(statuses); s++)
+        for (size_t i = 0; i < n[s]; i++)
+            csv_row(&out, &lists[s][i], labels);
+    if (!buf_ok(&out, &err))
+        return reply_error(r, &err);
+    reply_header(r, "Content-Disposition", S("attachment; filename=\"access-requests.csv\""));
+    reply_bytes(r, 200, "text/csv; charset=utf-8", arena_str(request_arena(r), buf_str(&out)));
+}
+
 /* The name must be typed, so that nobody deletes by a slip. */
 static void delete_repo(Request *r)
 {
@@ -158,6 +242,7 @@ const Route web_settings_routes[] = {
     EACH_KIND("POST", "/settings/visibility", change_visibility, WEB_LOGGED_IN, "Show or hide it"),
     EACH_KIND("POST", "/settings/gate", change_gate, WEB_LOGGED_IN, "Put a gate before the files"),
     EACH_KIND("POST", "/settings/access", decide, WEB_LOGGED_IN, "Let in or turn down"),
+    EACH_KIND("GET", "/settings/access.csv", export_requests, WEB_LOGGED_IN, "Who asked, as CSV"),
     EACH_KIND("POST", "/settings/delete", delete_repo, WEB_LOGGED_IN, "Delete it"),
 };
 const size_t web_settings_routes_n = COUNT(web_settings_routes);

@@ -1,5 +1,5 @@
 """A gate stands before the files of a repository on every way to them, and opens for who was let in."""
-import subprocess
+import csv, io, subprocess
 
 import pytest
 import requests
@@ -87,3 +87,39 @@ def test_to_edit_a_file_is_to_read_it(hub, gated):
     answer = you.post(f'/{gated}/edit/main/config.json', oid='0', file='config.json', text='x', how='pull')
     assert answer.status_code == 303 and 'n_embd' not in answer.text
     assert you.get(f'/{gated}/new/main').status_code == 200     # a file of one's own may be proposed
+
+
+def test_what_the_card_asks_is_answered_or_not_asked(hub, api):
+    """The form's questions hold whoever sends it; their answers are exported for the owner's own programs."""
+    card = """---
+extra_gated_heading: Before you go on
+extra_gated_prompt: Be kind to it
+extra_gated_button_content: I will
+extra_gated_fields:
+  Company: text
+  Country:
+    type: select
+    options: [Here, {label: There, value: there}]
+  I agree: checkbox
+---
+"""
+    api.create_repo('me/asking')
+    api.upload_file(repo_id='me/asking', path_in_repo='README.md', path_or_fileobj=card.encode())
+    api.update_repo_settings('me/asking', gated='manual')
+    you, me = Site(hub, 'you'), Site(hub, 'me')
+    page = you.get('/me/asking').text
+    assert all(text in page for text in ('Before you go on', 'Be kind to it', 'I will', 'field:Company', '<option>There</option>'))
+    answers = {'field:Company': '=1+1, "Ltd"', 'field:Country': 'There', 'field:I agree': 'yes'}
+    for missing in answers:
+        answer = you.post('/me/asking/ask-access', **{k: v for k, v in answers.items() if k != missing})
+        assert answer.status_code == 400 and missing.split(':')[1] in answer.text
+    assert you.post('/me/asking/ask-access', **answers | {'field:Country': 'Nowhere'}).status_code == 400
+    ask = lambda body: requests.post(f'{hub.url}/api/models/me/asking/ask-access', json=body, headers={'Authorization': f'Bearer {hub.other_token}'})
+    assert ask({}).status_code == 400 and ask({'Company': 'x', 'Country': 'Here', 'I agree': False}).status_code == 400
+    assert you.post('/me/asking/ask-access', **answers).status_code == 303
+    table = me.get('/me/asking/settings/access.csv')
+    assert table.headers['Content-Type'].startswith('text/csv') and 'attachment' in table.headers['Content-Disposition']
+    head, row = csv.reader(io.StringIO(table.text))
+    assert head == ['user', 'fullname', 'email', 'status', 'asked', 'Company', 'Country', 'I agree', 'reason']
+    assert row[:4] == ['you', 'you', '', 'pending'] and row[5:] == ['\'=1+1, "Ltd"', 'There', 'yes', '']
+    assert you.get('/me/asking/settings/access.csv').status_code == 403
