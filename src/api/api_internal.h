@@ -11,6 +11,7 @@
     X(repo)                                                                                        \
     X(croissant)                                                                                   \
     X(dataset_facts)                                                                               \
+    X(duplicate)                                                                                   \
     X(dataset_viewer)                                                                              \
     X(info)                                                                                        \
     X(discover)                                                                                    \

@@ -301,10 +301,9 @@ static bool names_of_tree(Names *names, const git_oid *oid, Str folder, int dept
     return true;
 }
 
-bool git_repo_names(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, Arena *a, Str *paths,
-                    Error *err)
+bool git_repo_names(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, size_t most, Arena *a,
+                    Str *paths, Error *err)
 {
-    enum { MOST_COMMITS = 20000 };
     __attribute__((cleanup(names_done)))
     Names names = {.repo = r, .arena = a, .paths = paths, .left = n};
     AUTO_GIT(git_revwalk, git_revwalk_free) *walk = NULL;
@@ -317,7 +316,7 @@ bool git_repo_names(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, Are
     if (status == 0)
         status = git_revwalk_push_glob(walk, "refs/*");
     git_oid oid;
-    for (size_t i = 0; status == 0 && names.left && i < MOST_COMMITS; i++) {
+    for (size_t i = 0; status == 0 && names.left && i < most; i++) {
         AUTO_GIT(git_commit, git_commit_free) *commit = NULL;
         status = git_revwalk_next(&oid, walk);
         if (status == 0)

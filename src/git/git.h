@@ -36,6 +36,10 @@ bool git_repo_delete(const char *path, Error *err);
 /* ERR_EXISTS when something has the new name. Makes the folders above it. */
 bool git_repo_move(const char *from, const char *to, Error *err);
 
+/* Brings all that the branches and tags of one repository reach into another, with these refs; what
+ * lies in neither stays behind. Takes its time. */
+bool git_repo_copy(const char *from, const char *into, Error *err);
+
 /* Removes lock files and half pushes that a killed process left behind. Moves from here do that by
  * themselves; call it before the `git` program is given the repository. */
 void git_repo_break_locks(const char *path);
@@ -186,10 +190,10 @@ bool git_repo_squash(GitRepo *r, const char *ref, Str message, GitPerson author,
 /* Every ref's history without the files that are these blobs, at whatever path: commits that have
  * them, and those behind, are made anew, with their authors, dates and messages. Takes its time. */
 bool git_repo_forget(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, Error *err);
-/* Where each of these blobs stands, in the newest commit (of the last 20,000) that has it; an empty
+/* Where each of these blobs stands, in the newest of the last `most` commits that has it; an empty
  * path for those that are in none. `paths` is an array of n. */
-bool git_repo_names(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, Arena *a, Str *paths,
-                    Error *err);
+bool git_repo_names(GitRepo *r, const char (*blobs)[GIT_HEX_SIZE], size_t n, size_t most, Arena *a,
+                    Str *paths, Error *err);
 
 typedef struct GitMergeParams {
     const char *ref;  // that the changes go to: "refs/heads/main"

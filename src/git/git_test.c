@@ -381,7 +381,7 @@ static void test_a_file_is_forgotten_by_the_whole_history(void **state)
     git_blob_oid(S("secret"), blobs[0]);
     git_blob_oid(S("stays"), blobs[1]);
     git_blob_oid(S("was never here"), blobs[2]);
-    assert_ok(git_repo_names(r, blobs, 3, a, paths, &err));
+    assert_ok(git_repo_names(r, blobs, 3, 100, a, paths, &err));
     assert_str(paths[0], "deep/er/big");
     assert_str(paths[1], "other");
     assert_str(paths[2], "");
@@ -395,7 +395,7 @@ static void test_a_file_is_forgotten_by_the_whole_history(void **state)
     assert_string_equal(paths_of(r, second), "README");
     assert_ok(git_ref_read(r, "refs/tags/v1", kept, &err));
     assert_string_equal(kept, second);
-    assert_ok(git_repo_names(r, blobs, 2, a, paths, &err));
+    assert_ok(git_repo_names(r, blobs, 2, 100, a, paths, &err));
     assert_str(paths[0], "");
     assert_str(paths[1], "other");
     GitLog log;
@@ -421,6 +421,33 @@ static void commit_aside(GitRepo *r, const char *ref, const char *base, const ch
     GitCommitParams p = {
         .ref = ref, .base = base, .message = S("aside"), .author = ME, .ops = &op, .n_ops = 1};
     assert_ok(git_repo_commit(r, &p, out, &err));
+}
+
+static void test_a_copy_has_branches_and_tags_and_nothing_else(void **state)
+{
+    Error err = {0};
+    char head[GIT_HEX_SIZE], aside[GIT_HEX_SIZE], found[GIT_HEX_SIZE];
+    AUTO(git_repo_free) GitRepo *r = fresh_repo("original");
+    commit_file(r, "a", "1", head);
+    commit_file(r, "b", "2", head);
+    assert_ok(git_ref_create(r, "refs/heads/other", head, &err));
+    assert_ok(git_tag_make(r, "v1", head, S("a release"), ME, &err));
+    commit_aside(r, "refs/pr/1", head, "proposed", "3", aside);
+    AUTO(git_repo_free) GitRepo *copy = fresh_repo("copy");
+    assert_ok(git_repo_copy(git_repo_path(r), git_repo_path(copy), &err));
+    assert_ok(git_ref_read(copy, MAIN, found, &err));
+    assert_string_equal(found, head);
+    assert_string_equal(paths_of(copy, found), "a,b");
+    assert_ok(git_ref_read(copy, "refs/heads/other", found, &err));
+    assert_ok(git_ref_read(copy, "refs/tags/v1", found, &err));
+    assert_string_equal(found, head);
+    assert_fails(git_ref_read(copy, "refs/pr/1", found, &err), ERR_NO_REVISION, "refs/pr/1");
+    assert_fails(git_repo_resolve(copy, str_of(aside), found, &err), ERR_NO_REVISION, "Invalid");
+    assert_git_fsck(copy);
+    // It stands alone.
+    assert_ok(git_repo_delete(git_repo_path(r), &err));
+    commit_file(copy, "c", "4", head);
+    assert_string_equal(paths_of(copy, head), "a,b,c");
 }
 
 static void test_merges_squash_or_name_what_is_in_the_way(void **state)
@@ -732,6 +759,7 @@ int main(void)
                test_a_lock_left_by_a_killed_process_is_removed, test_revisions_resolve,
                test_refs_are_made_once_and_listed, test_squash_leaves_one_commit,
                test_a_file_is_forgotten_by_the_whole_history,
+               test_a_copy_has_branches_and_tags_and_nothing_else,
                test_merges_squash_or_name_what_is_in_the_way, test_lists_in_pages_that_add_up,
                test_lfs_pointers_show_the_real_size, test_blobs_go_in_and_out,
                test_each_path_knows_its_last_commit, test_diffs_show_lines_renames_and_binaries,

@@ -169,6 +169,29 @@ bool repo_could_read(const Viewer *viewer, const Repo *repo, Str owner);
 /* The same for the account itself and its settings. */
 Access access_in(const Viewer *viewer, Str owner);
 
+/* "owner/name" */
+bool repo_id_split(Str id, Str *owner, Str *name);
+/* A repository that the viewer is about to make: may they, and is the name free? *out then has what
+ * is known of it, a fresh id and git_dir among that; on ERR_EXISTS the one that is there, if the
+ * viewer may see it. */
+bool repo_vacancy(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str owner_name, Str name,
+                  Account *owner, Repo *out, Error *err);
+typedef struct SharedBlobs { // of another repository: the new one is given them too
+    Str from;
+    const Str *sha256;
+    size_t n;
+} SharedBlobs;
+/* The row of a repository whose git folder lies there; the folder goes if that cannot be. */
+bool repo_store(Hub *hub, const Repo *repo, Str owner_id, Str head, const SharedBlobs *shared,
+                Error *err);
+
+/* ---- lfs_file.c ---- */
+
+struct LfsFile;
+/* All that `from` was given; with a path those that a commit of `copy` names. */
+bool lfs_files_named(Hub *hub, Arena *a, const Repo *from, const Repo *copy, struct LfsFile **out,
+                     size_t *n, Error *err);
+
 /* ---- gate.c ---- */
 
 /* Has the viewer been let into this gated repository? */

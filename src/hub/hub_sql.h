@@ -66,6 +66,8 @@ bool sql_removal_done(Conn *c, const Removal *removal, Error *err);
 bool sql_lfs_files(Conn *c, Arena *a, Str repo, const LfsQuery *query, LfsFile **out, size_t *n,
                    Error *err);
 bool sql_lfs_total(Conn *c, Str repo, int64_t *n, int64_t *bytes, Error *err);
+/* What one repository was given, given to another one as well. */
+bool sql_blob_share(Conn *c, Str from, Str to, Str user, Str sha256, int64_t now, Error *err);
 bool sql_blob_ungrant(Conn *c, Str repo, Str sha256, Error *err);
 
 /* ---- Tokens and sessions ---- */

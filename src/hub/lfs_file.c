@@ -55,8 +55,11 @@ static bool name_by_branches(Hub *hub, Arena *a, const Repo *repo, LfsFile *file
     return true;
 }
 
+enum { MOST_COMMITS = 20000 };
+
 /* The others', out of the history. */
-static bool name_by_history(Arena *a, const Repo *repo, LfsFile *files, size_t n, Error *err)
+static bool name_by_history(Arena *a, const Repo *repo, size_t most, LfsFile *files, size_t n,
+                            Error *err)
 {
     char(*oids)[GIT_HEX_SIZE] = arena_alloc(a, (n + 1) * sizeof *oids);
     LfsFile **unnamed = NEW_ARRAY(a, LfsFile *, n + 1);
@@ -69,7 +72,7 @@ static bool name_by_history(Arena *a, const Repo *repo, LfsFile *files, size_t n
         pointer_oid(&files[i], oids[left++]);
     }
     AUTO(git_repo_free) GitRepo *git = left ? repo_git_open(repo, err) : NULL;
-    if (left && (!git || !git_repo_names(git, oids, left, a, paths, err)))
+    if (left && (!git || !git_repo_names(git, oids, left, most, a, paths, err)))
         return false;
     for (size_t i = 0; i < left; i++)
         unnamed[i]->path = paths[i];
@@ -87,11 +90,26 @@ bool lfs_file_list(Hub *hub, Arena *a, const Repo *repo, const LfsQuery *query, 
             return false;
     }
     if (!name_by_branches(hub, a, repo, files, found, err) ||
-        !name_by_history(a, repo, files, found, err))
+        !name_by_history(a, repo, MOST_COMMITS, files, found, err))
         return false;
     *out = files;
     *n = found;
     return true;
+}
+
+bool lfs_files_named(Hub *hub, Arena *a, const Repo *from, const Repo *copy, LfsFile **out,
+                     size_t *n, Error *err)
+{
+    int64_t all, bytes;
+    if (!lfs_file_total(hub, from, &all, &bytes, err))
+        return false;
+    {
+        AUTO(conn_end) Conn *c = db_read(hub->db, err);
+        LfsQuery query = {.limit = (size_t)all + 1};
+        if (!c || !sql_lfs_files(c, a, from->id, &query, out, n, err))
+            return false;
+    }
+    return name_by_history(a, copy, SIZE_MAX, *out, *n, err);
 }
 
 bool lfs_file_total(Hub *hub, const Repo *repo, int64_t *n, int64_t *bytes, Error *err)

@@ -38,6 +38,20 @@ bool sql_lfs_total(Conn *c, Str repo, int64_t *n, int64_t *bytes, Error *err)
     return query_ok(q, err);
 }
 
+bool sql_blob_share(Conn *c, Str from, Str to, Str user, Str sha256, int64_t now, Error *err)
+{
+    AUTO(query_end)
+    Query *q = query_open(c, "INSERT INTO repo_blobs (repo_id, sha256, size, user_id, created_ns)"
+                             " SELECT $1, sha256, size, $2, $3 FROM repo_blobs"
+                             " WHERE repo_id = $4 AND sha256 = $5");
+    bind_str(q, to);
+    bind_str(q, user);
+    bind_int(q, now);
+    bind_str(q, from);
+    bind_str(q, sha256);
+    return query_run(q, err);
+}
+
 bool sql_blob_ungrant(Conn *c, Str repo, Str sha256, Error *err)
 {
     AUTO(query_end)

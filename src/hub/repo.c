@@ -7,7 +7,7 @@
 #include "hub/notification_sql.h"
 #include "hub/webhook_internal.h"
 
-static bool split_id(Str id, Str *owner, Str *name)
+bool repo_id_split(Str id, Str *owner, Str *name)
 {
     size_t slash = str_find_char(id, '/', 0);
     *owner = str_slice(id, 0, slash);
@@ -256,12 +256,29 @@ static bool repo_lay_out(Arena *a, const Viewer *viewer, const NewRepo *new, con
     return git_repo_commit(git, &commit, sha, err);
 }
 
-static bool repo_store(Hub *hub, const Repo *repo, Str key, Str owner_id, Str head, Error *err)
+bool repo_store(Hub *hub, const Repo *repo, Str owner_id, Str head, const SharedBlobs *shared,
+                Error *err)
 {
+    AUTO(arena_free) Arena *a = arena_new(0);
     WebhookEvent event = {.action = "create", .scope = "repo", .repo = repo, .head = head};
-    AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_repo_add(c, repo, key, owner_id, err) && webhook_record(c, hub, &event, err) &&
-           conn_commit(c, err);
+    Error seen = {0};
+    bool stored = false;
+    {
+        AUTO(conn_end) Conn *c = db_write(hub->db, &seen);
+        stored = c && sql_repo_add(c, repo, name_key(a, repo->full), owner_id, &seen);
+        for (size_t i = 0; stored && i < shared->n; i++)
+            stored = sql_blob_share(c, shared->from, repo->id, repo->creator, shared->sha256[i],
+                                    wall_ns(), &seen);
+        stored = stored && webhook_record(c, hub, &event, &seen) && conn_commit(c, &seen);
+    }
+    if (stored)
+        return true;
+    (void)!git_repo_delete(repo->git_dir, NULL);
+    if (seen.code == ERR_EXISTS) // also when it is there but not for these eyes
+        return fail(err, ERR_EXISTS, "You already created this %s repo",
+                    repo_kind_info(repo->kind)->name);
+    *(err ? err : &seen) = seen;
+    return false;
 }
 
 /* May the viewer make repositories in this namespace? */
@@ -294,42 +311,49 @@ static bool namespace_check(Hub *hub, Arena *a, const Viewer *viewer, Str name, 
     return true;
 }
 
+bool repo_vacancy(Hub *hub, Arena *a, const Viewer *viewer, RepoKind kind, Str owner_name, Str name,
+                  Account *owner, Repo *there, Error *err)
+{
+    if (!name_check(name, err) || !namespace_check(hub, a, viewer, owner_name, owner, err))
+        return false;
+    Str full = str_of(arena_printf(a, "%.*s/%.*s", STR(owner->name), STR(name)));
+    // Looked for first: mostly it is there already (exist_ok), and then nothing is to be undone.
+    if (repo_find(hub, a, viewer, kind, full, ACCESS_READ, there, NULL) && !there->moved)
+        return fail(err, ERR_EXISTS, "You already created this %s repo",
+                    repo_kind_info(kind)->name);
+    *there = (Repo){.id = id_new(a),
+                    .kind = kind,
+                    .full = full,
+                    .name = name,
+                    .creator = viewer->account.id,
+                    .created_ns = wall_ns()};
+    there->git_dir = repo_git_dir(hub, a, there->id);
+    return true;
+}
+
 bool repo_create(Hub *hub, Arena *a, const Viewer *viewer, const NewRepo *new, Repo *out,
                  Error *err)
 {
     Account owner;
-    Str namespace = new->owner.len ? new->owner : viewer->account.name;
-    if (!name_check(new->name, err) || !sdk_check(new, err) ||
-        !namespace_check(hub, a, viewer, namespace, &owner, err))
-        return false;
-    Str full = str_of(arena_printf(a, "%.*s/%.*s", STR(owner.name), STR(new->name)));
-    const char *kind = repo_kind_info(new->kind)->name;
-    // Looked for first: mostly it is there already (exist_ok), and then nothing is to be undone.
-    Repo there;
-    if (repo_find(hub, a, viewer, new->kind, full, ACCESS_READ, &there, NULL) && !there.moved) {
-        *out = there;
-        return fail(err, ERR_EXISTS, "You already created this %s repo", kind);
-    }
-    Repo repo = {.id = id_new(a),
-                 .kind = new->kind,
-                 .full = full,
-                 .name = new->name,
-                 .creator = viewer->account.id,
-                 .is_private = new->by_default ? owner.repos_private : new->is_private,
-                 .created_ns = wall_ns()};
-    repo.git_dir = repo_git_dir(hub, a, repo.id);
+    Repo repo;
     Error seen = {0};
     char sha[GIT_HEX_SIZE] = "";
-    if (!repo_lay_out(a, viewer, new, repo.git_dir, sha, err) ||
-        !repo_store(hub, &repo, name_key(a, full), owner.id, str_of(sha), &seen)) {
-        (void)!git_repo_delete(repo.git_dir, NULL);
-        if (seen.code == ERR_EXISTS) // also when it is there but not for these eyes
-            return fail(err, ERR_EXISTS, "You already created this %s repo", kind);
-        if (seen.code)
-            *(err ? err : &seen) = seen;
+    Str namespace = new->owner.len ? new->owner : viewer->account.name;
+    if (!sdk_check(new, err))
+        return false;
+    if (!repo_vacancy(hub, a, viewer, new->kind, namespace, new->name, &owner, &repo, &seen)) {
+        if (seen.code == ERR_EXISTS)
+            *out = repo;
+        *(err ? err : &seen) = seen;
         return false;
     }
-    return repo_find(hub, a, viewer, new->kind, full, ACCESS_READ, out, err) &&
+    repo.is_private = new->by_default ? owner.repos_private : new->is_private;
+    if (!repo_lay_out(a, viewer, new, repo.git_dir, sha, err)) {
+        (void)!git_repo_delete(repo.git_dir, NULL);
+        return false;
+    }
+    return repo_store(hub, &repo, owner.id, str_of(sha), &(SharedBlobs){0}, err) &&
+           repo_find(hub, a, viewer, new->kind, repo.full, ACCESS_READ, out, err) &&
            repo_index(hub, out, err);
 }
 
@@ -375,7 +399,7 @@ bool repo_move(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Str t
 {
     Str owner_name, name;
     Account owner;
-    if (!split_id(to, &owner_name, &name))
+    if (!repo_id_split(to, &owner_name, &name))
         return fail(err, ERR_INVALID, "'%.*s' is not of the form owner/name", STR(to));
     if (!name_check(name, err) || !namespace_check(hub, a, viewer, owner_name, &owner, err))
         return false;

@@ -20,8 +20,7 @@ static const struct {
 
 static const char *const sdks[] = {"gradio", "streamlit", "docker", "static"};
 
-/* The viewer, and organisations in which they may make repositories. */
-static json_t *owners_json(const Viewer *viewer, Str chosen)
+json_t *owners_json(const Viewer *viewer, Str chosen)
 {
     json_t *out = json_array();
     const Account *me = &viewer->account;

@@ -24,6 +24,7 @@ struct Web {
     X(notification)                                                                                \
     X(new)                                                                                         \
     X(repo)                                                                                        \
+    X(duplicate)                                                                                   \
     X(file)                                                                                        \
     X(card)                                                                                        \
     X(storage)                                                                                     \
@@ -131,6 +132,8 @@ static inline void set_str(json_t *object, const char *key, Str value)
     json_object_set_new(object, key, json_from_str(value));
 }
 
+/* The viewer, and organisations in which they may make repositories, as choices. */
+json_t *owners_json(const Viewer *viewer, Str chosen);
 struct Collection;
 /* A collection, with what of its items is known. */
 json_t *collection_json(Arena *a, const struct Collection *c);
