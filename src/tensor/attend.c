@@ -154,17 +154,21 @@ static float *token_row(const Tensor *x, int64_t row, int64_t head)
            row % tokens * x->strides[2];
 }
 
-/* Puts rows [from, to) of all into the cache. */
+/* Puts rows [from, to) of all into the cache; of each sample of the graph those that follow one
+ * another. */
 static void store_range(void *context, int64_t from, int64_t to)
 {
     const Job *j = context;
+    int64_t tokens = j->k->shape.dims[2], index = 0;
     Group g = {0};
-    int64_t index = 0;
     while (next_group(j, &index, &g))
-        for (int64_t i = MAX(from, g.first); i < MIN(to, g.first + g.rows); i++)
+        for (int64_t i = MAX(from, g.first), end = MIN(to, g.first + g.rows), n; i < end; i += n) {
+            n = MIN(end - i, tokens - i % tokens);
             for (int64_t head = 0; head < j->kv_heads; head++)
-                kv_cache_put(j->cache, j->p->layer, g.sequence, head, g.start + i - g.first,
-                             token_row(j->k, i, head), token_row(j->v, i, head));
+                kv_cache_put(j->cache, j->p->layer, g.sequence, head, g.start + i - g.first, n,
+                             (KvRows){token_row(j->k, i, head), j->k->strides[2]},
+                             (KvRows){token_row(j->v, i, head), j->v->strides[2]});
+        }
 }
 
 /* Where a row's softmax stands, and the weighted values so far. */

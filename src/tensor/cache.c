@@ -399,29 +399,53 @@ static void put_halves(const KvCache *c, Block b, int row, const float *key, con
     }
 }
 
-static void put_floats(const KvCache *c, Block b, int row, const float *key, const float *value)
+static void put_key(const KvCache *c, Block b, int row, const float *key)
 {
-    float *keys = (float *)(void *)b.keys, *values = (float *)(void *)b.values;
-    int64_t width = c->spec.head_dim;
-    for (int64_t d = 0; d < width; d++)
+    float *keys = (float *)(void *)b.keys;
+    for (int64_t d = 0; d < c->spec.head_dim; d++)
         keys[d * PANEL + row] = key[d];
+}
+
+static void put_value(const KvCache *c, Block b, int row, const float *value)
+{
+    float *values = (float *)(void *)b.values;
+    int64_t width = c->spec.head_dim;
     for (int64_t d = 0; d < width; d += PANEL)
         memcpy(values + d * PANEL + row * PANEL, value + d,
                (size_t)MIN(PANEL, width - d) * sizeof *value);
 }
 
-void kv_cache_put(KvCache *c, int layer, int sequence, int64_t head, int64_t position,
-                  const float *key, const float *value)
+/* Rows [row, row + n) of one block. Keys of several positions are a rectangle to be turned. */
+static void put_block(const KvCache *c, Block b, int row, int n, KvRows keys, KvRows values)
 {
-    Block b = block_at(c, layer, sequence, head, position / KV_PAGE);
-    int row = (int)(position % KV_PAGE);
-    if (c->packing == PACK_F32) {
-        put_floats(c, b, row, key, value);
-    } else if (c->packing == PACK_Q8_0) {
-        put_quantised(c, b.keys, row, key);
-        put_quantised(c, b.values, row, value);
-    } else {
-        put_halves(c, b, row, key, value);
+    bool turned = c->packing == PACK_F32 && n > 1;
+    if (turned)
+        kernels()->transpose(n, c->spec.head_dim, keys.first, keys.stride,
+                             (float *)(void *)b.keys + row, PANEL);
+    for (int i = 0; i < n; i++, row++) {
+        const float *key = keys.first + i * keys.stride, *value = values.first + i * values.stride;
+        if (c->packing == PACK_F32) {
+            if (!turned)
+                put_key(c, b, row, key);
+            put_value(c, b, row, value);
+        } else if (c->packing == PACK_Q8_0) {
+            put_quantised(c, b.keys, row, key);
+            put_quantised(c, b.values, row, value);
+        } else {
+            put_halves(c, b, row, key, value);
+        }
+    }
+}
+
+void kv_cache_put(KvCache *c, int layer, int sequence, int64_t head, int64_t position, int64_t n,
+                  KvRows keys, KvRows values)
+{
+    for (int64_t done = 0, some; done < n; done += some, position += some) {
+        int row = (int)(position % KV_PAGE);
+        some = MIN(n - done, KV_PAGE - row);
+        put_block(c, block_at(c, layer, sequence, head, position / KV_PAGE), row, (int)some,
+                  (KvRows){keys.first + done * keys.stride, keys.stride},
+                  (KvRows){values.first + done * values.stride, values.stride});
     }
 }
 

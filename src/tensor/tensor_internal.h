@@ -206,9 +206,10 @@ GradientRule gradient_add_op, gradient_sub, gradient_mul, gradient_scale, gradie
 typedef void ShapeRule(Graph *g, Tensor *t);
 ShapeRule shape_given, shape_effect, shape_join, shape_cross_entropy;
 typedef void Runner(const Tensor *t);
-Runner run_sum_rows, run_expand, run_dropout, run_noise, run_cross_entropy, run_cross_entropy_gradient,
-    run_accumulate, run_join, run_activate_gradient, run_softmax_gradient, run_norm_gradient,
-    run_linear_gradient, run_embed_gradient, run_scatter_rows;
+Runner run_sum_rows, run_expand, run_dropout, run_noise, run_cross_entropy,
+    run_cross_entropy_gradient, run_accumulate, run_join, run_activate_gradient,
+    run_softmax_gradient, run_norm_gradient, run_linear_gradient, run_embed_gradient,
+    run_scatter_rows;
 size_t scratch_norm_gradient(const Tensor *t);
 size_t scratch_linear_gradient(const Tensor *t);
 bool check_labels(const Tensor *t, Error *err);
@@ -345,9 +346,15 @@ static inline const void *panel_at(const Panels *p, int64_t panel)
 
 /* The spans of the current step. */
 const KvSpan *kv_cache_spans(const KvCache *c, size_t *n);
-/* Puts the key and value [D] of one position. Threads: different heads or positions at once. */
-void kv_cache_put(KvCache *c, int layer, int sequence, int64_t head, int64_t position,
-                  const float *key, const float *value);
+/* Rows [D], `stride` apart. */
+typedef struct KvRows {
+    const float *first;
+    int64_t stride;
+} KvRows;
+/* Puts the keys and values of positions [position, position + n). Threads: different heads or
+ * positions at once. */
+void kv_cache_put(KvCache *c, int layer, int sequence, int64_t head, int64_t position, int64_t n,
+                  KvRows keys, KvRows values);
 /* The keys of a page's positions as a panel [D,PANEL]; the values as panels
  * [ceil(D/PANEL)][PANEL positions][PANEL]. Where they lie, or in `room` of kv_room_floats. */
 const float *kv_cache_keys(const KvCache *c, int layer, int sequence, int64_t head, int64_t page,
