@@ -185,6 +185,11 @@ int xet_xorb_open(Xet *x, Str hash, int64_t *size, Error *err);
  * a file, appended to out. ERR_NOT_FOUND. */
 bool xet_find_chunk(Xet *x, const XetScope *scope, Str hash, Buf *out, Error *err);
 
+/* Calls `each` for the files that are stored as chunks for longer than min_age_ns, until it returns
+ * false. */
+bool xet_each_file(Xet *x, int64_t min_age_ns, bool (*each)(void *user, const char *sha256),
+                   void *user, Error *err);
+
 /* Deletes the xorbs that no file needs and nobody sent or referred to for max_age_ns, and what the
  * scopes say of them. */
 bool xet_sweep(Xet *x, int64_t max_age_ns, Error *err);

@@ -22,6 +22,9 @@ typedef struct XetSweep {
     Map needed;       // xorbs, by their 32 bytes
     Map alive;        // inodes of xorbs and recipes, by their bytes
     int64_t removed, bytes, damaged;
+    bool (*each)(void *user, const char *sha256);
+    void *user;
+    bool stopped;
 } XetSweep;
 
 /* What to do with a file; false stops. */
@@ -120,6 +123,22 @@ static bool sweep_name(XetSweep *s, int folder, const char *path, const char *na
     if (st->st_mtim.tv_sec < s->before_s && !is_alive(s, st))
         unlinkat(folder, name, 0);
     return true;
+}
+
+static bool visit_file(XetSweep *s, int folder, const char *path, const char *name,
+                       const struct stat *st, Error *err)
+{
+    if (!s->stopped && st->st_mtim.tv_sec < s->before_s && blob_oid_check(str_of(name), NULL))
+        s->stopped = !s->each(s->user, name);
+    return true;
+}
+
+bool xet_each_file(Xet *x, int64_t min_age_ns, bool (*each)(void *user, const char *sha256),
+                   void *user, Error *err)
+{
+    XetSweep s = {
+        .xet = x, .before_s = (wall_ns() - min_age_ns) / NS_PER_S, .each = each, .user = user};
+    return visit_below(&s, "files", visit_file, err);
 }
 
 bool xet_sweep(Xet *x, int64_t max_age_ns, Error *err)

@@ -334,6 +334,13 @@ static void test_a_xorb_serves_only_who_sent_it(void **state)
                  "scope's name");
 }
 
+static bool count_file(void *user, const char *sha256)
+{
+    assert_string_equal(sha256, HELLO_SHA);
+    ++*(int *)user;
+    return true;
+}
+
 static void test_old_xorbs_are_swept(void **state)
 {
     Error err = {0};
@@ -345,6 +352,11 @@ static void test_old_xorbs_are_swept(void **state)
     const int64_t hour = INT64_C(3600) * 1000000000;
     assert_ok(xet_sweep(p.xet, hour, &err));
     assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    int files = 0;
+    assert_ok(xet_each_file(p.xet, hour, count_file, &files, &err));
+    assert_int_equal(files, 0);
+    assert_ok(xet_each_file(p.xet, -hour, count_file, &files, &err));
+    assert_int_equal(files, 1);
     // A file needs it, however old it is.
     assert_ok(xet_sweep(p.xet, -hour, &err));
     assert_blob(&p, HELLO_SHA, S(HELLO));

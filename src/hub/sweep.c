@@ -100,7 +100,25 @@ static void remove_orphans(Sweep *s)
     }
 }
 
-/* Once a day: chunks that no file needs and that clients have forgotten. */
+/* A file of an upload that broke off before any repository was given it. */
+static bool release_if_ungiven(void *user, const char *oid)
+{
+    Sweep *s = user;
+    Error err = {0};
+    Str sha256 = str_of(oid);
+    bool given = true;
+    {
+        AUTO(conn_end) Conn *c = db_read(s->hub->db, NULL);
+        if (!c || !sql_blob_is_given(c, sha256, &given, NULL))
+            return false;
+    }
+    if (!given && !blobs_release(s->hub, &sha256, 1, &err))
+        log_error("sweep", "error=\"%s\"", err.text);
+    return !stopped(s);
+}
+
+/* Once a day: files that nobody was given, then chunks that no file needs and that clients have
+ * forgotten. */
 static void sweep_chunks(Sweep *s, int64_t *next_s)
 {
     Error err = {0};
@@ -108,7 +126,8 @@ static void sweep_chunks(Sweep *s, int64_t *next_s)
     if (now_s < *next_s)
         return;
     *next_s = now_s + DAY_S;
-    if (!xet_sweep(s->hub->xet, XET_DAYS * DAY_S * NS_PER_S, &err))
+    if (!xet_each_file(s->hub->xet, DAY_S * NS_PER_S, release_if_ungiven, s, &err) ||
+        !xet_sweep(s->hub->xet, XET_DAYS * DAY_S * NS_PER_S, &err))
         log_error("sweep", "error=\"%s\"", err.text);
 }
 

@@ -288,3 +288,50 @@ def test_deleted_repositories_give_their_content_back(hub, api, tmp_path):
     before = len([p for p in (hub.data / 'xet/files').rglob('*') if p.is_file()])
     api.delete_repo(repo)
     assert len([p for p in (hub.data / 'xet/files').rglob('*') if p.is_file()]) == before - 1
+
+
+# ---- When things break ----
+
+def put_by_lfs(hub, repo, path, content):
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    api.create_repo(repo, exist_ok=True)
+    (hub.data / 'sent').write_bytes(content)
+    subprocess.run([sys.executable, '-c', UPLOAD.replace('model.safetensors', path), hub.url, hub.token,
+                    hub.data / 'sent', repo], check=True, env=os.environ | {'HF_HUB_DISABLE_XET': '1', 'HF_ENDPOINT': hub.url})
+
+
+def test_a_hub_that_is_killed_while_it_cuts(own_hub):
+    """What was acknowledged is there after each start, and is cut up in the end."""
+    content = {f'{i}.bin': os.urandom(8 * MB) for i in range(3)}
+    for path, bytes in content.items():
+        put_by_lfs(own_hub, 'me/cut', path, bytes)
+        own_hub.kill()    # in the middle of it, mostly
+        own_hub.start()
+        time.sleep(0.02)
+        own_hub.kill()
+        own_hub.start()
+    wait_until_cut(own_hub)
+    own_hub.restart()
+    for path, bytes in content.items():
+        assert requests.get(f'{own_hub.url}/me/cut/resolve/main/{path}').content == bytes
+    assert not list((own_hub.data / 'xet/temp').iterdir())
+
+
+def test_a_damaged_xorb_is_noticed(own_hub):
+    """The download breaks off and never gives false bytes as if they were all; other files are fine."""
+    repo = HfApi(endpoint=own_hub.url, token=own_hub.token).create_repo('me/damaged').repo_id
+    # Bytes that pack: a change in what is packed cannot go unnoticed.
+    put_by_lfs(own_hub, repo, 'a.bin', b''.join(b'%d ' % i for i in range(300_000)))
+    put_by_lfs(own_hub, repo, 'b.bin', os.urandom(MB))
+    wait_until_cut(own_hub)
+    xorbs = sorted((p for p in (own_hub.data / 'xet/xorbs').rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
+    whole = {p: p.read_bytes() for p in xorbs}
+    packed = next(p for p in xorbs if p.stat().st_size < MB)
+    for damaged in whole[packed][:-1], whole[packed][:200_000] + b'\xFF' * 99 + whole[packed][200_099:]:
+        packed.chmod(0o600)
+        packed.write_bytes(damaged)
+        with pytest.raises(requests.exceptions.RequestException):
+            requests.get(f'{own_hub.url}/{repo}/resolve/main/a.bin').raise_for_status()
+        assert len(requests.get(f'{own_hub.url}/{repo}/resolve/main/b.bin').content) == MB
+    packed.write_bytes(whole[packed])
+    assert requests.get(f'{own_hub.url}/{repo}/resolve/main/a.bin').ok
