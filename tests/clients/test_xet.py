@@ -17,7 +17,7 @@ import requests
 from huggingface_hub import HfApi, hf_hub_download
 
 MB = 1 << 20
-SIZE = int(os.environ.get('HUG_XET_MB', 48)) * MB
+SIZE = int(os.environ.get('HUG_XET_MB', 32)) * MB
 CHANGED = max(SIZE // 1024, 64 << 10)
 
 
