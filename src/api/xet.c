@@ -250,6 +250,13 @@ const Route xet_routes[] = {
      .max_body = SHARD_MAX_SIZE, .summary = "Xet: upload a shard, with progress"},
     {"GET", "/api/xet/v1/chunks/{space}/{hash}", get_chunk, .access = API_NO_VIEWER,
      .summary = "Xet: which xorbs have a chunk"},
+    // hf_xet 1.1 has no version in its paths.
+    {"POST", "/api/xet/xorbs/default/{hash}", post_xorb, .flags = ROUTE_RAW,
+     .access = API_NO_VIEWER, .max_body = XORB_MAX_SIZE, .summary = "Xet: upload a xorb"},
+    {"POST", "/api/xet/shards", post_shard, .access = API_NO_VIEWER, .max_body = SHARD_MAX_SIZE,
+     .summary = "Xet: upload a shard"},
+    {"GET", "/api/xet/chunks/{space}/{hash}", get_chunk, .access = API_NO_VIEWER,
+     .summary = "Xet: which xorbs have a chunk"},
     {"POST", "/api/xet/v1/xorb-grants/{space}/{hash}", not_here, .access = API_NO_VIEWER,
      .summary = "Xet: where to put a xorb (here)"},
 };

@@ -208,6 +208,8 @@ const Route xet_read_routes[] = {
      .summary = "Xet: of which chunks a file is made"},
     {"GET", "/api/xet/v2/reconstructions/{hash}", reconstruct_v2, .access = API_NO_VIEWER,
      .summary = "Xet: of which chunks a file is made"},
+    {"GET", "/api/xet/reconstructions/{hash}", reconstruct_v1, .access = API_NO_VIEWER,
+     .summary = "Xet: of which chunks a file is made"},
     {"GET", "/api/xet/v1/xorbs/default/{hash}", get_piece, .flags = ROUTE_TRY,
      .access = API_NO_VIEWER, .summary = "Xet: a piece of a xorb, by a signed URL"},
 };
