@@ -18,12 +18,14 @@ static const char *visibility(const Ask *ask)
 static json_t *row_json(Arena *a, const json_t *repo)
 {
     char size[SIZE_TEXT];
+    bool sized = json_object_get(repo, "storage") != NULL;
     size_format(json_int(repo, "storage", 0), size);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", json_text(repo, "id", ""), "type",
+    const char *share = arena_printf(a, "%.1f%%", json_num(repo, "storagePercent", 0));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?}", "id", json_text(repo, "id", ""), "type",
                      json_text(repo, "type", ""), "updated",
                      arena_printf(a, "%.10s", json_text(repo, "updatedAt", "")), "visibility",
-                     json_text(repo, "visibility", ""), "storage", size, "%_of_total",
-                     arena_printf(a, "%.1f%%", json_num(repo, "storagePercent", 0)));
+                     json_text(repo, "visibility", ""), "storage", sized ? size : NULL,
+                     "%_of_total", sized ? share : NULL);
 }
 
 static bool is_searched(const Ask *ask, const json_t *repo)
@@ -33,13 +35,45 @@ static bool is_searched(const Ask *ask, const json_t *repo)
     return !ask->search || strcasestr(json_text(repo, "id", ""), ask->search);
 }
 
+/* What anybody may see of an owner, who is not us. */
+static json_t *list_public(Ask *ask, Error *err)
+{
+    static const char *const plurals[] = {"models", "datasets", "spaces"};
+    AUTO(json_decref) json_t *all = json_array();
+    for (size_t k = 0; k < COUNT(plurals); k++) {
+        char *path = api_query(ask->a, plurals[k], "author", ask->namespace);
+        path = api_query(ask->a, path, "full", "true");
+        AUTO(json_decref) json_t *some = api_list(ask->token, path, NULL, -1, err);
+        if (!some)
+            return NULL;
+        size_t i;
+        json_t *repo;
+        json_array_foreach(some, i, repo) json_array_append_new(
+            all, json_pack("{s:s, s:s, s:s, s:s}", "id", json_text(repo, "id", ""), "type",
+                           fetch_kind_name((FetchKind)k), "updatedAt",
+                           json_text(repo, "lastModified", ""), "visibility",
+                           json_flag(repo, "private", false) ? "private" : "public"));
+    }
+    return TAKE(all);
+}
+
+/* Ours, or those of an organisation of ours, with their sizes; else what everybody sees. */
+static json_t *list_all(Ask *ask, Error *err)
+{
+    if (!ask->namespace)
+        return api_list(ask->token, "settings/repositories", NULL, -1, err);
+    Error failure = {0};
+    json_t *all = api_list(
+        ask->token, arena_printf(ask->a, "organizations/%s/settings/repositories", ask->namespace),
+        NULL, -1, &failure);
+    if (all || failure.code == ERR_UNAVAILABLE || failure.code == ERR_TIMEOUT)
+        return all ? all : fail(err, failure.code, "%s", failure.text);
+    return list_public(ask, err);
+}
+
 static bool list(Ask *ask, Error *err)
 {
-    const char *path =
-        ask->namespace
-            ? arena_printf(ask->a, "organizations/%s/settings/repositories", ask->namespace)
-            : "settings/repositories";
-    AUTO(json_decref) json_t *all = api_list(ask->token, path, NULL, -1, err);
+    AUTO(json_decref) json_t *all = list_all(ask, err);
     if (!all)
         return false;
     int64_t limit = ask->limit < 0 ? LISTED : ask->limit, found = 0;

@@ -161,6 +161,8 @@ def test_repositories(hub, hug, api, tmp_path):
     hug('repos', 'settings', 'me/line', '--gated', 'false')
     hug('repos', 'move', 'me/line', 'me/moved')
     assert 'me/moved' in [r['id'] for r in json.loads(hug('repos', 'ls', '--search', 'moved', '--json'))]
+    mine = hug('repos', 'ls', '--namespace', 'me', '--limit', '0', '-q', HF_TOKEN='', HF_HOME='/nowhere').split()
+    assert 'me/moved' in mine  # anybody may ask
     for name in ('a.txt', 'b.json', 'c/d.json'):
         api.upload_file(path_or_fileobj=b'x', path_in_repo=name, repo_id='me/moved')
     hug('repos', 'branch', 'create', 'me/moved', 'dev/one')
