@@ -19,15 +19,16 @@ static const char *guess_local(const char *id)
 
 static void tell(const Ask *ask, const UploadResult *result)
 {
+    bool again = ask->every > 0;
     char sent[SIZE_TEXT], large[SIZE_TEXT];
     size_format(result->sent, sent);
     size_format(result->large, large);
-    if (!result->commit && !ask->quiet && !ask->every)
+    if (!result->commit && !ask->quiet && !again)
         output_hint(&ask->out, "nothing has changed since the last commit");
     if (result->sent < result->large && !ask->quiet)
         output_hint(&ask->out, "sent %s of %s; the hub had the rest, or it packs well", sent,
                     large);
-    if (result->commit || !ask->every)
+    if (result->commit || !again)
         output_result(&ask->out, "Uploaded", "url", json_pack("{s:s}", "url", result->url));
     fflush(stdout);
 }
