@@ -135,7 +135,7 @@ def say(what, moved, kept):
 
 
 def test_a_little_change_is_a_little_upload(hub, api, meter, tmp_path):
-    repo = api.create_repo('me/large').repo_id
+    repo = api.create_repo('me/xet-large').repo_id
     path = tmp_path / 'model.safetensors'
     make_weights(path)
     start, before = stored(hub), stored(hub)
@@ -162,7 +162,7 @@ def test_a_little_change_is_a_little_upload(hub, api, meter, tmp_path):
     change(path, 0.8)
     upload('0.1 % changed, by git-lfs', 0.02, HF_HUB_DISABLE_XET='1')
     # The same again into another repository of the same user: nothing but its row.
-    repo = api.create_repo('me/large-too').repo_id
+    repo = api.create_repo('me/xet-large-too').repo_id
     upload('into another repository', 0.02, home='third')
 
     digest = sha256(path)
@@ -184,7 +184,7 @@ def test_a_little_change_is_a_little_upload(hub, api, meter, tmp_path):
 
 def test_old_versions_stay_whole(hub, api, tmp_path):
     """Each revision gives the bytes that it had, though they share chunks; also after a restart."""
-    repo = api.create_repo('me/versions').repo_id
+    repo = api.create_repo('me/xet-versions').repo_id
     path, versions = tmp_path / 'w.bin', {}
     path.write_bytes(os.urandom(3 * MB))
     for i in range(3):
@@ -217,8 +217,8 @@ def xet_hash(hub, repo, path, token):
 
 def test_a_hash_alone_opens_nothing(hub, api, tmp_path):
     token, yours = hub.token, hub.other_token
-    secret = api.create_repo('me/hidden', private=True).repo_id
-    other = api.create_repo('me/open').repo_id
+    secret = api.create_repo('me/xet-hidden', private=True).repo_id
+    other = api.create_repo('me/xet-open').repo_id
     content = os.urandom(MB)
     api.upload_file(path_or_fileobj=content, path_in_repo='w.bin', repo_id=secret)
     known = xet_hash(hub, secret, 'w.bin', token)
@@ -241,7 +241,7 @@ def test_a_hash_alone_opens_nothing(hub, api, tmp_path):
     # Which xorbs have a chunk is told to who sent it, with a token for writing.
     chunk = f'{url}/v1/chunks/default/{xorb if piece["range"]["end"] == 1 else known}'
     assert requests.get(chunk, headers=headers).status_code == 403
-    theirs = HfApi(endpoint=hub.url, token=yours).create_repo('you/mine').repo_id
+    theirs = HfApi(endpoint=hub.url, token=yours).create_repo('you/xet-mine').repo_id
     assert requests.get(chunk, headers=cas(hub, 'write', theirs, yours)[1]).status_code == 404
     # Nor can a private repository be asked for by who may not see it.
     assert requests.get(f'{hub.url}/api/models/{secret}/xet-read-token/main',
@@ -257,7 +257,7 @@ def test_a_hash_alone_opens_nothing(hub, api, tmp_path):
 
 
 def test_ranges_of_a_reconstruction(hub, api):
-    repo = api.create_repo('me/ranges').repo_id
+    repo = api.create_repo('me/xet-ranges').repo_id
     content = os.urandom(2 * MB)
     api.upload_file(path_or_fileobj=content, path_in_repo='w.bin', repo_id=repo)
     known = xet_hash(hub, repo, 'w.bin', hub.token)
@@ -283,7 +283,7 @@ def test_ranges_of_a_reconstruction(hub, api):
 
 def test_deleted_repositories_give_their_content_back(hub, api, tmp_path):
     """The chunks stay while a client may refer to them; the files go at once."""
-    repo = api.create_repo('me/gone').repo_id
+    repo = api.create_repo('me/xet-gone').repo_id
     api.upload_file(path_or_fileobj=os.urandom(MB), path_in_repo='w.bin', repo_id=repo)
     before = len([p for p in (hub.data / 'xet/files').rglob('*') if p.is_file()])
     api.delete_repo(repo)
@@ -304,7 +304,7 @@ def test_a_hub_that_is_killed_while_it_cuts(own_hub):
     """What was acknowledged is there after each start, and is cut up in the end."""
     content = {f'{i}.bin': os.urandom(8 * MB) for i in range(3)}
     for path, bytes in content.items():
-        put_by_lfs(own_hub, 'me/cut', path, bytes)
+        put_by_lfs(own_hub, 'me/xet-cut', path, bytes)
         own_hub.kill()    # in the middle of it, mostly
         own_hub.start()
         time.sleep(0.02)
@@ -313,13 +313,13 @@ def test_a_hub_that_is_killed_while_it_cuts(own_hub):
     wait_until_cut(own_hub)
     own_hub.restart()
     for path, bytes in content.items():
-        assert requests.get(f'{own_hub.url}/me/cut/resolve/main/{path}').content == bytes
+        assert requests.get(f'{own_hub.url}/me/xet-cut/resolve/main/{path}').content == bytes
     assert not list((own_hub.data / 'xet/temp').iterdir())
 
 
 def test_a_damaged_xorb_is_noticed(own_hub):
     """The download breaks off and never gives false bytes as if they were all; other files are fine."""
-    repo = HfApi(endpoint=own_hub.url, token=own_hub.token).create_repo('me/damaged').repo_id
+    repo = HfApi(endpoint=own_hub.url, token=own_hub.token).create_repo('me/xet-damaged').repo_id
     # Bytes that pack: a change in what is packed cannot go unnoticed.
     put_by_lfs(own_hub, repo, 'a.bin', b''.join(b'%d ' % i for i in range(300_000)))
     put_by_lfs(own_hub, repo, 'b.bin', os.urandom(MB))
