@@ -284,10 +284,13 @@ def test_ranges_of_a_reconstruction(hub, api):
 def test_deleted_repositories_give_their_content_back(hub, api, tmp_path):
     """The chunks stay while a client may refer to them; the files go at once."""
     repo = api.create_repo('me/xet-gone').repo_id
-    api.upload_file(path_or_fileobj=os.urandom(MB), path_in_repo='w.bin', repo_id=repo)
-    before = len([p for p in (hub.data / 'xet/files').rglob('*') if p.is_file()])
+    content = os.urandom(MB)
+    api.upload_file(path_or_fileobj=content, path_in_repo='w.bin', repo_id=repo)
+    sha = hashlib.sha256(content).hexdigest()
+    recipe = hub.data / 'xet/files' / sha[:2] / sha
+    assert recipe.exists()
     api.delete_repo(repo)
-    assert len([p for p in (hub.data / 'xet/files').rglob('*') if p.is_file()]) == before - 1
+    assert not recipe.exists()
 
 
 # ---- When things break ----
