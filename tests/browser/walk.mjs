@@ -187,7 +187,7 @@ const stories = {
     await page.waitForURL(`${told.url}/${told.user}/walked`);
     await inspect(page, 'a new model');
     await page.getByRole('button', { name: 'Like' }).click();
-    await page.locator('[aria-pressed=true]').waitFor();
+    await page.locator('[name=like][aria-pressed=true]').waitFor();
 
     await page.getByRole('link', { name: 'Settings' }).click();
     await page.getByLabel('Owner and name').fill(`${told.user}/walked-far`);

@@ -19,7 +19,7 @@ def test_hf_auth_login_keeps_the_token(hub, hf, tmp_path):
 
 def test_whoami_has_what_libraries_read(hub, api):
     me = api.whoami()
-    assert me['name'] == 'me' and me['type'] == 'user' and me['orgs'] == []
+    assert me['name'] == 'me' and me['type'] == 'user' and all(org['type'] == 'org' for org in me['orgs'])
     assert len(me['id']) == 24 and int(me['id'], 16)
     assert me['auth']['type'] == 'access_token'
     assert me['auth']['accessToken']['displayName'] == 'tests'

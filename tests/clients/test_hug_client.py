@@ -87,10 +87,10 @@ def test_repos_and_auth(hub, hug, api, tmp_path):
     hug('repos', 'delete', 'me/made', '--yes')
     hug('repos', 'delete', 'me/made', '--yes', '--missing-ok')
     assert not api.repo_exists('me/made')
-    assert hug('auth', 'whoami').strip() == 'me'
+    assert hug('auth', 'whoami').split('\n')[0] == 'me'
     home = {'HF_HOME': str(tmp_path), 'HF_TOKEN': ''}
     assert hug('auth', 'login', '--token', hub.token, **home) == 'logged in as me\n'
-    assert hug('auth', 'whoami', **home).strip() == 'me'
+    assert hug('auth', 'whoami', **home).split('\n')[0] == 'me'
     # And `hf` sees the same log-in.
     assert 'user: me' in run(os.path.join(os.path.dirname(sys.executable), 'hf'), 'auth', 'whoami', **home)
     hug('auth', 'logout', **home)

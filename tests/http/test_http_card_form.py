@@ -23,8 +23,8 @@ text
 
 @pytest.fixture(scope='module')
 def site(hub, api):
-    api.create_repo('me/carded')
-    return Site(hub, 'me'), f'{hub.url}/me/carded'
+    api.create_repo('me/card-by-form')
+    return Site(hub, 'me'), f'{hub.url}/me/card-by-form'
 
 
 def readme(url):
@@ -47,7 +47,7 @@ def post(site, url, fields, how, **more):
 
 def test_the_form_changes_its_keys_and_nothing_else(site, api):
     site, url = site
-    api.create_commit('me/carded', [Add('README.md', CARD.encode())], commit_message='card')
+    api.create_commit('me/card-by-form', [Add('README.md', CARD.encode())], commit_message='card')
     page, hidden, fields = form(site, url)
     assert sorted(fields) == [('base_model', 'me/x'), ('license', 'mit'), ('tags', 'old')]
     assert '<option value="apache-2.0">' in page and '<option value="text-generation">' in page
@@ -55,16 +55,16 @@ def test_the_form_changes_its_keys_and_nothing_else(site, api):
     preview = post(site, url, fields, 'preview', **hidden)
     assert preview.status_code == 200 and 'apache-2.0' in preview.text and readme(url) == CARD
     done = post(site, url, fields, 'commit', summary='Say more', **hidden)
-    assert done.status_code == 303 and done.headers['Location'] == '/me/carded'
+    assert done.status_code == 303 and done.headers['Location'] == '/me/card-by-form'
     assert readme(url) == CARD.replace('mit', 'apache-2.0').replace('- old # stays\n', '- old # stays\n- new\n').replace(
         'base_model: me/x\n', 'base_model: me/x\npipeline_tag: text-generation\nlanguage:\n- de\n')
-    assert api.list_repo_commits('me/carded')[0].title == 'Say more'
-    assert api.model_info('me/carded').pipeline_tag == 'text-generation'
+    assert api.list_repo_commits('me/card-by-form')[0].title == 'Say more'
+    assert api.model_info('me/card-by-form').pipeline_tag == 'text-generation'
 
 
 def test_errors_stand_beside_their_fields_and_nothing_is_lost(site, api):
     site, url = site
-    api.create_commit('me/carded', [Add('README.md', b'# No front matter\n')], commit_message='card')
+    api.create_commit('me/card-by-form', [Add('README.md', b'# No front matter\n')], commit_message='card')
     _, hidden, _ = form(site, url)
     bad = post(site, url, [('license', 'my own'), ('language', 'english'), ('datasets', 'a b c'), ('tags', '<x>')], 'commit', **hidden)
     assert bad.status_code == 400
@@ -83,12 +83,12 @@ def test_errors_stand_beside_their_fields_and_nothing_is_lost(site, api):
 
 def test_what_a_field_cannot_say_stays(site, api):
     site, url = site
-    api.create_commit('me/carded', [Add('README.md', b'---\nlicense: [mit, gpl-3.0]\n---\n')], commit_message='two licenses')
+    api.create_commit('me/card-by-form', [Add('README.md', b'---\nlicense: [mit, gpl-3.0]\n---\n')], commit_message='two licenses')
     page, hidden, fields = form(site, url)
     assert 'What the card has here can be changed in its text only' in page and fields == []
     assert post(site, url, [('license', 'wtfpl'), ('tags', 'x')], 'commit', **hidden).status_code == 303
     assert readme(url) == '---\nlicense: [mit, gpl-3.0]\ntags:\n- x\n---\n'
-    api.create_commit('me/carded', [Add('README.md', b'---\nlicense: mit\n---\n')], commit_message='one')
+    api.create_commit('me/card-by-form', [Add('README.md', b'---\nlicense: mit\n---\n')], commit_message='one')
 
 
 def test_a_stranger_proposes(hub, site, api):
@@ -97,24 +97,24 @@ def test_a_stranger_proposes(hub, site, api):
     hidden = form(other, url)[1]
     assert post(other, url, [('license', 'gpl-3.0')], 'commit', **hidden).status_code == 403
     done = post(other, url, [('license', 'gpl-3.0')], 'pull', **hidden)
-    assert done.status_code == 303 and re.fullmatch(r'/me/carded/discussions/\d+', done.headers['Location'])
+    assert done.status_code == 303 and re.fullmatch(r'/me/card-by-form/discussions/\d+', done.headers['Location'])
     assert 'license: mit' in readme(url)
     assert 'license: gpl-3.0' in requests.get(f'{url}/raw/refs%2Fpr%2F{done.headers["Location"].split("/")[-1]}/README.md').text
     assert requests.get(f'{url}/card/main', allow_redirects=False).status_code == 303  # to log in
-    api.create_repo('me/carded-hidden', private=True)
-    assert other.s.get(f'{hub.url}/me/carded-hidden/card/main').status_code == 404
+    api.create_repo('me/card-by-form-hidden', private=True)
+    assert other.s.get(f'{hub.url}/me/card-by-form-hidden/card/main').status_code == 404
 
 
 def test_datasets_and_spaces_have_their_own_fields(hub, api):
     site = Site(hub, 'me')
-    api.create_repo('me/carded', repo_type='dataset')
-    url = f'{hub.url}/datasets/me/carded'
+    api.create_repo('me/card-by-form', repo_type='dataset')
+    url = f'{hub.url}/datasets/me/card-by-form'
     page, hidden, _ = form(site, url)
     assert hidden['oid'] == '' and 'value="1K&lt;n&lt;10K"' in page
     assert post(site, url, [('size_categories', '1K<n<10K'), ('task_categories', 'summarization')], 'commit', **hidden).status_code == 303
-    assert 'size_categories:1K<n<10K' in api.dataset_info('me/carded').tags
-    api.create_repo('me/carded', repo_type='space', space_sdk='static')
-    page, hidden, fields = form(site, f'{hub.url}/spaces/me/carded')
+    assert 'size_categories:1K<n<10K' in api.dataset_info('me/card-by-form').tags
+    api.create_repo('me/card-by-form', repo_type='space', space_sdk='static')
+    page, hidden, fields = form(site, f'{hub.url}/spaces/me/card-by-form')
     assert ('sdk', 'static') in fields
-    long = post(site, f'{hub.url}/spaces/me/carded', fields + [('short_description', 'x' * 61)], 'commit', **hidden)
+    long = post(site, f'{hub.url}/spaces/me/card-by-form', fields + [('short_description', 'x' * 61)], 'commit', **hidden)
     assert long.status_code == 400 and 'at most 60 characters' in long.text

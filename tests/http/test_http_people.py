@@ -132,16 +132,16 @@ def test_a_profile_shows_its_website_and_nothing_else_clickable(hub, pages):
 
 
 def test_an_organisation_has_a_picture_of_its_admins_choice(hub, pages):
-    hub.admin('org', 'add', 'painters', '--owner', 'me')
-    settings = '/organizations/painters/settings'
+    hub.admin('org', 'add', 'galleries', '--owner', 'me')
+    settings = '/organizations/galleries/settings'
 
     def send(browser, csrf):
         return pages[browser].post(f'{hub.url}{settings}/avatar', files={'picture': DOT}, data={'csrf': csrf})
     assert send('you', pages['you'].csrf('/settings/profile')).status_code in (403, 404)
     csrf = pages['me'].csrf(f'{settings}/profile')
     assert send('me', csrf).ok
-    assert requests.get(f'{hub.url}/avatars/painters').content == DOT
+    assert requests.get(f'{hub.url}/avatars/galleries').content == DOT
     form = {'csrf': csrf, 'fullname': 'Painters', 'website': 'https://paint.example'}
     assert pages['me'].post(f'{hub.url}{settings}/profile', data=form).ok
-    overview = requests.get(f'{hub.url}/api/organizations/painters/overview').json()
+    overview = requests.get(f'{hub.url}/api/organizations/galleries/overview').json()
     assert (overview['fullname'], overview['websiteUrl']) == ('Painters', 'https://paint.example')
