@@ -147,7 +147,7 @@ static json_t *account_row(const Account *account)
     set_str(o, "fullname", account->fullname);
     set_str(o, "email", account->email);
     set(o, "kind",
-        json_string(account->is_org     ? "organization"
+        json_string(account->is_org     ? "organisation"
                     : account->is_admin ? "administrator"
                                         : "user"));
     set(o, "created", json_when(account->created_ns));
