@@ -253,11 +253,13 @@ def test_a_log_is_uploaded_every_so_often(hub, api, tmp_path):
     assert run(HUG, 'upload', 'me/logs', tmp_path, '--every', '-1', ok=False).returncode == 2
 
 
-def test_a_dry_run_downloads_nothing(hug, hf, owl, tmp_path):
-    args = ('download', owl, '--dry-run', '--cache-dir', tmp_path)
+def test_a_dry_run_downloads_nothing(hug, hf, api, tmp_path):
+    api.create_repo('me/dry')
+    api.upload_file(path_or_fileobj=b'b', path_in_repo='a/b.txt', repo_id='me/dry')
+    args = ('download', 'me/dry', '--dry-run', '--cache-dir', tmp_path)
     ours, theirs = both(hug, hf, *args)
     assert ours == theirs and {'file': 'a/b.txt', 'size': '1.0'} in ours
-    hug('download', owl, 'a/b.txt', '--cache-dir', tmp_path)
+    hug('download', 'me/dry', 'a/b.txt', '--cache-dir', tmp_path)
     assert {'file': 'a/b.txt', 'size': '-'} in json.loads(hug(*args, '--json'))
     assert len(list(tmp_path.glob('*/blobs/*'))) == 1
 
