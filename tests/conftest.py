@@ -272,6 +272,16 @@ def run(*command, ok=True, cwd=None, input=None, **env):
     return done.stdout
 
 
+def library_environment():
+    """LIBHUG, the library built beside the binary, and what a Python that loads it needs in its environment: a
+    library with sanitizers wants their runtime loaded first."""
+    library = next(iter(HUG.parent.glob('**/libhug.so')))
+    env = {'LIBHUG': str(library)}
+    if '__asan_init' in run('nm', '-D', library):
+        env |= {'LD_PRELOAD': run('gcc', '-print-file-name=libasan.so').strip(), 'ASAN_OPTIONS': 'detect_leaks=0'}
+    return env
+
+
 @pytest.fixture
 def hf(hub):
     """hf('upload', 'me/x', folder): the `hf` command of today's huggingface_hub, logged in as me."""

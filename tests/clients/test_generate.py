@@ -8,20 +8,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from conftest import HUG, REAL_HOME, ROOT, run
+from conftest import HUG, REAL_HOME, ROOT, library_environment, run
 
 NEW = 64
 
 
 def library_logits(path, dtype, prompts):
-    """libhug's logits behind each prompt, through ctypes, as another language would use it. In a process of its
-    own: a library with sanitizers wants their runtime loaded first."""
-    library = next(iter(HUG.parent.glob('**/libhug.so')))
-    env = dict(os.environ)
-    if '__asan_init' in run('nm', '-D', library):
-        env |= {'LD_PRELOAD': run('gcc', '-print-file-name=libasan.so').strip(), 'ASAN_OPTIONS': 'detect_leaks=0'}
-    done = subprocess.run([sys.executable, Path(__file__).with_name('libhug.py'), library, path, dtype],
-                          input=json.dumps(prompts).encode(), env=env, stdout=subprocess.PIPE, check=True)
+    """libhug's logits behind each prompt, through ctypes, as another language would use it."""
+    env = library_environment()
+    done = subprocess.run([sys.executable, Path(__file__).with_name('libhug.py'), env['LIBHUG'], path, dtype],
+                          input=json.dumps(prompts).encode(), env=os.environ | env, stdout=subprocess.PIPE, check=True)
     return np.frombuffer(done.stdout, np.float32).reshape(len(prompts), -1)
 
 

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, GPT2TokenizerFast
 
-from conftest import HUG, REAL_HOME, ROOT, TEMP, run
+from conftest import HUG, REAL_HOME, ROOT, TEMP, library_environment, run
 
 sys.path.insert(0, str(ROOT / 'tools'))
 os.environ.setdefault('HUG_CACHE', os.environ.get('XDG_CACHE_HOME', f'{REAL_HOME}/.cache') + '/hug')
@@ -106,12 +106,13 @@ def test_real_vocabularies_over_text_of_all_kinds(tmp_path, name):
         weights()
     else:
         fetch(name)
-    done = run(sys.executable, ROOT / 'tools/check_tokenizers', '--megabytes', '0.2', '--corpus', TEMP / 'corpus', name, ok=False, HOME=REAL_HOME)
+    done = run(sys.executable, ROOT / 'tools/check_tokenizers', '--megabytes', '0.2', '--corpus', TEMP / 'corpus', name, ok=False,
+               HOME=REAL_HOME, **library_environment())
     assert done.returncode == 0 and ' 0 differ' in done.stdout, done.stdout + done.stderr
 
 
 def test_random_tokenizers_are_the_references(tmp_path):
-    done = run(sys.executable, ROOT / 'tools/fuzz_tokenizers', '1', '120', ok=False)
+    done = run(sys.executable, ROOT / 'tools/fuzz_tokenizers', '1', '120', ok=False, **library_environment())
     assert done.returncode == 0 and ' 0 differ' in done.stdout, done.stdout + done.stderr
 
 
