@@ -211,11 +211,7 @@ static bool search_begin(Search *s, Error *err)
     s->from = NEW_ARRAY(r->call->arena, int, n);
     s->feeds = NEW_ARRAY(r->call->arena, BatchFeed, n);
     s->ranking.best = NEW_ARRAY(r->call->arena, Continuation, s->ranking.wanted);
-    for (size_t i = 0; i < n; i++) {
-        // All begin alike; only the first one's continuations count at first.
-        s->running[i].score = i ? BEAM_FAR : 0;
-        s->running[i].at = r->matcher ? matcher_start(r->matcher) : -1;
-    }
+    beams_begin(r, s->running, n);
     return true;
 }
 

@@ -164,11 +164,7 @@ static bool group_begin(Search *s, Group *g, Error *err)
     if (!beams_new(r, &g->running, s->size, err) || !beams_new(r, &g->next, s->size, err) ||
         !ended_init(r, &g->ended, s->size, err))
         return false;
-    for (size_t i = 0; i < s->size; i++) {
-        // All begin alike; only the first one's continuations count at first.
-        g->running[i].score = i ? BEAM_FAR : 0;
-        g->running[i].at = r->matcher ? matcher_start(r->matcher) : -1;
-    }
+    beams_begin(r, g->running, s->size);
     return true;
 }
 

@@ -36,6 +36,8 @@ typedef struct Ranking {
 
 /* n texts without tokens, in the call's arena. */
 bool beams_new(Run *r, Beam **out, size_t n, Error *err);
+/* All stand behind the prompt; only the first one's continuations count at first. */
+void beams_begin(const Run *r, Beam *beams, size_t n);
 /* `to` becomes what `from` is; each keeps its memory. */
 void beam_copy(const Run *r, Beam *to, const Beam *from);
 /* The text that a continuation of `from` makes, chosen by these logits. */

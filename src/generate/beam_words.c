@@ -333,11 +333,7 @@ static bool search_begin(Search *s, Error *err)
         !beams_new(r, &s->running, s->size, err) || !beams_new(r, &s->next, s->size, err) ||
         !ended_init(r, &s->ended, s->size, err))
         return false;
-    for (size_t i = 0; i < s->size; i++) {
-        // All begin alike; only the first one's continuations count at first.
-        s->running[i].score = i ? BEAM_FAR : 0;
-        s->running[i].at = r->matcher ? matcher_start(r->matcher) : -1;
-    }
+    beams_begin(r, s->running, s->size);
     return true;
 }
 

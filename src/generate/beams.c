@@ -18,6 +18,14 @@ bool beams_new(Run *r, Beam **out, size_t n, Error *err)
     return true;
 }
 
+void beams_begin(const Run *r, Beam *beams, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        beams[i].score = i ? BEAM_FAR : 0;
+        beams[i].at = r->matcher ? matcher_start(r->matcher) : -1;
+    }
+}
+
 void beam_copy(const Run *r, Beam *to, const Beam *from)
 {
     Beam copy = *from;
