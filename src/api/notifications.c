@@ -103,39 +103,36 @@ static bool chosen(Request *r, const json_t *body, RepoKind *kind, NotificationQ
     return true;
 }
 
-static void mark(Request *r)
+static void set_mark(Request *r, const json_t *body, NotificationMark mark)
 {
     Error err = {0};
     NotificationQuery query;
     RepoKind kind;
     const Str *ids;
     size_t n;
+    if (!chosen(r, body, &kind, &query, &ids, &n))
+        return;
+    if (!notification_mark(api_of(r)->hub, api_viewer(r), ids, n, &query, mark, &err))
+        return reply_error(r, &err);
+    api_reply(r, json_pack("{s:b}", "success", 1));
+}
+
+static void mark(Request *r)
+{
+    Error err = {0};
     const json_t *body = api_optional_json(r, 0, &err);
     if (!body)
         return reply_error(r, &err);
-    if (!chosen(r, body, &kind, &query, &ids, &n))
-        return;
-    if (!notification_mark(api_of(r)->hub, api_viewer(r), ids, n, &query,
-                           json_flag(body, "read", true), &err))
-        return reply_error(r, &err);
-    api_reply(r, json_pack("{s:b}", "success", 1));
+    set_mark(r, body, json_flag(body, "read", true) ? MARK_READ : MARK_UNREAD);
 }
 
 static void gone(Request *r)
 {
     Error err = {0};
-    NotificationQuery query;
-    RepoKind kind;
-    const Str *ids;
-    size_t n;
     const json_t *body = api_optional_json(r, 0, &err);
     if (!body)
         return reply_error(r, &err);
-    if (!chosen(r, body, &kind, &query, &ids, &n))
-        return;
-    if (!notification_remove(api_of(r)->hub, api_viewer(r), ids, n, &query, &err))
-        return reply_error(r, &err);
-    api_reply(r, json_pack("{s:b}", "success", 1));
+    set_mark(r, body, MARK_GONE);
 }
 
 /* ---- Settings ---- */

@@ -36,7 +36,7 @@ bool notification_unread(Hub *hub, const Viewer *viewer, int64_t *n, Error *err)
 }
 
 bool notification_mark(Hub *hub, const Viewer *viewer, const Str *discussions, size_t n,
-                       const NotificationQuery *query, bool read, Error *err)
+                       const NotificationQuery *query, NotificationMark mark, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     NotificationQuery asked = {0};
@@ -47,26 +47,9 @@ bool notification_mark(Hub *hub, const Viewer *viewer, const Str *discussions, s
     if (!c)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (!sql_notification_mark(c, viewer->account.id, discussions[i], read, err))
+        if (!sql_notification_mark(c, viewer->account.id, discussions[i], mark, err))
             return false;
-    return (n || sql_notifications_mark(c, viewer, &asked, read, err)) && conn_commit(c, err);
-}
-
-bool notification_remove(Hub *hub, const Viewer *viewer, const Str *discussions, size_t n,
-                         const NotificationQuery *query, Error *err)
-{
-    AUTO(arena_free) Arena *a = arena_new(0);
-    NotificationQuery asked = {0};
-    if (!viewer_need(viewer, MAY_NOTIFICATION_WRITE, err) ||
-        (!n && !query_check(a, query, &asked, err)))
-        return false;
-    AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    if (!c)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (!sql_notification_remove(c, viewer->account.id, discussions[i], err))
-            return false;
-    return (n || sql_notifications_remove(c, viewer, &asked, err)) && conn_commit(c, err);
+    return (n || sql_notifications_mark(c, viewer, &asked, mark, err)) && conn_commit(c, err);
 }
 
 bool notification_seen(Hub *hub, const Viewer *viewer, const Discussion *d, Error *err)

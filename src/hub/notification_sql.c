@@ -77,7 +77,7 @@ bool sql_notify(Conn *c, const Notice *notice, Error *err)
         if (!tell_by(c, mention, notice, name_key(a, notice->mentions->names[i]), err))
             return false;
     // Whoever takes part has seen what was there.
-    return sql_notification_mark(c, notice->actor, notice->discussion, true, err);
+    return sql_notification_mark(c, notice->actor, notice->discussion, MARK_READ, err);
 }
 
 /* ---- Lists ---- */
@@ -197,42 +197,28 @@ bool sql_notification_is_unread(Conn *c, Str user, Str discussion, bool *unread,
 
 /* ---- Marking ---- */
 
-bool sql_notification_mark(Conn *c, Str user, Str discussion, bool read, Error *err)
+#define MARKS(where)                                                                               \
+    {                                                                                              \
+        [MARK_UNREAD] = "UPDATE notifications SET is_read = 0" where,                              \
+        [MARK_READ] = "UPDATE notifications SET is_read = 1" where,                                \
+        [MARK_GONE] = "DELETE FROM notifications" where                                            \
+    }
+
+bool sql_notification_mark(Conn *c, Str user, Str discussion, NotificationMark mark, Error *err)
 {
-    AUTO(query_end)
-    Query *q = query_open(c, "UPDATE notifications SET is_read = $1 WHERE user_id = $2"
-                             " AND discussion_id = $3");
-    bind_int(q, read);
+    static const char *const marks[] = MARKS(" WHERE user_id = $1 AND discussion_id = $2");
+    AUTO(query_end) Query *q = query_open(c, marks[mark]);
     bind_str(q, user);
     bind_str(q, discussion);
     return query_run(q, err);
 }
-
-bool sql_notification_remove(Conn *c, Str user, Str discussion, Error *err)
-{
-    AUTO(query_end)
-    Query *q = query_open(c, "DELETE FROM notifications WHERE user_id = $1 AND discussion_id = $2");
-    bind_str(q, user);
-    bind_str(q, discussion);
-    return query_run(q, err);
-}
-
-#define ALL_FOUND " WHERE discussion_id IN (SELECT n.discussion_id" FILTER ") AND user_id = $2"
 
 bool sql_notifications_mark(Conn *c, const Viewer *viewer, const NotificationQuery *query,
-                            bool read, Error *err)
+                            NotificationMark mark, Error *err)
 {
-    AUTO(query_end)
-    Query *q = query_open(c, read ? "UPDATE notifications SET is_read = 1" ALL_FOUND
-                                  : "UPDATE notifications SET is_read = 0" ALL_FOUND);
-    filter_bind(q, viewer, query);
-    return query_run(q, err);
-}
-
-bool sql_notifications_remove(Conn *c, const Viewer *viewer, const NotificationQuery *query,
-                              Error *err)
-{
-    AUTO(query_end) Query *q = query_open(c, "DELETE FROM notifications" ALL_FOUND);
+    static const char *const marks[] =
+        MARKS(" WHERE discussion_id IN (SELECT n.discussion_id" FILTER ") AND user_id = $2");
+    AUTO(query_end) Query *q = query_open(c, marks[mark]);
     filter_bind(q, viewer, query);
     return query_run(q, err);
 }

@@ -18,13 +18,10 @@ bool sql_notifications(Conn *c, Arena *a, const Viewer *viewer, const Notificati
                        NotificationPage *out, Error *err);
 bool sql_notification_unread(Conn *c, const Viewer *viewer, int64_t *n, Error *err);
 bool sql_notification_is_unread(Conn *c, Str user, Str discussion, bool *unread, Error *err);
-bool sql_notification_mark(Conn *c, Str user, Str discussion, bool read, Error *err);
-bool sql_notification_remove(Conn *c, Str user, Str discussion, Error *err);
+bool sql_notification_mark(Conn *c, Str user, Str discussion, NotificationMark mark, Error *err);
 /* All that the query finds. */
 bool sql_notifications_mark(Conn *c, const Viewer *viewer, const NotificationQuery *query,
-                            bool read, Error *err);
-bool sql_notifications_remove(Conn *c, const Viewer *viewer, const NotificationQuery *query,
-                              Error *err);
+                            NotificationMark mark, Error *err);
 
 enum { MAX_WATCHES = 5000 };
 bool sql_watch_set(Conn *c, Str user, WatchKind kind, Str target, WatchState state, int64_t now,

@@ -142,7 +142,7 @@ static void test_an_edit_calls_those_alone_who_are_new_in_it(void **state)
     Repo repo = make("ada", "edits", false);
     Discussion d = begin(&ada, &repo, "Hello @bob");
     DiscussionEvent event = say(&ada, &repo, &d, "Well, @bob");
-    assert_ok(notification_mark(hub, &bob, &d.id, 1, NULL, true, &err));
+    assert_ok(notification_mark(hub, &bob, &d.id, 1, NULL, MARK_READ, &err));
     assert_ok(
         discussion_edit(hub, a, &ada, &repo, &d, event.id, S("Well, @bob and @cyd"), &event, &err));
     assert_int_equal(reasons(&bob, &repo), 0);
@@ -163,7 +163,8 @@ static void test_members_watch_their_organisation_until_they_do_not(void **state
     assert_ok(watch_set(hub, &dan, WATCH_REPO, other.id, WATCH_ON, &err));
     assert_ok(watch_get(hub, &dan, other.id, &state_now, &err));
     assert_int_equal(state_now, WATCH_ON);
-    assert_ok(notification_remove(hub, &dan, NULL, 0, &(NotificationQuery){.limit = 1}, &err));
+    assert_ok(
+        notification_mark(hub, &dan, NULL, 0, &(NotificationQuery){.limit = 1}, MARK_GONE, &err));
     begin(&bob, &repo, "");
     begin(&bob, &other, "");
     assert_int_equal(told(&dan, &repo).n, 0);
@@ -181,7 +182,7 @@ static void test_a_thread_is_watched_or_muted_by_itself(void **state)
     assert_ok(watch_set(hub, &ada, WATCH_THREAD, d.id, WATCH_OFF, &err));
     assert_ok(watch_set(hub, &bob, WATCH_THREAD, d.id, WATCH_OFF, &err));
     assert_ok(watch_set(hub, &cyd, WATCH_THREAD, d.id, WATCH_ON, &err));
-    assert_ok(notification_mark(hub, &ada, &d.id, 1, NULL, true, &err));
+    assert_ok(notification_mark(hub, &ada, &d.id, 1, NULL, MARK_READ, &err));
     say(&dan, &repo, &d, "Hm. @bob");
     assert_int_equal(reasons(&ada, &repo), 0);
     assert_int_equal(reasons(&bob, &repo), NOTIFIED_MENTIONED); // by name, all the same
@@ -277,14 +278,14 @@ static void test_lists_are_filtered_marked_and_emptied(void **state)
     assert_ok(notification_list(hub, a, &cyd, &query, &page, &err));
     assert_int_equal(page.view, open - 1);
     query = (NotificationQuery){.repo = S("ADA/One"), .limit = 1};
-    assert_ok(notification_mark(hub, &cyd, NULL, 0, &query, false, &err));
+    assert_ok(notification_mark(hub, &cyd, NULL, 0, &query, MARK_UNREAD, &err));
     assert_ok(notification_list(hub, a, &cyd, &query, &page, &err));
     assert_int_equal(page.unread, open);
     assert_false(page.items[0].is_read);
     query = (NotificationQuery){.until_ns = page.items[0].updated_ns - 1, .limit = 1};
-    assert_ok(notification_mark(hub, &cyd, NULL, 0, &query, true, &err));
+    assert_ok(notification_mark(hub, &cyd, NULL, 0, &query, MARK_READ, &err));
     assert_int_equal(unread(&cyd), 2); // those that came later
-    assert_ok(notification_remove(hub, &cyd, &d.id, 1, NULL, &err));
+    assert_ok(notification_mark(hub, &cyd, &d.id, 1, NULL, MARK_GONE, &err));
     query = (NotificationQuery){.limit = 1};
     assert_ok(notification_list(hub, a, &cyd, &query, &page, &err));
     assert_int_equal(page.all, all - 1);

@@ -48,12 +48,14 @@ bool notification_list(Hub *hub, Arena *a, const Viewer *viewer, const Notificat
                        NotificationPage *out, Error *err);
 /* At most 100 are counted: for a bell. */
 bool notification_unread(Hub *hub, const Viewer *viewer, int64_t *n, Error *err);
-/* Of these discussions (ids), or where there are none of all that the query finds. */
+typedef enum NotificationMark {
+    MARK_UNREAD,
+    MARK_READ,
+    MARK_GONE, // until something happens again
+} NotificationMark;
+/* Those of these discussions (ids), or where there are none all that the query finds. */
 bool notification_mark(Hub *hub, const Viewer *viewer, const Str *discussions, size_t n,
-                       const NotificationQuery *query, bool read, Error *err);
-/* The same: they are gone until something happens again. */
-bool notification_remove(Hub *hub, const Viewer *viewer, const Str *discussions, size_t n,
-                         const NotificationQuery *query, Error *err);
+                       const NotificationQuery *query, NotificationMark mark, Error *err);
 /* The viewer (nobody is fine) looks at a discussion. */
 bool notification_seen(Hub *hub, const Viewer *viewer, const Discussion *d, Error *err);
 

@@ -106,7 +106,6 @@ static void list(Request *r)
 /* The discussions that were ticked, or all that the list's filter finds. */
 static bool apply(Request *r, const Params *form, Error *err)
 {
-    const Str *ids = NULL;
     size_t n = 0;
     Str *ticked = NEW_ARRAY(request_arena(r), Str, MAX_CHOSEN);
     Str what = params_get(form, "do"), show = params_get(form, "show");
@@ -115,15 +114,14 @@ static bool apply(Request *r, const Params *form, Error *err)
     for (size_t i = 0; i < form->n && n < MAX_CHOSEN; i++)
         if (str_eq(form->items[i].name, S("discussion")))
             ticked[n++] = form->items[i].value;
-    ids = ticked;
     if (str_eq(what, S("all-read")))
         n = 0;
     else if (!n)
         return true;
-    if (str_eq(what, S("done")))
-        return notification_remove(hub_of(r), web_viewer(r), ids, n, &query, err);
-    return notification_mark(hub_of(r), web_viewer(r), ids, n, &query, !str_eq(what, S("unread")),
-                             err);
+    NotificationMark mark = str_eq(what, S("done"))     ? MARK_GONE
+                            : str_eq(what, S("unread")) ? MARK_UNREAD
+                                                        : MARK_READ;
+    return notification_mark(hub_of(r), web_viewer(r), ticked, n, &query, mark, err);
 }
 
 static void change(Request *r)
