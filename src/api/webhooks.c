@@ -128,8 +128,8 @@ static void reply_webhook(Request *r, const Webhook *w)
     api_reply(r, json_pack("{s:o}", "webhook", webhook_json(w)));
 }
 
-/* As it is now, behind a change. */
-static void reply_anew(Request *r)
+/* What GET answers, and each change: how it is now. */
+static void show(Request *r)
 {
     Webhook w;
     if (found(r, &w))
@@ -161,13 +161,6 @@ static void create(Request *r)
     reply_webhook(r, &w);
 }
 
-static void get(Request *r)
-{
-    Webhook w;
-    if (found(r, &w))
-        reply_webhook(r, &w);
-}
-
 static void change(Request *r)
 {
     Error err = {0};
@@ -179,7 +172,7 @@ static void change(Request *r)
     if (!body || !read_body(body, &b, &err) ||
         !webhook_change(api_of(r)->hub, request_arena(r), api_viewer(r), &w, &b.change, &err))
         return reply_error(r, &err);
-    reply_anew(r);
+    show(r);
 }
 
 static void set_enabled(Request *r, bool enable)
@@ -190,7 +183,7 @@ static void set_enabled(Request *r, bool enable)
         return;
     if (!webhook_enable(api_of(r)->hub, &w, enable, &err))
         return reply_error(r, &err);
-    reply_anew(r);
+    show(r);
 }
 
 static void enable(Request *r)
@@ -282,7 +275,7 @@ static void test(Request *r)
 const Route webhook_routes[] = {
     {"GET", ALL, list, READS, .summary = "Webhooks"},
     {"POST", ALL, create, WRITES, .summary = "Make one"},
-    {"GET", ONE, get, READS, .summary = "A webhook"},
+    {"GET", ONE, show, READS, .summary = "A webhook"},
     {"POST", ONE, change, WRITES, .summary = "Change it"},
     {"DELETE", ONE, gone, WRITES, .summary = "Delete it"},
     {"POST", ONE "/enable", enable, WRITES, .summary = "Enable it"},
