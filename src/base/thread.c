@@ -166,14 +166,6 @@ void queue_close(Queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-bool queue_is_closed(Queue *q)
-{
-    pthread_mutex_lock(&q->lock);
-    bool closed = q->closed;
-    pthread_mutex_unlock(&q->lock);
-    return closed;
-}
-
 size_t queue_length(Queue *q)
 {
     pthread_mutex_lock(&q->lock);

@@ -39,7 +39,6 @@ bool queue_push(Queue *q, void *item);
 void *queue_pop(Queue *q, int64_t timeout_ns);
 /* No more pushes; waiting pops return. */
 void queue_close(Queue *q);
-bool queue_is_closed(Queue *q);
 size_t queue_length(Queue *q);
 
 typedef struct Workers Workers;

@@ -146,7 +146,6 @@ XetReader *xet_reader_of(const Xet *x, const RecipeMaker *m, const char *sha256)
     __attribute__((returns_nonnull));
 void xet_reader_free(XetReader *r);
 AUTO_FREE(XetReader, xet_reader_free)
-int64_t xet_reader_size(const XetReader *r);
 bool xet_reader_read(XetReader *r, void *out, size_t n, int64_t offset, Error *err);
 
 /* ---- xet_dedup.c ---- */

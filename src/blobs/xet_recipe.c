@@ -254,11 +254,6 @@ void xet_reader_free(XetReader *r)
     free(r);
 }
 
-int64_t xet_reader_size(const XetReader *r)
-{
-    return r->recipe.size;
-}
-
 /* The last term that begins at the offset or before it. */
 static const RecipeTerm *term_at(const Recipe *r, int64_t offset)
 {

@@ -159,7 +159,7 @@ bool commands_run(const Verb *verb, int n, char **args, Error *err)
         return true;
     }
     AUTO(arena_free) Arena *a = arena_new(0);
-    Ask ask = {.a = a, .command = command, .limit = -1, .position = -1};
+    Ask ask = {.a = a, .limit = -1, .position = -1};
     size_t n_options;
     const Option *options = command_options(a, command, &n_options);
     Str name = str_of(command->name); // by which options_read sends people to its help

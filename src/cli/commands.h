@@ -28,7 +28,6 @@ struct Ask {
     FetchKind kind;          // of --type
     const char *const *args; // n of them, then NULL
     int n;
-    const Command *command;
 
     const char *type, *revision, *token, *format;
     bool json, quiet, whole, yes, dry_run;

@@ -209,16 +209,6 @@ bool request_accepts(const Request *r, const char *type)
     return false;
 }
 
-int64_t request_length(const Request *r)
-{
-    return r->length;
-}
-
-bool request_replied(const Request *r)
-{
-    return r->replied;
-}
-
 bool request_gone(Request *r)
 {
     return atomic_load(&r->gone) || atomic_load(&r->server->stopping);

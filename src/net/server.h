@@ -161,8 +161,6 @@ Str request_origin(Request *r);
 /* True if Accept names this type before any star: "text/html". */
 bool request_accepts(const Request *r, const char *type);
 
-/* Content-Length, or -1 where the client did not say. */
-int64_t request_length(const Request *r);
 /* Up to `max` bytes of the body, at least one unless it has ended (*n is 0). Blocks. ERR_LIMIT past
  * the route's max_body, ERR_INVALID for broken gzip, ERR_CANCELLED when the client has gone or was
  * too slow. */
@@ -210,7 +208,6 @@ void reply_redirect(Request *r, int status, Str location);
 /* {"error": text} or what on_error makes of it, with the status of err->code. */
 void reply_error(Request *r, const Error *err);
 void reply_failure(Request *r, int status, const char *text);
-bool request_replied(const Request *r);
 
 typedef struct FileReply {
     int fd;               // taken: closed when sent, or at once on HEAD and 304

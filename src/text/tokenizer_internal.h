@@ -445,7 +445,6 @@ void bpe_free(Bpe *b);
 
 /* Scores by id, for all of the loaded vocabulary; unk -1: none. */
 void unigram_start(Tokenizer *t, const double *scores, int32_t unk, bool byte_fallback);
-void unigram_free(Unigram *u);
 
 /* ---- Stages ---- */
 
