@@ -70,11 +70,7 @@ static void show_profile(Request *r, int status, const Account *org, const char 
 {
     json_t *page = page_new(r, "Organisation");
     page_set_org(page, org);
-    set_str(page, "name", org->name);
-    set_str(page, "fullname", org->fullname);
-    set_str(page, "about", org->about);
-    set_str(page, "website", org->website);
-    set_str(page, "avatar_version", org->avatar);
+    page_set_account(page, org);
     set(page, "avatar_action", json_sprintf("/organizations/%.*s/settings/avatar", STR(org->name)));
     set(page, "private", json_boolean(org->repos_private));
     set(page, "notice", json_string(notice));
@@ -149,6 +145,31 @@ static json_t *person_json(Str name, Str fullname, Str role)
     return o;
 }
 
+/* An organisation's members, or a user's organisations. */
+static json_t *others_json(const Account *account)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < account->n_others; i++) {
+        const Member *m = &account->others[i];
+        json_array_append_new(out, person_json(m->name, m->fullname, m->role));
+    }
+    return out;
+}
+
+/* Whom an organisation has asked, or which organisations ask a user. */
+static json_t *invitations_json(const Account *account, const Invitation *all, size_t n)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const Invitation *one = &all[i];
+        json_t *row = account->is_org ? person_json(one->user, one->user_fullname, one->role)
+                                      : person_json(one->org, one->org_fullname, one->role);
+        set(row, "when", json_when(one->created_ns));
+        json_array_append_new(out, row);
+    }
+    return out;
+}
+
 static void show_members(Request *r, int status, const Account *known, const char *problem)
 {
     Error err = {0};
@@ -160,19 +181,10 @@ static void show_members(Request *r, int status, const Account *known, const cha
     if (!account_find(hub_of(r), a, known->name, &org, &err) ||
         !org_invitations(hub_of(r), a, &org, &invitations, &n, &err))
         return reply_error(r, &err);
-    json_t *page = page_new(r, "Members"), *members = json_array(), *invited = json_array();
-    for (size_t i = 0; i < org.n_others; i++)
-        json_array_append_new(
-            members, person_json(org.others[i].name, org.others[i].fullname, org.others[i].role));
-    for (size_t i = 0; i < n; i++) {
-        json_t *one =
-            person_json(invitations[i].user, invitations[i].user_fullname, invitations[i].role);
-        set(one, "when", json_when(invitations[i].created_ns));
-        json_array_append_new(invited, one);
-    }
+    json_t *page = page_new(r, "Members");
     page_set_org(page, &org);
-    set(page, "members", members);
-    set(page, "invited", invited);
+    set(page, "members", others_json(&org));
+    set(page, "invited", invitations_json(&org, invitations, n));
     set(page, "roles", roles_json(S("read")));
     set(page, "problem", json_string(problem));
     page_render(r, status, "org_members", page);
@@ -244,18 +256,9 @@ static void show_own(Request *r, int status, const char *problem)
     if (!account_find(hub_of(r), a, web_viewer(r)->account.name, &me, &err) ||
         !org_invitations(hub_of(r), a, &me, &invitations, &n, &err))
         return reply_error(r, &err);
-    json_t *page = page_new(r, "Organisations"), *orgs = json_array(), *asked = json_array();
-    for (size_t i = 0; i < me.n_others; i++)
-        json_array_append_new(
-            orgs, person_json(me.others[i].name, me.others[i].fullname, me.others[i].role));
-    for (size_t i = 0; i < n; i++) {
-        json_t *one =
-            person_json(invitations[i].org, invitations[i].org_fullname, invitations[i].role);
-        set(one, "when", json_when(invitations[i].created_ns));
-        json_array_append_new(asked, one);
-    }
-    set(page, "orgs", orgs);
-    set(page, "invited", asked);
+    json_t *page = page_new(r, "Organisations");
+    set(page, "orgs", others_json(&me));
+    set(page, "invited", invitations_json(&me, invitations, n));
     set(page, "problem", json_string(problem));
     page_render(r, status, "orgs", page);
 }

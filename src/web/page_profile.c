@@ -10,6 +10,15 @@
 
 enum { PAGE_SIZE = 50, REPOS_SHOWN = 24, OTHERS_SHOWN = 20 };
 
+void page_set_account(json_t *page, const Account *account)
+{
+    set_str(page, "name", account->name);
+    set_str(page, "fullname", account->fullname);
+    set_str(page, "about", account->about);
+    set_str(page, "website", account->website);
+    set_str(page, "avatar_version", account->avatar);
+}
+
 /* ---- The parts of a profile ---- */
 
 static json_t *repos_json(Request *r, RepoKind kind, Str owner)
@@ -208,11 +217,7 @@ static bool is_watched(Request *r, const Account *account)
 static void set_who(Request *r, json_t *page, const Account *account, const Overview *o)
 {
     bool me = web_is_known(r) && str_eq(web_viewer(r)->account.id, account->id);
-    set_str(page, "name", account->name);
-    set_str(page, "fullname", account->fullname);
-    set_str(page, "about", account->about);
-    set_str(page, "website", account->website);
-    set_str(page, "avatar_version", account->avatar);
+    page_set_account(page, account);
     set(page, "is_org", json_boolean(account->is_org));
     set(page, "is_me", json_boolean(me));
     set(page, "manages", json_boolean(org_is_led_by(account, web_viewer(r))));
@@ -226,15 +231,15 @@ static void set_who(Request *r, json_t *page, const Account *account, const Over
 /* The newest of each kind, and how many there are. */
 static json_t *kinds_json(Request *r, const Account *account, const Overview *o)
 {
-    static const char *const titles[] = {"Models", "Datasets", "Spaces"};
     json_t *kinds = json_array();
     for (int kind = 0; kind < REPO_KINDS; kind++)
-        json_array_append_new(
-            kinds, json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "title", titles[kind], "kind",
-                             repo_kind_info((RepoKind)kind)->name, "plural",
-                             repo_kind_info((RepoKind)kind)->plural, "items",
-                             repos_json(r, (RepoKind)kind, account->name), "total",
-                             json_count(o->repos[kind]), "more", o->repos[kind] > REPOS_SHOWN));
+        json_array_append_new(kinds, json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "title",
+                                               repo_kind_info((RepoKind)kind)->title, "kind",
+                                               repo_kind_info((RepoKind)kind)->name, "plural",
+                                               repo_kind_info((RepoKind)kind)->plural, "items",
+                                               repos_json(r, (RepoKind)kind, account->name),
+                                               "total", json_count(o->repos[kind]), "more",
+                                               o->repos[kind] > REPOS_SHOWN));
     return kinds;
 }
 
@@ -358,12 +363,8 @@ static void show_settings(Request *r, int status, const Account *account, const 
                           const char *problem)
 {
     json_t *page = page_new(r, "Profile");
-    set_str(page, "name", account->name);
-    set_str(page, "fullname", account->fullname);
+    page_set_account(page, account);
     set_str(page, "email", account->email);
-    set_str(page, "about", account->about);
-    set_str(page, "website", account->website);
-    set_str(page, "avatar_version", account->avatar);
     set(page, "avatar_action", json_string("/settings/avatar"));
     set(page, "notice", json_string(notice));
     set(page, "problem", json_string(problem));

@@ -99,6 +99,9 @@ bool web_repo(Request *r, Access need, Repo *out);
 bool web_org(Request *r, Access need, Account *out);
 /* What org_nav.html wants, into page: "org", null for a person. */
 void page_set_org(json_t *page, const Account *account);
+/* What an account shows of itself, into page: "name", "fullname", "about", "website" and
+ * "avatar_version". */
+void page_set_account(json_t *page, const Account *account);
 /* "/me/x", "/datasets/me/x" */
 Str repo_path(Arena *a, const Repo *repo);
 /* "/me/x/blob/refs%2Fpr%2F1/a/b.txt": a page about a path of a revision; empty is its root. */
