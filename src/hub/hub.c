@@ -6,9 +6,9 @@
 #include "hub/webhook_internal.h"
 
 static const RepoKindInfo kinds[REPO_KINDS] = {
-    [REPO_MODEL] = {"model", "models", ""},
-    [REPO_DATASET] = {"dataset", "datasets", "datasets/"},
-    [REPO_SPACE] = {"space", "spaces", "spaces/"},
+    [REPO_MODEL] = {"model", "models", "", "Models"},
+    [REPO_DATASET] = {"dataset", "datasets", "datasets/", "Datasets"},
+    [REPO_SPACE] = {"space", "spaces", "spaces/", "Spaces"},
 };
 
 const RepoKindInfo *repo_kind_info(RepoKind kind)
@@ -112,8 +112,7 @@ Hub *hub_open(const HubOptions *options, Error *err)
     hub->signups = rate_new(RATE_KEYS, SIGNUPS_WINDOW_S);
     hub->db = db_open(url, err);
     if (!hub->db || !sql_migrate(hub->db, err) || !sql_search_open(hub->db, err) ||
-        !sql_secret(hub->db, hub->secret, err) ||
-        !sessions_clean(hub, err))
+        !sql_secret(hub->db, hub->secret, err) || !sessions_clean(hub, err))
         return fail_while(err, "open hub '%s'", hub->data);
     if (options->accounts_only)
         return TAKE(hub);

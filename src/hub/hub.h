@@ -131,6 +131,7 @@ typedef struct RepoKindInfo {
     const char *name;   // "model"
     const char *plural; // "models": in API paths
     const char *prefix; // "", "datasets/", "spaces/": in page, resolve and git paths
+    const char *title;  // "Models": above lists of them
 } RepoKindInfo;
 const RepoKindInfo *repo_kind_info(RepoKind kind);
 /* From "model" or "models"; false if it is neither. An empty name is a model. */

@@ -48,17 +48,17 @@ static json_t *activity_json(Request *r)
 
 static void home(Request *r)
 {
-    static const char *const titles[] = {"Models", "Datasets", "Spaces"};
     json_t *page = page_new(r, "hug");
     json_t *kinds = json_array(), *mine = json_array();
     int64_t all = 0;
     for (int kind = 0; kind < REPO_KINDS; kind++) {
         int64_t total;
         json_t *items = newest(r, (RepoKind)kind, (Str){0}, 6, SORT_TRENDING, &total);
-        json_array_append_new(kinds, json_pack("{s:s, s:s, s:s, s:o, s:o}", "title", titles[kind],
-                                               "kind", repo_kind_info((RepoKind)kind)->name,
-                                               "plural", repo_kind_info((RepoKind)kind)->plural,
-                                               "items", items, "total", json_count(total)));
+        json_array_append_new(kinds, json_pack("{s:s, s:s, s:s, s:o, s:o}", "title",
+                                               repo_kind_info((RepoKind)kind)->title, "kind",
+                                               repo_kind_info((RepoKind)kind)->name, "plural",
+                                               repo_kind_info((RepoKind)kind)->plural, "items",
+                                               items, "total", json_count(total)));
         all += total;
         if (web_is_known(r)) {
             json_t *own =

@@ -284,13 +284,12 @@ static json_t *chosen_json(const Filters *f)
 
 static void list(Request *r, RepoKind kind)
 {
-    static const char *const titles[] = {"Models", "Datasets", "Spaces"};
     Filters f = {.kind = kind};
     RepoPage found;
     read_filters(r, &f);
     if (!find_items(r, &f, &found))
         return;
-    json_t *page = page_new(r, titles[kind]), *items = json_array();
+    json_t *page = page_new(r, repo_kind_info((RepoKind)kind)->title), *items = json_array();
     for (size_t i = 0; i < found.n; i++)
         json_array_append_new(items, item_json(&found.items[i]));
     set(page, "section", json_string(repo_kind_info(kind)->plural));

@@ -9,8 +9,6 @@
 
 enum { SHOWN = 5, SHOWN_ONE_KIND = 20, LEADERS = 50 };
 
-static const char *const titles[REPO_KINDS] = {"Models", "Datasets", "Spaces"};
-
 /* ---- Search ---- */
 
 static json_t *excerpt_json(Request *r, const Repo *repo, Str words)
@@ -54,10 +52,11 @@ static bool add_kind(Request *r, json_t *kinds, RepoKind kind, Str words, int64_
         set(row, "excerpt", excerpt_json(r, &page.items[i].repo, words));
         json_array_append_new(rows, row);
     }
-    json_array_append_new(
-        kinds, json_pack("{s:s, s:s, s:o, s:o, s:b, s:o}", "title", titles[kind], "plural", plural,
-                         "rows", rows, "total", json_count(page.total), "more",
-                         page.total > (int64_t)page.n, "href", more_address(plural, words)));
+    json_array_append_new(kinds, json_pack("{s:s, s:s, s:o, s:o, s:b, s:o}", "title",
+                                           repo_kind_info((RepoKind)kind)->title, "plural", plural,
+                                           "rows", rows, "total", json_count(page.total), "more",
+                                           page.total > (int64_t)page.n, "href",
+                                           more_address(plural, words)));
     return true;
 }
 
@@ -164,9 +163,9 @@ static void leaderboard(Request *r)
     for (size_t i = 0; i < n; i++)
         json_array_append_new(rows, leader_json(&leaders[i], i + 1, (size_t)days));
     for (int k = 0; k < REPO_KINDS; k++)
-        json_array_append_new(tabs,
-                              json_pack("{s:s, s:s, s:b}", "title", titles[k], "type",
-                                        repo_kind_info((RepoKind)k)->name, "on", k == (int)kind));
+        json_array_append_new(
+            tabs, json_pack("{s:s, s:s, s:b}", "title", repo_kind_info((RepoKind)k)->title, "type",
+                            repo_kind_info((RepoKind)k)->name, "on", k == (int)kind));
     for (size_t i = 0; i < COUNT(windows); i++)
         json_array_append_new(spans,
                               json_pack("{s:I, s:s, s:b}", "days", (json_int_t)windows[i].days,
