@@ -1,11 +1,11 @@
 /* diff_view.c: what a commit or a pull request changed: lines of text, sizes of large files,
  * pictures side by side, and of weights the tensors that came, went or have another type or shape.
  */
-#include "base/file.h"
 #include "base/map.h"
 #include "formats/checkpoint.h"
 #include "git/git.h"
 #include "hub/tensors.h"
+#include "web/file_view.h"
 #include "web/web_internal.h"
 
 enum {
@@ -66,21 +66,11 @@ typedef struct DiffSides {
     int tensors_left;      // files whose tensors may still be looked at
 } DiffSides;
 
-static bool is_image(Str path)
-{
-    static const char *const suffixes[] = {".png",  ".jpg", ".jpeg", ".gif",
-                                           ".webp", ".svg", ".bmp"};
-    for (size_t i = 0; i < COUNT(suffixes); i++)
-        if (str_eq_nocase(path_suffix(path), str_of(suffixes[i])))
-            return true;
-    return false;
-}
-
 /* Both sides of a picture, to be looked at beside each other. */
 static void set_images(const DiffSides *d, const GitDiffFile *file, json_t *o)
 {
     Arena *a = request_arena(d->request);
-    bool image = is_image(file->new_path.len ? file->new_path : file->old_path);
+    bool image = file_is_image(file->new_path.len ? file->new_path : file->old_path);
     bool before = image && file->status != 'A' && d->from, after = image && file->status != 'D';
     set(o, "image", json_boolean(image));
     set_str(o, "before",

@@ -213,6 +213,12 @@ static const struct Way *way_of(Str path)
     return found;
 }
 
+bool file_is_image(Str path)
+{
+    const struct Way *way = way_of(path);
+    return way && strcmp(way->name, "image") == 0;
+}
+
 static void set_defaults(json_t *page)
 {
     static const char *const none[] = {"tensors", "notebook", "n_rows"};

@@ -37,7 +37,7 @@ static void duplicate(Request *r)
         .to = str_of(arena_printf(a, "%.*s/%.*s", STR(params_get(&form, "owner")), STR(name))),
         .is_private = &is_private};
     if (!repo_duplicate(hub_of(r), a, web_viewer(r), &from, &params, &repo, &err))
-        return err.code == ERR_INVALID || err.code == ERR_EXISTS || err.code == ERR_DENIED
+        return web_can_be_mended(&err)
                    ? show(r, error_http_status(err.code), &from, &form, err.text)
                    : reply_error(r, &err);
     reply_redirect(r, 303, repo_path(a, &repo));

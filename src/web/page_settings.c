@@ -71,11 +71,6 @@ static void settings(Request *r)
         show(r, 200, &repo, "", "");
 }
 
-static bool is_ours(ErrorCode code)
-{
-    return code == ERR_INVALID || code == ERR_EXISTS || code == ERR_DENIED;
-}
-
 static void rename_repo(Request *r)
 {
     Params form;
@@ -88,8 +83,8 @@ static void rename_repo(Request *r)
     if (str_find_char(to, '/', 0) == SIZE_MAX)
         to = str_of(arena_printf(a, "%.*s/%.*s", STR(repo.owner), STR(to)));
     if (!repo_move(hub_of(r), a, web_viewer(r), &repo, to, &err))
-        return is_ours(err.code) ? show(r, error_http_status(err.code), &repo, "", err.text)
-                                 : reply_error(r, &err);
+        return web_can_be_mended(&err) ? show(r, error_http_status(err.code), &repo, "", err.text)
+                                       : reply_error(r, &err);
     repo.full = to;
     reply_redirect(r, 303, repo_path(a, &repo));
 }
@@ -118,7 +113,7 @@ static void change_gate(Request *r)
         return;
     Str gated = params_get(&form, "gated");
     if (!repo_change(hub_of(r), &repo, &(RepoSettings){.gated = &gated}, &err))
-        return is_ours(err.code) ? show(r, 400, &repo, "", err.text) : reply_error(r, &err);
+        return web_can_be_mended(&err) ? show(r, 400, &repo, "", err.text) : reply_error(r, &err);
     repo.gated = gated;
     show(r, 200, &repo, gated.len ? "A gate stands before the files" : "The gate is gone", "");
 }

@@ -4,12 +4,6 @@
 
 enum { LOG_PAGE = 30 };
 
-/* What the one who filled a form can mend. */
-static bool is_ours(ErrorCode code)
-{
-    return code == ERR_INVALID || code == ERR_DENIED || code == ERR_LIMIT;
-}
-
 static bool found(Request *r, Webhook *w)
 {
     Error err = {0};
@@ -165,8 +159,8 @@ static void create(Request *r)
     form_read(&params, &f);
     if (!form_change(r, &f, &with, &err) ||
         !webhook_create(hub_of(r), request_arena(r), web_viewer(r), &with, &w, &err))
-        return is_ours(err.code) ? show_new(r, error_http_status(err.code), &f, err.text)
-                                 : reply_error(r, &err);
+        return web_can_be_mended(&err) ? show_new(r, error_http_status(err.code), &f, err.text)
+                                       : reply_error(r, &err);
     reply_redirect(r, 303, str_of(path_of(r, &w)));
 }
 
@@ -253,8 +247,8 @@ static void change(Request *r)
     form_read(&params, &f);
     if (!form_change(r, &f, &to, &err) ||
         !webhook_change(hub_of(r), request_arena(r), web_viewer(r), &w, &to, &err))
-        return is_ours(err.code) ? show(r, error_http_status(err.code), &w, &f, "", err.text)
-                                 : reply_error(r, &err);
+        return web_can_be_mended(&err) ? show(r, error_http_status(err.code), &w, &f, "", err.text)
+                                       : reply_error(r, &err);
     if (found(r, &w))
         show(r, 200, &w, NULL, "Saved", "");
 }
@@ -299,7 +293,7 @@ static void test(Request *r)
     if (!web_form(r, &params) || !found(r, &w))
         return;
     if (!webhook_test(hub_of(r), request_arena(r), web_viewer(r), &w, &id, &err))
-        return is_ours(err.code) || err.code == ERR_RATE
+        return web_can_be_mended(&err) || err.code == ERR_RATE
                    ? show(r, error_http_status(err.code), &w, NULL, "", err.text)
                    : reply_error(r, &err);
     go_to_delivery(r, &w, id);
@@ -345,7 +339,7 @@ static void replay(Request *r)
         return;
     if (!delivery_replay(hub_of(r), request_arena(r), web_viewer(r), &w, request_param(r, "log"),
                          &id, &err))
-        return is_ours(err.code) || err.code == ERR_RATE || err.code == ERR_NO_REPO
+        return web_can_be_mended(&err) || err.code == ERR_RATE || err.code == ERR_NO_REPO
                    ? show(r, error_http_status(err.code), &w, NULL, "", err.text)
                    : reply_error(r, &err);
     go_to_delivery(r, &w, id);
