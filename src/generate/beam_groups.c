@@ -44,12 +44,7 @@ static bool rank(Search *s, const Group *g, Error *err)
             beam_scores(r, b, s->lanes.batch, slot_of(s, g, (int)i), in, s->scratch, err);
         if (!scores)
             return false;
-        for (size_t id = 0; id < r->vocab; id++) {
-            Continuation c = {.score = scores[id] + b->score, .beam = (int)i, .id = (int32_t)id};
-            c.key = c.score;
-            if (c.score > -INFINITY)
-                ranking_offer(&s->ranking, c);
-        }
+        ranking_offer_all(&s->ranking, scores, r->vocab, b->score, (int)i);
     }
     if (s->ranking.n == 0)
         return fail(err, ERR_INVALID, "no token is left to go on with");

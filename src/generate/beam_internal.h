@@ -47,6 +47,8 @@ void beam_extend(Run *r, Beam *to, const Beam *from, const float *logits, const 
 const float *beam_scores(Run *r, const Beam *b, Batch *batch, int slot, SampleInput in,
                          float *scratch, Error *err);
 void ranking_offer(Ranking *k, Continuation c);
+/* A text of that score with each token behind it, by scores [n]. */
+void ranking_offer_all(Ranking *k, const float *scores, size_t n, float score, int beam);
 /* Whether the continuation ends its text, and then its reason. */
 bool beam_ends(const Run *r, const Beam *b, Continuation *c);
 /* The results from the texts in beams[0..n_sequences), told to the caller. */

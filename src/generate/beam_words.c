@@ -176,12 +176,7 @@ static bool rank(Search *s, Error *err)
             beam_scores(r, b, s->lanes.batch, s->lanes.slots[i], (SampleInput){0}, s->scratch, err);
         if (!scores)
             return false;
-        for (size_t id = 0; id < r->vocab; id++) {
-            Continuation c = {.score = scores[id] + b->score, .beam = (int)i, .id = (int32_t)id};
-            c.key = c.score;
-            if (c.score > -INFINITY)
-                ranking_offer(&s->ranking, c);
-        }
+        ranking_offer_all(&s->ranking, scores, r->vocab, b->score, (int)i);
         propose_words(s, (int)i, scores);
     }
     if (s->ranking.n == 0)

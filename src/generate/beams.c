@@ -77,6 +77,16 @@ void ranking_offer(Ranking *k, Continuation c)
     k->best[at] = c;
 }
 
+void ranking_offer_all(Ranking *k, const float *scores, size_t n, float score, int beam)
+{
+    for (size_t id = 0; id < n; id++) {
+        Continuation c = {.score = scores[id] + score, .beam = beam, .id = (int32_t)id};
+        c.key = c.score;
+        if (c.score > -INFINITY)
+            ranking_offer(k, c);
+    }
+}
+
 /* True if a stop text ends in the last of the tokens. */
 static bool ends_with_stop_text(const Run *r, const Beam *b, int32_t id)
 {
