@@ -108,6 +108,14 @@ bool sql_follow(Conn *c, Str user, Str target, bool on, int64_t now, Error *err)
     return query_run(q, err);
 }
 
+/* What goes on behind a place in a list: the last three parameters of its statement. */
+static void bind_page(Query *q, const PageCursor *at, int64_t limit)
+{
+    bind_int(q, at->since_ns);
+    bind_str(q, at->id);
+    bind_int(q, limit);
+}
+
 /* One page of accounts that a table of pairs leads to; $1 is who looks, $2 whose list it is. */
 #define PEOPLE(since, role, pairs)                                                                 \
     "SELECT accounts.id, accounts.name, accounts.fullname, accounts.is_org, " since ", " role ","  \
@@ -138,9 +146,7 @@ bool sql_people(Conn *c, Arena *a, const Viewer *viewer, const PeopleQuery *quer
     AUTO(query_end) Query *q = query_open(c, people[query->what]);
     bind_str(q, viewer->account.id);
     bind_str(q, query->of);
-    bind_int(q, at->since_ns);
-    bind_str(q, at->id);
-    bind_int(q, query->limit);
+    bind_page(q, at, query->limit);
     while (out->n < (size_t)query->limit && query_next(q)) {
         Person *p = &out->items[out->n++];
         p->id = row_str(q, a);
@@ -167,9 +173,7 @@ bool sql_likes(Conn *c, Arena *a, const Viewer *viewer, Str user, int64_t limit,
                                  " ORDER BY likes.created_ns DESC, repos.id DESC LIMIT $7");
     bind_viewer(q, viewer);
     bind_str(q, user);
-    bind_int(q, at->since_ns);
-    bind_str(q, at->id);
-    bind_int(q, limit);
+    bind_page(q, at, limit);
     while (out->n < (size_t)limit && query_next(q)) {
         Like *like = &out->items[out->n++];
         like->kind = (RepoKind)row_int(q);
@@ -194,9 +198,7 @@ bool sql_threads(Conn *c, Arena *a, const Viewer *viewer, Str user, int64_t limi
                                                    "BY d.created_ns DESC, d.id DESC LIMIT $7");
     bind_viewer(q, viewer);
     bind_str(q, user);
-    bind_int(q, at->since_ns);
-    bind_str(q, at->id);
-    bind_int(q, limit);
+    bind_page(q, at, limit);
     while (out->n < (size_t)limit && query_next(q)) {
         Thread *t = &out->items[out->n++];
         *last = row_str(q, a);
