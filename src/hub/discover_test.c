@@ -11,16 +11,6 @@ static Arena *a;
 static Hub *hub;
 static Viewer nobody, ada, bob;
 
-static Viewer person(const char *name)
-{
-    Error err = {0};
-    Account account;
-    Viewer viewer;
-    assert_ok(user_create(hub, a, &(NewUser){.name = str_of(name)}, &account, &err));
-    assert_ok(viewer_of_user(hub, a, account.name, &viewer, &err));
-    return viewer;
-}
-
 static Repo make(const char *name, RepoKind kind, bool is_private, const char *readme)
 {
     Error err = {0};
@@ -301,8 +291,8 @@ static int set_up(void **state)
 {
     a = arena_new(0);
     hub = test_hub();
-    ada = person("ada");
-    bob = person("bob");
+    ada = test_user(hub, a, "ada", false);
+    bob = test_user(hub, a, "bob", false);
     return 0;
 }
 

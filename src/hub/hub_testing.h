@@ -13,6 +13,26 @@ static inline Hub *test_hub(void)
     return hub;
 }
 
+/* What a user that is there may do, without a token's limits. */
+static inline Viewer test_viewer(Hub *hub, Arena *a, const char *name)
+{
+    Error err = {0};
+    Viewer viewer = {0};
+    if (!viewer_of_user(hub, a, str_of(name), &viewer, &err))
+        fail_msg("%s", err.text);
+    return viewer;
+}
+
+/* Makes one. */
+static inline Viewer test_user(Hub *hub, Arena *a, const char *name, bool admin)
+{
+    Error err = {0};
+    Account account;
+    if (!user_create(hub, a, &(NewUser){.name = str_of(name), .admin = admin}, &account, &err))
+        fail_msg("%s", err.text);
+    return test_viewer(hub, a, name);
+}
+
 /* Closes it, frees the test's arena, and removes the folder. */
 static inline int test_hub_done(Hub *hub, Arena *a)
 {

@@ -5,14 +5,6 @@
 static Hub *hub;
 static Arena *a;
 
-static Viewer as(const char *user)
-{
-    Error err = {0};
-    Viewer viewer = {0};
-    assert_ok(viewer_of_user(hub, a, str_of(user), &viewer, &err));
-    return viewer;
-}
-
 static int set_up(void **state)
 {
     Error err = {0};
@@ -20,13 +12,11 @@ static int set_up(void **state)
     Repo repo;
     a = arena_new(0);
     hub = test_hub();
-    for (int i = 0; i < 2; i++) {
-        NewUser user = {.name = str_of(i ? "bob" : "ada")};
-        assert_ok(user_create(hub, a, &user, &account, &err));
-    }
+    test_user(hub, a, "ada", false);
+    test_user(hub, a, "bob", false);
     assert_ok(org_create(hub, a, S("team"), S(""), S("ada"), &account, &err));
     assert_ok(org_set_member(hub, S("team"), S("bob"), S("write"), &err));
-    Viewer ada = as("ada");
+    Viewer ada = test_viewer(hub, a, "ada"); // the organisation's, by now
     NewRepo new = {.kind = REPO_MODEL, .owner = S("team"), .name = S("art")};
     assert_ok(repo_create(hub, a, &ada, &new, &repo, &err));
     return 0;
@@ -59,7 +49,7 @@ static void test_a_file_is_locked_once_on_a_ref(void **state)
 {
     Error err = {0};
     FileLock first, lock;
-    Viewer ada = as("ada"), bob = as("bob");
+    Viewer ada = test_viewer(hub, a, "ada"), bob = test_viewer(hub, a, "bob");
     Repo repo = art(&ada);
     assert_ok(lock_create(hub, a, &ada, &repo, S("a.psd"), S("refs/heads/main"), &first, &err));
     assert_fails(lock_create(hub, a, &bob, &repo, S("a.psd"), S("refs/heads/main"), &lock, &err),
@@ -89,7 +79,7 @@ static void test_pages_of_locks_hold_each_once(void **state)
 {
     Error err = {0};
     FileLock lock;
-    Viewer ada = as("ada");
+    Viewer ada = test_viewer(hub, a, "ada");
     Repo repo = art(&ada);
     for (int i = 0; i < 7; i++)
         assert_ok(lock_create(hub, a, &ada, &repo, str_of(arena_printf(a, "many/%d", i)),
@@ -113,7 +103,7 @@ static void test_only_an_administrator_breaks_a_lock(void **state)
 {
     Error err = {0};
     FileLock of_ada, of_bob, gone;
-    Viewer ada = as("ada"), bob = as("bob");
+    Viewer ada = test_viewer(hub, a, "ada"), bob = test_viewer(hub, a, "bob");
     Repo repo = art(&ada), bobs = art(&bob);
     bobs.access = ACCESS_WRITE; // as a token has it that may push and no more
     assert_ok(lock_create(hub, a, &ada, &repo, S("c.psd"), S(""), &of_ada, &err));

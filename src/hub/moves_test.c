@@ -15,22 +15,6 @@ static Hub *hub;
 static Arena *a;
 static const Viewer nobody;
 
-static Viewer as(const char *name)
-{
-    Error err = {0};
-    Viewer viewer = {0};
-    assert_ok(viewer_of_user(hub, a, str_of(name), &viewer, &err));
-    return viewer;
-}
-
-static void add_user(const char *name, bool admin)
-{
-    Error err = {0};
-    Account account;
-    NewUser user = {.name = str_of(name), .admin = admin};
-    assert_ok(user_create(hub, a, &user, &account, &err));
-}
-
 static Account account(const char *name)
 {
     Error err = {0};
@@ -43,9 +27,9 @@ static int set_up(void **state)
 {
     a = arena_new(0);
     hub = test_hub();
-    add_user("root", true);
-    add_user("ada", false);
-    add_user("bob", false);
+    test_user(hub, a, "root", true);
+    test_user(hub, a, "ada", false);
+    test_user(hub, a, "bob", false);
     return 0;
 }
 
@@ -58,7 +42,7 @@ static Repo make(const char *by, const char *owner, const char *name)
 {
     Error err = {0};
     Repo repo = {0};
-    Viewer viewer = as(by);
+    Viewer viewer = test_viewer(hub, a, by);
     NewRepo new = {.owner = str_of(owner), .name = str_of(name)};
     assert_ok(repo_create(hub, a, &viewer, &new, &repo, &err));
     return repo;
@@ -137,15 +121,15 @@ static void test_an_organisation_moves_as_users_do(void **state)
     assert_ok(account_rename(hub, &team, S("crew"), &err));
     assert_str(found_as("team/x", &moved), "crew/x");
     assert_str(account("crew").fullname, "The team");
-    assert_str(as("bob").account.others[0].name, "crew");
+    assert_str(test_viewer(hub, a, "bob").account.others[0].name, "crew");
 }
 
 static void test_what_an_account_leaves_behind_when_it_goes(void **state)
 {
     Error err = {0};
     bool moved;
-    add_user("cyd", false);
-    Viewer cyd = as("cyd"), bob = as("bob");
+    test_user(hub, a, "cyd", false);
+    Viewer cyd = test_viewer(hub, a, "cyd"), bob = test_viewer(hub, a, "bob");
     Repo own = make("cyd", "cyd", "own"), others = make("bob", "bob", "others"), found;
     Discussion d;
     DiscussionEvent *events, event;
@@ -184,7 +168,7 @@ static void test_what_an_account_leaves_behind_when_it_goes(void **state)
     // bob hears of more, and is not stopped by who is gone.
     assert_ok(discussion_comment(hub, a, &bob, &others, &d, S("Well."), &event, &err));
     // The name is free for somebody else, who gets nothing of all this.
-    add_user("cyd", false);
+    test_user(hub, a, "cyd", false);
     assert_str(found_as("cyd/own", &moved), "");
 }
 
@@ -199,9 +183,9 @@ static void test_nothing_is_left_without_anybody_to_look_after_it(void **state)
     assert_ok(account_delete(hub, &crew, &err));
     assert_str(found_as("crew/x", &moved), "");
     assert_str(found_as("team/x", &moved), "");
-    assert_int_equal(as("bob").account.n_others, 0);
+    assert_int_equal(test_viewer(hub, a, "bob").account.n_others, 0);
     assert_ok(account_delete(hub, &bob, &err));
-    add_user("other", true);
+    test_user(hub, a, "other", true);
     assert_ok(account_delete(hub, &root, &err));
 }
 
@@ -209,7 +193,7 @@ static void test_what_an_administrator_deletes_beside_a_hub_is_removed_by_the_hu
 {
     Error err = {0};
     Account ada = account("ada");
-    Viewer viewer = as("ada");
+    Viewer viewer = test_viewer(hub, a, "ada");
     Repo repo = make("ada", "ada", "large");
     Str sha = {0};
     char oid[BLOB_HEX_SIZE];

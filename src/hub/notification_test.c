@@ -10,31 +10,20 @@ static Arena *a;
 static Viewer ada, bob, cyd, dan;
 static const Viewer nobody;
 
-static Viewer as(const char *name)
-{
-    Error err = {0};
-    Viewer viewer = {0};
-    assert_ok(viewer_of_user(hub, a, str_of(name), &viewer, &err));
-    return viewer;
-}
-
 static int set_up(void **state)
 {
     Error err = {0};
     Account account;
-    static const char *const names[] = {"ada", "bob", "cyd", "dan"};
     a = arena_new(0);
     hub = test_hub();
-    for (size_t i = 0; i < COUNT(names); i++) {
-        NewUser user = {.name = str_of(names[i])};
-        assert_ok(user_create(hub, a, &user, &account, &err));
-    }
+    test_user(hub, a, "ada", false);
+    bob = test_user(hub, a, "bob", false);
+    cyd = test_user(hub, a, "cyd", false);
+    test_user(hub, a, "dan", false);
     assert_ok(org_create(hub, a, S("team"), S(""), S("ada"), &account, &err));
     assert_ok(org_set_member(hub, S("team"), S("dan"), S("read"), &err));
-    ada = as("ada");
-    bob = as("bob");
-    cyd = as("cyd");
-    dan = as("dan");
+    ada = test_viewer(hub, a, "ada"); // these two are the organisation's by now
+    dan = test_viewer(hub, a, "dan");
     return 0;
 }
 

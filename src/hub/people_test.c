@@ -11,24 +11,13 @@ static Arena *a;
 static Viewer ada, bob, cyd;
 static const Viewer nobody;
 
-static Viewer user(const char *name)
-{
-    Error err = {0};
-    Account account;
-    Viewer viewer = {0};
-    NewUser new = {.name = str_of(name)};
-    assert_ok(user_create(hub, a, &new, &account, &err));
-    assert_ok(viewer_of_user(hub, a, str_of(name), &viewer, &err));
-    return viewer;
-}
-
 static int set_up(void **state)
 {
     a = arena_new(0);
     hub = test_hub();
-    ada = user("ada");
-    bob = user("bob");
-    cyd = user("cyd");
+    ada = test_user(hub, a, "ada", false);
+    bob = test_user(hub, a, "bob", false);
+    cyd = test_user(hub, a, "cyd", false);
     return 0;
 }
 

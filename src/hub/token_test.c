@@ -11,23 +11,15 @@
 static Hub *hub;
 static Arena *a;
 
-static void add_user(const char *name, bool admin)
-{
-    Error err = {0};
-    Account account;
-    NewUser user = {.name = str_of(name), .admin = admin};
-    assert_ok(user_create(hub, a, &user, &account, &err));
-}
-
 static int set_up(void **state)
 {
     Error err = {0};
     Account team;
     a = arena_new(0);
     hub = test_hub();
-    add_user("ada", true);
-    add_user("bob", false);
-    add_user("cyd", false);
+    test_user(hub, a, "ada", true);
+    test_user(hub, a, "bob", false);
+    test_user(hub, a, "cyd", false);
     assert_ok(org_create(hub, a, S("team"), S(""), S("ada"), &team, &err));
     return 0;
 }
@@ -35,14 +27,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     return test_hub_done(hub, a);
-}
-
-static Viewer as(const char *user)
-{
-    Error err = {0};
-    Viewer viewer = {0};
-    assert_ok(viewer_of_user(hub, a, str_of(user), &viewer, &err));
-    return viewer;
 }
 
 static Viewer bearer(Str secret)
@@ -88,7 +72,7 @@ static ErrorCode may(const Viewer *viewer, const char *id, Access need)
 
 static void test_a_token_of_one_repository_opens_no_other(void **state)
 {
-    Viewer bob = as("bob");
+    Viewer bob = test_viewer(hub, a, "bob");
     make(&bob, "bob", "one", true);
     make(&bob, "bob", "two", true);
     make(&bob, "bob", "open", false);
@@ -136,7 +120,7 @@ static void test_a_token_makes_repositories_where_it_may_write_everything(void *
 static void test_talking_liking_and_running_are_permissions(void **state)
 {
     Error err = {0};
-    Viewer cyd = as("cyd"), nothing = fine("bob", NULL, "", "");
+    Viewer cyd = test_viewer(hub, a, "cyd"), nothing = fine("bob", NULL, "", "");
     Repo repo = make(&cyd, "cyd", "talk", false);
     assert_int_equal(may(&nothing, "cyd/talk", ACCESS_FILES), 0);
     assert_int_equal(may(&nothing, "cyd/talk", ACCESS_PROPOSE), ERR_DENIED);
@@ -161,7 +145,7 @@ static void test_talking_liking_and_running_are_permissions(void **state)
 
 static void test_an_administrators_fine_grained_token_administers_nothing(void **state)
 {
-    Viewer root = as("ada"), fine_root = fine("ada", "ada", "repo.write", "");
+    Viewer root = test_viewer(hub, a, "ada"), fine_root = fine("ada", "ada", "repo.write", "");
     assert_int_equal(may(&root, "bob/two", ACCESS_ADMIN), 0);
     assert_false(fine_root.account.is_admin);
     assert_int_equal(may(&fine_root, "bob/two", ACCESS_READ), ERR_NO_REPO);
@@ -171,7 +155,7 @@ static void test_gates_open_to_tokens_that_say_so(void **state)
 {
     Error err = {0};
     AccessRequest asked;
-    Viewer cyd = as("cyd"), bob = as("bob");
+    Viewer cyd = test_viewer(hub, a, "cyd"), bob = test_viewer(hub, a, "bob");
     Repo repo = make(&cyd, "cyd", "gated", false);
     assert_ok(repo_change(hub, &repo, &(RepoSettings){.gated = &(Str){"auto", 4}}, &err));
     assert_int_equal(may(&bob, "cyd/gated", ACCESS_FILES), ERR_GATED);
@@ -206,26 +190,26 @@ static void test_gates_open_to_tokens_that_say_so(void **state)
 static void test_roles_in_an_organisation(void **state)
 {
     Error err = {0};
-    Viewer ada = as("ada");
+    Viewer ada = test_viewer(hub, a, "ada");
     make(&ada, "team", "hers", true);
     assert_int_equal(may(&(Viewer){0}, "team/hers", ACCESS_READ), ERR_NO_REPO);
     assert_ok(org_set_member(hub, S("team"), S("bob"), S("read"), &err));
-    Viewer bob = as("bob");
+    Viewer bob = test_viewer(hub, a, "bob");
     assert_int_equal(may(&bob, "team/hers", ACCESS_FILES), 0);
     assert_int_equal(may(&bob, "team/hers", ACCESS_WRITE), ERR_DENIED);
 
     assert_ok(org_set_member(hub, S("team"), S("bob"), S("contributor"), &err));
-    bob = as("bob");
+    bob = test_viewer(hub, a, "bob");
     assert_int_equal(may(&bob, "team/hers", ACCESS_WRITE), ERR_DENIED);
     make(&bob, "team", "his", true);
     assert_int_equal(may(&bob, "team/his", ACCESS_ADMIN), 0);
     // What he made is his only while he may contribute.
     assert_ok(org_set_member(hub, S("team"), S("bob"), S("read"), &err));
-    bob = as("bob");
+    bob = test_viewer(hub, a, "bob");
     assert_int_equal(may(&bob, "team/his", ACCESS_WRITE), ERR_DENIED);
 
     assert_ok(org_set_member(hub, S("team"), S("bob"), S("write"), &err));
-    bob = as("bob");
+    bob = test_viewer(hub, a, "bob");
     assert_int_equal(may(&bob, "team/hers", ACCESS_ADMIN), 0);
     Viewer team = fine("bob", "team", "repo.content.read", "");
     assert_int_equal(may(&team, "team/hers", ACCESS_FILES), 0);

@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/encode.h"
-#include "db/db_testing.h"
 #include "hub/account_moves.h"
 #include "hub/discussions.h"
 #include "hub/gates.h"
+#include "hub/hub_testing.h"
 #include "hub/webhook_internal.h"
 #include "net/script.h"
 
@@ -127,14 +127,6 @@ static const char *at(const json_t *body, const char *path)
 
 /* ---- The people ---- */
 
-static void add_user(const char *name, bool admin)
-{
-    Error err = {0};
-    Account account;
-    NewUser user = {.name = str_of(name), .admin = admin};
-    assert_ok(user_create(hub, a, &user, &account, &err));
-}
-
 static void configure(int64_t retry_s, int64_t attempts)
 {
     Error err = {0};
@@ -167,9 +159,9 @@ static int set_up(void **state)
     open_hub();
     configure(0, 3);
     ear_open();
-    add_user("root", true);
-    add_user("ada", false);
-    add_user("bob", false);
+    test_user(hub, a, "root", true);
+    test_user(hub, a, "ada", false);
+    test_user(hub, a, "bob", false);
     return 0;
 }
 
@@ -181,19 +173,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static Viewer as(const char *user)
-{
-    Error err = {0};
-    Viewer viewer = {0};
-    assert_ok(viewer_of_user(hub, a, str_of(user), &viewer, &err));
-    return viewer;
-}
-
 static Webhook watch(const char *user, const char *type, const char *name)
 {
     Error err = {0};
     Webhook w = {0};
-    Viewer viewer = as(user);
+    Viewer viewer = test_viewer(hub, a, user);
     Str url = str_of(arena_printf(a, "http://127.0.0.1:%d/hook?key=1", ear.port)),
         secret = S("s3cret");
     WebhookWatch what = {str_of(type), str_of(name)};
@@ -206,7 +190,7 @@ static Repo make(const char *by, const char *name, bool is_private)
 {
     Error err = {0};
     Repo repo = {0};
-    Viewer viewer = as(by);
+    Viewer viewer = test_viewer(hub, a, by);
     NewRepo new = {.name = str_of(name), .is_private = is_private};
     assert_ok(repo_create(hub, a, &viewer, &new, &repo, &err));
     return repo;
@@ -216,7 +200,7 @@ static Str commit(const Repo *repo, const char *by, const char *branch, const ch
 {
     Error err = {0};
     Str sha;
-    Viewer viewer = as(by);
+    Viewer viewer = test_viewer(hub, a, by);
     AUTO(change_free) Change *c = change_open(hub, repo, &viewer, str_of(branch), &err);
     assert_ok(c);
     change_title(c, S("More"), S(""));
@@ -263,7 +247,7 @@ static void test_a_commit_is_told_in_full_and_signed(void **state)
     assert_str(repo.id, at(body, "repo.id"));
     assert_string_equal(at(body, "repo.url.web"), "http://hub.example/ada/owl");
     assert_string_equal(at(body, "repo.url.api"), "http://hub.example/api/models/ada/owl");
-    assert_str(as("ada").account.id, at(body, "repo.owner.id"));
+    assert_str(test_viewer(hub, a, "ada").account.id, at(body, "repo.owner.id"));
     assert_str(sha, at(body, "repo.headSha"));
     assert_str(w.id, at(body, "webhook.id"));
     assert_int_equal(json_integer_value(json_at(body, "webhook.version")), 3);
@@ -305,7 +289,7 @@ static void expect_moves(Str heard, const char *ref, bool had, bool has)
 static void test_each_move_of_a_ref_is_told_once(void **state)
 {
     Error err = {0};
-    Viewer ada = as("ada");
+    Viewer ada = test_viewer(hub, a, "ada");
     Repo repo = make("ada", "owl", false);
     watch("bob", "user", "ada");
     start();
@@ -336,7 +320,7 @@ static void expect(Str heard, const char *action, const char *scope)
 static void test_the_life_of_a_repository_is_told(void **state)
 {
     Error err = {0};
-    Viewer ada = as("ada");
+    Viewer ada = test_viewer(hub, a, "ada");
     watch("ada", "model", "ada/owl"); // before there is one
     start();
     Repo repo = make("ada", "Owl", true), moved;
@@ -370,7 +354,7 @@ static void test_the_life_of_a_repository_is_told(void **state)
 static void test_discussions_are_told(void **state)
 {
     Error err = {0};
-    Viewer ada = as("ada"), bob = as("bob");
+    Viewer ada = test_viewer(hub, a, "ada"), bob = test_viewer(hub, a, "bob");
     Repo repo = make("ada", "owl", false);
     watch("bob", "model", "ada/owl");
     bool no = false, yes = true;
@@ -428,7 +412,7 @@ static void test_discussions_are_told(void **state)
 static void test_a_hidden_comment_is_not_sent_later(void **state)
 {
     Error err = {0};
-    Viewer ada = as("ada");
+    Viewer ada = test_viewer(hub, a, "ada");
     Repo repo = make("ada", "owl", false);
     Webhook w = watch("bob", "model", "ada/owl");
     Discussion d;
@@ -490,7 +474,7 @@ static void test_only_who_may_read_when_it_is_sent_is_told(void **state)
     assert_ok(
         repo_find(hub, a, &(Viewer){0}, REPO_MODEL, S("ada/gated"), ACCESS_READ, &gated, &err));
     assert_ok(repo_change(hub, &gated, &(RepoSettings){.is_private = &hide}, &err));
-    Viewer bob = as("bob");
+    Viewer bob = test_viewer(hub, a, "bob");
     Str again;
     assert_fails(delivery_replay(hub, a, &bob, &bobs, log_of(&bobs, 3)[0].id, &again, &err),
                  ERR_NO_REPO, "not found");
@@ -499,7 +483,7 @@ static void test_only_who_may_read_when_it_is_sent_is_told(void **state)
 static void test_it_tries_again_then_gives_up_and_in_the_end_disables(void **state)
 {
     Error err = {0};
-    Viewer bob = as("bob");
+    Viewer bob = test_viewer(hub, a, "bob");
     Repo repo = make("ada", "owl", false);
     Webhook w = watch("bob", "model", "ada/owl");
     ear_answers(503);
@@ -624,7 +608,7 @@ static void prune(int64_t before_ns, int64_t most)
 static void test_a_log_and_a_day_have_an_end(void **state)
 {
     Error err = {0};
-    Viewer bob = as("bob");
+    Viewer bob = test_viewer(hub, a, "bob");
     Repo repo = make("ada", "owl", false);
     Webhook w = watch("bob", "model", "ada/owl");
     Str id;
@@ -660,7 +644,7 @@ static void test_a_log_and_a_day_have_an_end(void **state)
 static void test_what_may_be_said_of_a_webhook(void **state)
 {
     Error err = {0};
-    Viewer bob = as("bob");
+    Viewer bob = test_viewer(hub, a, "bob");
     Webhook w;
     Str url = S("https://example.org/x"), secret = S("x");
     WebhookWatch what = {S("user"), S("ada")};
@@ -693,7 +677,7 @@ static void test_what_may_be_said_of_a_webhook(void **state)
         assert_ok(webhook_create(hub, a, &bob, &with, &w, &err));
     assert_fails(webhook_create(hub, a, &bob, &with, &w, &err), ERR_LIMIT, "100");
     // One's own alone.
-    Viewer ada = as("ada");
+    Viewer ada = test_viewer(hub, a, "ada");
     assert_fails(webhook_find(hub, a, &ada, w.id, &w, &err), ERR_NOT_FOUND, "webhook");
 }
 
