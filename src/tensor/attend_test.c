@@ -1,6 +1,7 @@
 /* Attention without a cache, and its gradient, against the formula written out in doubles. */
 #include "base/random.h"
 #include "base/test.h"
+#include "tensor/kernels_testing.h"
 #include "tensor/tensor_internal.h"
 
 #include <math.h>
@@ -266,20 +267,6 @@ static void test_a_bias_and_a_mask_must_fit(void **state)
     assert_fails(graph_ok(h, &err), ERR_INVALID, "attend: [1,2,3,8] and [1,4] do not fit");
 }
 
-/* Tiles of bf16 lie otherwise for AMX: with its instructions in C, where the rest of it runs. */
-static int test_amx_in_c(void)
-{
-#if defined(__x86_64__)
-    extern const Kernels kernels_amx_in_c;
-    if (kernels_amx_in_c.needs <= cpu_detect()) {
-        printf("kernels: amx in C\n");
-        kernels_use(&kernels_amx_in_c);
-        return RUN(test_every_kind_of_attention_agrees_with_the_formula);
-    }
-#endif
-    return 0;
-}
-
 int main(void)
 {
     int failed = 0;
@@ -292,5 +279,6 @@ int main(void)
                 test_gradients_agree_with_the_formula, test_gradients_agree_with_finite_differences,
                 test_a_bias_and_a_mask_must_fit);
     }
-    return failed + test_amx_in_c();
+    return failed +
+           (kernels_use_amx_in_c() ? RUN(test_every_kind_of_attention_agrees_with_the_formula) : 0);
 }

@@ -1,6 +1,7 @@
 /* Convolutions and what images pass through beside them, against the formulas written out. */
 #include "base/random.h"
 #include "base/test.h"
+#include "tensor/kernels_testing.h"
 #include "tensor/tensor_internal.h"
 
 #include <math.h>
@@ -297,20 +298,6 @@ static void test_kernels_that_do_not_fit_are_refused(void **state)
     }
 }
 
-/* Tiles of bf16 lie otherwise for AMX: with its instructions in C, where the rest of it runs. */
-static int test_amx_in_c(void)
-{
-#if defined(__x86_64__)
-    extern const Kernels kernels_amx_in_c;
-    if (kernels_amx_in_c.needs <= cpu_detect()) {
-        printf("kernels: amx in C\n");
-        kernels_use(&kernels_amx_in_c);
-        return RUN(test_convolutions_agree_with_the_formula);
-    }
-#endif
-    return 0;
-}
-
 int main(void)
 {
     int failed = 0;
@@ -322,5 +309,5 @@ int main(void)
             RUN(test_convolutions_agree_with_the_formula, test_what_follows_a_convolution_is_fused,
                 test_kernels_that_do_not_fit_are_refused);
     }
-    return failed + test_amx_in_c();
+    return failed + (kernels_use_amx_in_c() ? RUN(test_convolutions_agree_with_the_formula) : 0);
 }

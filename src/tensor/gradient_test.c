@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/test.h"
 #include "tensor/gradient_internal.h"
+#include "tensor/kernels_testing.h"
 #include "tensor/pool_internal.h"
 
 #include <math.h>
@@ -742,20 +743,6 @@ static void test_what_cannot_be_differentiated_says_so(void **state)
     assert_fails(graph_ok(late, &err), ERR_INVALID, "before it is built");
 }
 
-/* Tiles of bf16 lie otherwise for AMX: with its instructions in C, where the rest of it runs. */
-static int test_amx_in_c(void)
-{
-#if defined(__x86_64__)
-    extern const Kernels kernels_amx_in_c;
-    if (kernels_amx_in_c.needs <= cpu_detect()) {
-        printf("kernels: amx in C\n");
-        kernels_use(&kernels_amx_in_c);
-        return RUN(test_bf16_attention_has_nearly_the_gradients_of_f32);
-    }
-#endif
-    return 0;
-}
-
 int main(void)
 {
     source = random_of(1);
@@ -772,5 +759,6 @@ int main(void)
             test_quantised_weights_let_gradients_through,
             test_what_cannot_be_differentiated_says_so, test_runs_accumulate);
     }
-    return failed + test_amx_in_c();
+    return failed +
+           (kernels_use_amx_in_c() ? RUN(test_bf16_attention_has_nearly_the_gradients_of_f32) : 0);
 }
