@@ -74,21 +74,15 @@ static bool tell_ref(Conn *c, Hub *hub, const Repo *repo, const char *ref, Str h
 }
 
 /* Those who should know of an event get a notification. said: what of it may mention somebody. */
-static Notice notice_of(const Viewer *viewer, const Repo *repo, const DiscussionEvent *event,
-                        const Mentions *said)
+static Notice notice_of(const Viewer *viewer, const Repo *repo, const Discussion *d,
+                        const DiscussionEvent *event, const Mentions *said)
 {
     return (Notice){.repo = repo->id,
+                    .discussion = d->id,
                     .event = event->id,
                     .actor = viewer->account.id,
                     .mentions = said,
                     .now = event->created_ns};
-}
-
-static bool notify(Conn *c, const Discussion *d, const Notice *notice, Error *err)
-{
-    Notice whole = *notice;
-    whole.discussion = d->id;
-    return sql_notify(c, &whole, err);
 }
 
 /* ---- Making ---- */
@@ -109,17 +103,17 @@ static bool discussion_store(Hub *hub, Arena *a, const Viewer *viewer, const Rep
     DiscussionEvent first = event_by(a, viewer, "comment", description);
     Mentions said;
     mentions_find(a, description, &said);
-    Notice notice = notice_of(viewer, repo, &first, &said);
     d->id = id_new(a);
     d->author_id = viewer->account.id;
     d->author = viewer->account.name;
     d->created_ns = d->updated_ns = first.created_ns;
     d->comments = 1;
+    Notice notice = notice_of(viewer, repo, d, &first, &said);
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     return c && sql_discussion_add(c, repo->id, d, err) && sql_event_add(c, d->id, &first, err) &&
            (!head.len || tell_ref(c, hub, repo, pull_ref(a, d->num), head, err)) &&
            tell(c, hub, repo, "create", "discussion", d, &first, err) &&
-           notify(c, d, &notice, err) && conn_commit(c, err);
+           sql_notify(c, &notice, err) && conn_commit(c, err);
 }
 
 bool discussion_create(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
@@ -335,18 +329,20 @@ static bool record(Hub *hub, const Repo *repo, const Discussion *d, const Happen
 {
     bool only_said = false;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
+    if (!c)
+        return false;
     for (size_t i = 0; i < COUNT(what->events); i++) {
         const DiscussionEvent *event = what->events[i];
         if (!event)
             continue;
         only_said = is_comment(event);
-        if (!c || !sql_event_add(c, d->id, event, err) ||
+        if (!sql_event_add(c, d->id, event, err) ||
             (only_said && !tell(c, hub, repo, "create", "discussion.comment", d, event, err)))
             return false;
     }
-    return c && sql_discussion_set(c, d, wall_ns(), err) &&
+    return sql_discussion_set(c, d, wall_ns(), err) &&
            (only_said || tell(c, hub, repo, "update", "discussion", d, NULL, err)) &&
-           (!what->notice || notify(c, d, what->notice, err)) && conn_commit(c, err);
+           (!what->notice || sql_notify(c, what->notice, err)) && conn_commit(c, err);
 }
 
 /* A change, behind a comment that may be empty. */
@@ -358,7 +354,7 @@ static bool record_change(Hub *hub, Arena *a, const Viewer *viewer, const Repo *
     DiscussionEvent first = event_by(a, viewer, "comment", comment);
     first.created_ns = change->created_ns - 1; // it was said before
     mentions_find(a, comment, &said);
-    Notice notice = notice_of(viewer, repo, comment.len ? &first : change, &said);
+    Notice notice = notice_of(viewer, repo, d, comment.len ? &first : change, &said);
     return record(hub, repo, d, &(Happening){{comment.len ? &first : NULL, change}, &notice}, err);
 }
 
@@ -379,7 +375,7 @@ bool discussion_comment(Hub *hub, Arena *a, const Viewer *viewer, const Repo *re
         return false;
     *out = event_by(a, viewer, "comment", text);
     mentions_find(a, text, &said);
-    Notice notice = notice_of(viewer, repo, out, &said);
+    Notice notice = notice_of(viewer, repo, d, out, &said);
     return record(hub, repo, d, &(Happening){{out}, &notice}, err);
 }
 
@@ -432,7 +428,7 @@ static bool event_change(Hub *hub, const Repo *repo, const Discussion *d,
     return c && sql_event_set(c, event, err) &&
            (!event->is_hidden || webhook_forget_text(c, repo, event->id, err)) &&
            tell(c, hub, repo, "update", "discussion.comment", d, event, err) &&
-           (!notice || notify(c, d, notice, err)) && conn_commit(c, err);
+           (!notice || sql_notify(c, notice, err)) && conn_commit(c, err);
 }
 
 /* Whom the text mentions now and did not before. */
@@ -460,7 +456,7 @@ bool discussion_edit(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,
         return fail(err, ERR_DENIED, "Only its author can edit a comment");
     Mentions said;
     mentions_new(a, out->text, text, &said);
-    Notice notice = notice_of(viewer, repo, out, &said);
+    Notice notice = notice_of(viewer, repo, d, out, &said);
     out->text = text;
     out->edits++;
     out->edited_ns = notice.now = wall_ns();
