@@ -438,13 +438,9 @@ static void mentions_new(Arena *a, Str before, Str now, Mentions *out)
     *out = (Mentions){0};
     mentions_find(a, before, &old);
     mentions_find(a, now, &all);
-    for (size_t i = 0; i < all.n; i++) {
-        bool known = false;
-        for (size_t k = 0; k < old.n; k++)
-            known |= str_eq_nocase(all.names[i], old.names[k]);
-        if (!known)
+    for (size_t i = 0; i < all.n; i++)
+        if (!mentions_has(&old, all.names[i]))
             out->names[out->n++] = all.names[i];
-    }
 }
 
 bool discussion_edit(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo,

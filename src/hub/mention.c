@@ -31,6 +31,14 @@ bool mention_next(Str text, size_t *from, size_t *at, Str *name)
     return false;
 }
 
+bool mentions_has(const Mentions *mentions, Str name)
+{
+    for (size_t i = 0; i < mentions->n; i++)
+        if (str_eq_nocase(mentions->names[i], name))
+            return true;
+    return false;
+}
+
 typedef struct Found {
     Arena *arena;
     Mentions *out;
@@ -41,13 +49,9 @@ static void take(void *user, cmark_node *node)
     Found *found = user;
     Mentions *out = found->out;
     Str name, text = str_of(cmark_node_get_literal(node));
-    for (size_t from = 0, at; out->n < MAX_MENTIONS && mention_next(text, &from, &at, &name);) {
-        bool known = false;
-        for (size_t i = 0; i < out->n; i++)
-            known |= str_eq_nocase(out->names[i], name);
-        if (!known)
+    for (size_t from = 0, at; out->n < MAX_MENTIONS && mention_next(text, &from, &at, &name);)
+        if (!mentions_has(out, name))
             out->names[out->n++] = arena_str(found->arena, name);
-    }
 }
 
 void mentions_find(Arena *a, Str markdown, Mentions *out)

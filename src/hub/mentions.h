@@ -16,3 +16,4 @@ typedef struct Mentions {
 } Mentions;
 /* Whom a Markdown text mentions; those past MAX_MENTIONS are left out. Names are in the arena. */
 void mentions_find(Arena *a, Str markdown, Mentions *out);
+bool mentions_has(const Mentions *mentions, Str name);
