@@ -483,18 +483,9 @@ bool discussion_pin(Hub *hub, const Repo *repo, const Discussion *d, bool pinned
 static bool drop_ref(Hub *hub, const Repo *repo, const Discussion *d, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
-    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     Error seen = {0};
-    const char *ref = pull_ref(a, d->num);
-    char head[GIT_HEX_SIZE] = "";
-    if (!git)
-        return false;
-    if (!d->is_pull)
-        return true;
-    (void)!git_ref_read(git, ref, head, NULL);
-    if (git_ref_delete(git, ref, &seen))
-        return repo_moved(hub, repo, ref, head, "", err);
-    if (seen.code == ERR_NO_REVISION)
+    if (!d->is_pull || repo_ref_delete(hub, repo, pull_ref(a, d->num), &seen) ||
+        seen.code == ERR_NO_REVISION)
         return true;
     *(err ? err : &seen) = seen;
     return false;

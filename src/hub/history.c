@@ -122,16 +122,21 @@ bool branch_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, S
            repo_moved(hub, repo, ref, before, commit, err);
 }
 
-bool branch_delete(Hub *hub, const Repo *repo, Str name, Error *err)
+bool repo_ref_delete(Hub *hub, const Repo *repo, const char *ref, Error *err)
 {
-    AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
-    const char *ref;
     char before[GIT_HEX_SIZE] = "";
-    if (!git || !ref_name(a, "refs/heads/", name, &ref, err))
+    if (!git)
         return false;
     (void)!git_ref_read(git, ref, before, NULL);
     return git_ref_delete(git, ref, err) && repo_moved(hub, repo, ref, before, "", err);
+}
+
+bool branch_delete(Hub *hub, const Repo *repo, Str name, Error *err)
+{
+    AUTO(arena_free) Arena *a = arena_new(0);
+    const char *ref;
+    return ref_name(a, "refs/heads/", name, &ref, err) && repo_ref_delete(hub, repo, ref, err);
 }
 
 bool tag_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, Str rev, Str message,
@@ -151,13 +156,8 @@ bool tag_create(Hub *hub, const Repo *repo, const Viewer *viewer, Str name, Str 
 bool tag_delete(Hub *hub, const Repo *repo, Str name, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
-    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
     const char *ref;
-    char before[GIT_HEX_SIZE] = "";
-    if (!git || !ref_name(a, "refs/tags/", name, &ref, err))
-        return false;
-    (void)!git_ref_read(git, ref, before, NULL);
-    return git_ref_delete(git, ref, err) && repo_moved(hub, repo, ref, before, "", err);
+    return ref_name(a, "refs/tags/", name, &ref, err) && repo_ref_delete(hub, repo, ref, err);
 }
 
 bool branch_squash(Hub *hub, const Repo *repo, const Viewer *viewer, Str branch, Str message,

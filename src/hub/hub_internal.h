@@ -149,6 +149,11 @@ bool pull_number(Hub *hub, const Repo *repo, int64_t *num, Error *err);
 bool pull_store(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, Discussion *d,
                 Str description, Str head, Error *err);
 
+/* ---- history.c ---- */
+
+/* "refs/heads/x": removed, and those who watch are told. Errors are git_ref_delete's. */
+bool repo_ref_delete(Hub *hub, const Repo *repo, const char *ref, Error *err);
+
 /* ---- removal.c ---- */
 
 /* Removes what is on the list, or some of it: the sweep comes back. What fails stays on it. */
