@@ -233,20 +233,6 @@ bool change_commit_pull(Change *c, Arena *a, Str *sha, Discussion *out, Error *e
     return true;
 }
 
-/* Where the branch was before this commit, if it made one: its parent, which a race may have made
- * another one than `seen`. */
-static bool branch_moved(Change *c, const char *seen, const char *commit, Error *err)
-{
-    GitCommit made;
-    const char *from = seen;
-    if (strcmp(seen, commit) != 0 && !str_eq(c->branch, S("refs/heads/main"))) {
-        if (!git_commit_read(c->git, commit, c->arena, &made, err))
-            return false;
-        from = made.n_parents ? made.parents[0] : "";
-    }
-    return repo_moved(c->hub, &c->repo, c->branch.ptr, from, commit, err);
-}
-
 bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
 {
     assert(!c->is_pull);
@@ -268,7 +254,9 @@ bool change_commit(Change *c, Arena *a, Str *sha, Error *err)
         return false;
     }
     *sha = arena_str(a, str_of(commit));
-    return branch_moved(c, before, commit, err);
+    if (strcmp(before, commit) == 0) // there was nothing to commit
+        return repo_moved(c->hub, &c->repo, c->branch.ptr, before, commit, err);
+    return repo_committed(c->hub, &c->repo, c->branch.ptr, commit, err);
 }
 
 /* ---- Before an upload ---- */

@@ -581,16 +581,6 @@ static bool merge_in_git(Arena *a, const Viewer *viewer, const Repo *repo, const
     return false;
 }
 
-static bool base_moved(Hub *hub, Arena *a, const Repo *repo, const Discussion *d,
-                       const char *commit, Error *err)
-{
-    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
-    GitCommit made;
-    return git && git_commit_read(git, commit, a, &made, err) &&
-           repo_moved(hub, repo, arena_cstr(a, d->base), made.n_parents ? made.parents[0] : "",
-                      commit, err);
-}
-
 bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, const Discussion *d,
                 Str comment, Str *sha, Error *err)
 {
@@ -605,5 +595,5 @@ bool pull_merge(Hub *hub, Arena *a, const Viewer *viewer, const Repo *repo, cons
     changed.merge_commit = *sha = arena_str(a, str_of(commit));
     DiscussionEvent event = event_by(a, viewer, "status-change", S("merged"));
     return record_change(hub, a, viewer, repo, &changed, comment, &event, err) &&
-           base_moved(hub, a, repo, d, commit, err);
+           repo_committed(hub, repo, arena_cstr(a, d->base), commit, err);
 }

@@ -103,6 +103,9 @@ bool repo_index(Hub *hub, const Repo *repo, Error *err);
 /* "refs/heads/main" moved, or some other ref: looks at the head and tells who watches. */
 bool repo_moved(Hub *hub, const Repo *repo, const char *ref, const char *from, const char *to,
                 Error *err);
+/* A commit was made on the ref, which came from its first parent: what was read before may be old,
+ * if there was a race. */
+bool repo_committed(Hub *hub, const Repo *repo, const char *ref, const char *commit, Error *err);
 
 /* ---- search.c ---- */
 

@@ -152,11 +152,26 @@ bool repo_index(Hub *hub, const Repo *repo, Error *err)
     return repo_refs_changed(hub, repo, NULL, 0, err);
 }
 
+static bool is_main(const char *ref)
+{
+    return strcmp(ref, "refs/heads/main") == 0;
+}
+
 bool repo_moved(Hub *hub, const Repo *repo, const char *ref, const char *from, const char *to,
                 Error *err)
 {
     RefMove move = {str_of(ref), str_of(from), str_of(to)};
-    if (strcmp(ref, "refs/heads/main") == 0)
+    return is_main(ref) ? repo_index(hub, repo, err)
+                        : webhook_record_moves(hub, repo, &move, 1, err);
+}
+
+bool repo_committed(Hub *hub, const Repo *repo, const char *ref, const char *commit, Error *err)
+{
+    if (is_main(ref))
         return repo_index(hub, repo, err);
-    return webhook_record_moves(hub, repo, &move, 1, err);
+    AUTO(arena_free) Arena *a = arena_new(0);
+    AUTO(git_repo_free) GitRepo *git = repo_git_open(repo, err);
+    GitCommit made;
+    return git && git_commit_read(git, commit, a, &made, err) &&
+           repo_moved(hub, repo, ref, made.n_parents ? made.parents[0] : "", commit, err);
 }
