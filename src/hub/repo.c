@@ -441,7 +441,7 @@ bool repo_change(Hub *hub, const Repo *repo, const RepoSettings *settings, Error
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     if (!c || !sql_repo_set(c, &changed, wall_ns(), err))
         return false;
-    json_t *config = settings_json(repo, &changed);
+    AUTO(json_decref) json_t *config = settings_json(repo, &changed);
     WebhookEvent event = {
         .action = "update", .scope = "repo.config", .repo = &changed, .config = config};
     return (!config || webhook_record(c, hub, &event, err)) && conn_commit(c, err);

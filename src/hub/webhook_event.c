@@ -173,7 +173,7 @@ static bool look_around(Conn *c, Arena *a, const WebhookEvent *e, Str *owner, St
     return sql_webhook_is_watched(c, list, e->discussion != NULL, watched, err);
 }
 
-static bool record(Conn *c, Hub *hub, const WebhookEvent *e, Error *err)
+bool webhook_record(Conn *c, Hub *hub, const WebhookEvent *e, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     Str owner, head;
@@ -196,13 +196,6 @@ static bool record(Conn *c, Hub *hub, const WebhookEvent *e, Error *err)
         return false;
     webhooks_wake(hub);
     return true;
-}
-
-bool webhook_record(Conn *c, Hub *hub, const WebhookEvent *event, Error *err)
-{
-    bool ok = record(c, hub, event, err);
-    json_decref(event->config);
-    return ok;
 }
 
 bool webhook_forget_text(Conn *c, const Repo *repo, Str id, Error *err)

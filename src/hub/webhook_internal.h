@@ -14,7 +14,7 @@ typedef struct WebhookEvent {
     Str head;           // of its main branch; empty: as the database has it
     const RefMove *moves;
     size_t n_moves;
-    json_t *config;            // what of its settings has changed; consumed
+    json_t *config;            // what of its settings has changed
     Str moved_to, moved_owner; // the new full name, and the id of its owner
     const Discussion *discussion;
     const DiscussionEvent *comment;
