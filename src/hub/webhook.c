@@ -34,18 +34,17 @@ static bool secret_check(Str secret, Error *err)
 static bool watch_check(const WebhookWatch *watch, Error *err)
 {
     RepoKind kind;
-    size_t slash = str_find_char(watch->name, '/', 0);
+    Str owner, name;
     if (str_eq(watch->type, S("user")) || str_eq(watch->type, S("org")))
         return name_check(watch->name, err) || fail_while(err, "watched");
     if (!watch->type.len || !repo_kind_parse(watch->type, &kind) || str_ends(watch->type, S("s")))
         return fail(err, ERR_INVALID,
                     "watched: '%.*s' is no type; there are user, org, model, dataset and space",
                     STR(watch->type));
-    if (slash == SIZE_MAX)
+    if (!repo_id_split(watch->name, &owner, &name))
         return fail(err, ERR_INVALID, "watched: '%.*s' is not of the form owner/name",
                     STR(watch->name));
-    return (name_check(str_slice(watch->name, 0, slash), err) &&
-            name_check(str_slice(watch->name, slash + 1, watch->name.len), err)) ||
+    return (name_check(owner, err) && name_check(name, err)) ||
            fail_while(err, "watched: '%.*s'", STR(watch->name));
 }
 
