@@ -65,7 +65,7 @@ bool notification_seen(Hub *hub, const Viewer *viewer, const Discussion *d, Erro
     if (!unread) // nearly always: nothing is written
         return true;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && sql_notification_mark(c, viewer->account.id, d->id, true, err) &&
+    return c && sql_notification_mark(c, viewer->account.id, d->id, MARK_READ, err) &&
            conn_commit(c, err);
 }
 
