@@ -1,9 +1,9 @@
 /* webhook_send.c: the threads that send; see webhooks.h.
  *
- *     a change --webhook_record--> webhook_events        (in the change's own transaction)
- *         dispatcher: each record, for each webhook that watches and may know -->
- * webhook_deliveries dispatcher: each webhook with something due --> a job job: may its owner still
- * know? POST; note how it went
+ *     a change --webhook_record--> webhook_events, in the change's own transaction
+ *     dispatcher: a record --> webhook_deliveries, for each webhook that watches and may know
+ *     dispatcher: a webhook with something due --> a job
+ *     job: may its owner still know? POST; note how it went
  *
  * All that is to be done stands in the database; what is kept here is only who is being served, so
  * that one webhook has one job at a time and one owner no more than two: a slow server holds up its
@@ -184,7 +184,7 @@ static bool attempt(Hub *hub, Arena *a, WebhookTask *task)
     d->took_ms = (clock_ns() - began) / NS_PER_MS;
     d->sent_ns = wall_ns();
     d->status = answer.status;
-    d->problem = arena_str(a, response_text(a, str_of(err.text)));
+    d->problem = response_text(a, str_of(err.text));
     d->response = response_text(a, answer.body);
     d->response_cut = answer.body.len == MAX_RESPONSE;
     // Nothing that could change by itself: "gone", and an address that we do not call.
