@@ -309,6 +309,12 @@ bool query_ok(const Query *q, Error *err)
     return live(q);
 }
 
+bool query_count(Query *q, int64_t *n, Error *err)
+{
+    *n = query_next(q) ? row_int(q) : 0;
+    return query_ok(q, err);
+}
+
 bool query_run(Query *q, Error *err)
 {
     while (query_next(q))

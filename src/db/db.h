@@ -70,6 +70,8 @@ Str row_str(Query *q, Arena *a);
 /* Borrowed until the next query_next or query_end. */
 Str row_view(Query *q);
 bool query_ok(const Query *q, Error *err);
+/* For statements of one number: that of the first row, 0 if there is none. */
+bool query_count(Query *q, int64_t *n, Error *err);
 /* Runs to the end: for statements without rows. ERR_EXISTS when a unique rule was broken. */
 bool query_run(Query *q, Error *err);
 /* Rows that the statement just run has changed. */

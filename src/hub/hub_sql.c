@@ -165,9 +165,7 @@ bool sql_account_list(Conn *c, Arena *a, Account **out, size_t *n, Error *err)
 bool sql_account_count(Conn *c, int64_t *n, Error *err)
 {
     AUTO(query_end) Query *q = query_open(c, "SELECT count(*) FROM accounts");
-    if (query_next(q))
-        *n = row_int(q);
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 /* ---- Sessions ---- */

@@ -251,9 +251,7 @@ static void item_row(Query *q, Arena *a, RepoItem *item, Place *place)
 static bool list_total(Conn *c, Where *w, int64_t *total, Error *err)
 {
     AUTO(query_end) Query *q = where_query(w, c);
-    if (query_next(q))
-        *total = row_int(q);
-    return query_ok(q, err);
+    return query_count(q, total, err);
 }
 
 /* The cursor is "TIER.VALUE.ID" of the last item seen: the page goes on behind it, whatever was
@@ -356,7 +354,5 @@ bool sql_tag_users(Conn *c, const Viewer *viewer, RepoKind kind, Str tag, int64_
     bind_str(q, tag);
     bind_int(q, kind);
     bind_viewer(q, viewer);
-    if (query_next(q))
-        *n = row_int(q);
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }

@@ -44,8 +44,7 @@ bool sql_lock_count(Conn *c, Str repo, int64_t *n, Error *err)
 {
     AUTO(query_end) Query *q = query_open(c, "SELECT count(*) FROM file_locks WHERE repo_id = $1");
     bind_str(q, repo);
-    *n = query_next(q) ? row_int(q) : 0;
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 bool sql_lock_add(Conn *c, Str repo, Str owner, const FileLock *lock, Error *err)

@@ -51,14 +51,12 @@ bool sql_account_by_old_key(Conn *c, Arena *a, Str key, Account *out, Error *err
 
 bool sql_repos_of_owner(Conn *c, Arena *a, Str owner, Repo **out, size_t *n, Error *err)
 {
-    int64_t count = 0;
+    int64_t count;
     {
         AUTO(query_end)
         Query *q = query_open(c, "SELECT count(*) FROM repos WHERE owner_id = $1");
         bind_str(q, owner);
-        if (query_next(q))
-            count = row_int(q);
-        if (!query_ok(q, err))
+        if (!query_count(q, &count, err))
             return false;
     }
     *out = NEW_ARRAY(a, Repo, (size_t)count + 1);
@@ -90,9 +88,7 @@ bool sql_other_hub_admins(Conn *c, Str user, int64_t *n, Error *err)
     AUTO(query_end)
     Query *q = query_open(c, "SELECT count(*) FROM accounts WHERE is_admin = 1 AND id <> $1");
     bind_str(q, user);
-    if (query_next(q))
-        *n = row_int(q);
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 bool sql_account_remove(Conn *c, Str id, Error *err)

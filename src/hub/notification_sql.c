@@ -106,9 +106,7 @@ static bool count(Conn *c, const Viewer *viewer, const NotificationQuery *query,
 {
     AUTO(query_end) Query *q = query_open(c, "SELECT count(*)" FILTER);
     filter_bind(q, viewer, query);
-    if (query_next(q))
-        *n = row_int(q);
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 static bool people(Conn *c, Arena *a, Notification *n, Error *err)
@@ -179,9 +177,7 @@ bool sql_notification_unread(Conn *c, const Viewer *viewer, int64_t *n, Error *e
     AUTO(query_end)
     Query *q = query_open(c, "SELECT count(*) FROM (SELECT 1" FILTER " LIMIT 100) found");
     filter_bind(q, viewer, &unread);
-    if (query_next(q))
-        *n = row_int(q);
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 bool sql_notification_is_unread(Conn *c, Str user, Str discussion, bool *unread, Error *err)
@@ -282,9 +278,7 @@ bool sql_watch_count(Conn *c, Str user, int64_t *n, Error *err)
 {
     AUTO(query_end) Query *q = query_open(c, "SELECT count(*) FROM watches WHERE user_id = $1");
     bind_str(q, user);
-    if (query_next(q))
-        *n = row_int(q);
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 static void watch_row(Query *q, Arena *a, Watch *out)

@@ -28,8 +28,7 @@ bool sql_other_admins(Conn *c, Str org, Str user, int64_t *n, Error *err)
                              " AND user_id <> $2");
     bind_str(q, org);
     bind_str(q, user);
-    *n = query_next(q) ? row_int(q) : 0;
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 bool sql_invite(Conn *c, Str org, Str user, Str role, int64_t now, Error *err)

@@ -145,8 +145,7 @@ bool sql_webhook_failures(Conn *c, Str webhook, bool failed, int64_t *in_row, Er
         return false;
     AUTO(query_end) Query *get = query_open(c, "SELECT failures FROM webhooks WHERE id = $1");
     bind_str(get, webhook);
-    *in_row = query_next(get) ? row_int(get) : 0;
-    return query_ok(get, err);
+    return query_count(get, in_row, err);
 }
 
 /* ---- What happened ---- */
@@ -339,8 +338,7 @@ bool sql_delivery_count(Conn *c, Str webhook, int64_t since, int64_t *n, Error *
                              " AND created_ns > $2");
     bind_str(q, webhook);
     bind_int(q, since);
-    *n = query_next(q) ? row_int(q) : 0;
-    return query_ok(q, err);
+    return query_count(q, n, err);
 }
 
 #define DELIVERY_COLUMNS                                                                           \
