@@ -36,7 +36,7 @@ struct Hub {
 
 /* 24 hex digits, beginning with the time: ids sort by age. */
 Str id_new(Arena *a);
-/* In ASCII lower case. */
+/* By which names of accounts and repositories are compared and looked up: in ASCII lower case. */
 Str name_key(Arena *a, Str name);
 /* sha256 in hex: how secrets are stored. */
 Str secret_hash(Arena *a, Str secret);

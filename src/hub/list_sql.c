@@ -1,5 +1,5 @@
 /* list_sql.c: lists of repositories: what they are filtered and ordered by; see hub_sql.h. */
-#include "hub/hub_sql.h"
+#include "hub/hub_internal.h"
 
 #define ITEM_COLUMNS                                                                               \
     REPO_COLUMNS                                                                                   \
@@ -196,7 +196,7 @@ static void where_build(Where *w, const Conn *c, const Viewer *viewer, const Rep
     where_visible(w, viewer);
     if (query->author.len) {
         where_text(w, " AND repos.owner_id = (SELECT id FROM accounts WHERE key = $%d)",
-                   arena_lower(w->arena, query->author));
+                   name_key(w->arena, query->author));
     }
     where_search(w, c, query);
     where_tags(w, query);
