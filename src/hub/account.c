@@ -90,27 +90,23 @@ static bool password_hash(Arena *a, Str password, Str *out, Error *err)
     return true;
 }
 
+bool account_name_is_free(Conn *c, Arena *a, Str name, Str id, Error *err)
+{
+    Str owner;
+    if (!sql_name_owner(c, a, name_key(a, name), &owner, err))
+        return false;
+    return !owner.len || str_eq(owner, id) ||
+           fail(err, ERR_EXISTS, "the name '%.*s' is taken", STR(name));
+}
+
 static bool account_store(Hub *hub, Arena *a, const Account *account, Str password, Str owner_id,
                           Error *err)
 {
-    Error seen = {0};
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    if (!c)
-        return false;
-    Str taken;
-    if (!sql_name_owner(c, a, name_key(a, account->name), &taken, err))
-        return false;
-    if (taken.len) // now, or before somebody took another
-        return fail(err, ERR_EXISTS, "the name '%.*s' is taken", STR(account->name));
-    if (!sql_account_add(c, account, name_key(a, account->name), password, &seen)) {
-        if (seen.code == ERR_EXISTS)
-            return fail(err, ERR_EXISTS, "the name '%.*s' is taken", STR(account->name));
-        *(err ? err : &seen) = seen;
-        return false;
-    }
-    if (owner_id.len && !sql_member_set(c, account->id, owner_id, S("admin"), err))
-        return false;
-    return conn_commit(c, err);
+    return c && account_name_is_free(c, a, account->name, account->id, err) &&
+           sql_account_add(c, account, name_key(a, account->name), password, err) &&
+           (!owner_id.len || sql_member_set(c, account->id, owner_id, S("admin"), err)) &&
+           conn_commit(c, err);
 }
 
 bool user_create(Hub *hub, Arena *a, const NewUser *user, Account *out, Error *err)

@@ -6,15 +6,6 @@
 
 /* ---- Another name ---- */
 
-static bool name_is_free(Conn *c, Arena *a, const Account *account, Str to, Error *err)
-{
-    Str owner = {0};
-    if (!sql_name_owner(c, a, name_key(a, to), &owner, err))
-        return false;
-    return !owner.len || str_eq(owner, account->id) ||
-           fail(err, ERR_EXISTS, "the name '%.*s' is taken", STR(to));
-}
-
 static bool rename_repos(Conn *c, Hub *hub, Arena *a, const Account *to, Error *err)
 {
     Repo *repos;
@@ -39,7 +30,8 @@ bool account_rename(Hub *hub, const Account *account, Str to, Error *err)
     if (!account_name_check(to, err))
         return false;
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
-    return c && name_is_free(c, a, account, to, err) && rename_repos(c, hub, a, &renamed, err) &&
+    return c && account_name_is_free(c, a, to, account->id, err) &&
+           rename_repos(c, hub, a, &renamed, err) &&
            sql_account_rename(c, &renamed, name_key(a, account->name), name_key(a, to), err) &&
            conn_commit(c, err);
 }

@@ -54,6 +54,9 @@ enum { FAILURES_WINDOW_S = 600, SIGNUPS_WINDOW_S = 3600, RATE_KEYS = 16384 };
 
 /* name_check, and none of the hub's own words. */
 bool account_name_check(Str name, Error *err);
+/* Nobody has the name now, or had it before they took another; but for the account of this id.
+ * For the transaction that takes it. ERR_EXISTS */
+bool account_name_is_free(Conn *c, Arena *a, Str name, Str id, Error *err);
 /* ERR_INVALID: a text that an account shows has at most 500 bytes of UTF-8 without control
  * characters; an e-mail address may be empty. */
 bool field_check(const char *what, Str value, Error *err);
