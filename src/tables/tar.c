@@ -243,19 +243,26 @@ static const struct {
              {"cls cls2 index inx id", TYPE_VALUE, "int64"},
              {"json jsn", TYPE_JSON, ""}};
 
+/* Is the last part of "seg.png" one of these words? */
+static bool ext_is(Str ext, Str words)
+{
+    Str word;
+    size_t dot = str_rfind_char(ext, '.');
+    Str last = dot == SIZE_MAX ? ext : str_slice(ext, dot + 1, ext.len);
+    while (str_split(&words, ' ', &word))
+        if (str_eq_nocase(word, last))
+            return true;
+    return false;
+}
+
 static TableType type_of(Arena *a, Str ext)
 {
     TableType type = {.name = arena_str(a, ext), .kind = TYPE_VALUE, .dtype = S("binary")};
-    size_t dot = str_rfind_char(ext, '.');
-    Str last = dot == SIZE_MAX ? ext : str_slice(ext, dot + 1, ext.len);
-    for (size_t i = 0; i < COUNT(types); i++) {
-        Str words = str_of(types[i].exts), word;
-        while (str_split(&words, ' ', &word))
-            if (str_eq_nocase(word, last)) {
-                type.kind = types[i].kind;
-                type.dtype = str_of(types[i].dtype);
-            }
-    }
+    for (size_t i = 0; i < COUNT(types); i++)
+        if (ext_is(ext, str_of(types[i].exts))) {
+            type.kind = types[i].kind;
+            type.dtype = str_of(types[i].dtype);
+        }
     return type;
 }
 
@@ -295,15 +302,9 @@ static bool columns_find(Tar *t, Error *err)
 /* Pictures, sounds and films: what is so large that a reader in a hurry passes it over. */
 static bool is_media(Str ext)
 {
-    Str words =
-        S("png jpg jpeg gif webp bmp tif tiff wav flac ogg opus mp3 m4a mp4 webm mkv mov avi");
-    Str word;
-    size_t dot = str_rfind_char(ext, '.');
-    Str last = dot == SIZE_MAX ? ext : str_slice(ext, dot + 1, ext.len);
-    while (str_split(&words, ' ', &word))
-        if (str_eq_nocase(word, last))
-            return true;
-    return false;
+    return ext_is(
+        ext,
+        S("png jpg jpeg gif webp bmp tif tiff wav flac ogg opus mp3 m4a mp4 webm mkv mov avi"));
 }
 
 static bool cell_read(const Tar *t, const Room *room, const TableType *column, int64_t data,
@@ -395,9 +396,7 @@ static bool tar_count(Table *table, int64_t max, Error *err)
 {
     bool end;
     (void)max; // headers alone are read
-    if (!seek((Tar *)table, INT64_MAX, &end, err))
-        return false;
-    return true;
+    return seek((Tar *)table, INT64_MAX, &end, err);
 }
 
 static void tar_free(Table *table)
