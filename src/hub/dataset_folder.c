@@ -46,7 +46,8 @@ static const struct MediaFormat *format_of_name(Str path)
     return NULL;
 }
 
-const char *media_mime(Str path)
+/* What it would be by its name; NULL for what browsers had better not show. */
+static const char *media_mime(Str path)
 {
     const struct MediaFormat *format = format_of_name(path);
     return format ? format->mime : NULL;

@@ -16,8 +16,6 @@ typedef struct Folder {
 
 /* MEDIA_NONE for a layout of another format. */
 MediaKind folder_kind(const DatasetLayout *layout);
-/* What it would be by its name; NULL for what browsers had better not show. */
-const char *media_mime(Str path);
 Folder folder_of(Arena *a, const DatasetLayout *layout, const DatasetConfig *config,
                  const DatasetSplit *split);
 /* False for a file that is no metadata. */
