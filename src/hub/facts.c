@@ -258,23 +258,19 @@ static void read_config(Facts *f)
 
 /* ---- Weights ---- */
 
-/* What one file, or an index with its files, holds; NULL where it cannot be read. */
+/* What one file, or an index with its files, holds; NULL where it is not or cannot be read. */
 static const Tensors *weights_of(Facts *f, Arena *scratch, Str path)
 {
     const Tensors *t;
-    return entry_of(f, arena_cstr(scratch, path)) &&
-                   tensors_of_snapshot(f->hub, scratch, f->repo, f->s, path, &t, NULL)
-               ? t
-               : NULL;
+    return tensors_of_snapshot(f->hub, scratch, f->repo, f->s, path, &t, NULL) ? t : NULL;
 }
 
 static void read_safetensors(Facts *f)
 {
     AUTO(arena_free) Arena *scratch = arena_new(0);
-    const Tensors *t = weights_of(f, scratch, S("model.safetensors"));
     bool sharded = !entry_of(f, "model.safetensors");
-    if (sharded)
-        t = weights_of(f, scratch, S("model.safetensors.index.json"));
+    const Tensors *t = weights_of(
+        f, scratch, sharded ? S("model.safetensors.index.json") : S("model.safetensors"));
     if (!t)
         return;
     json_t *counts = json_object();

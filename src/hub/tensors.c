@@ -261,8 +261,6 @@ bool tensors_of_snapshot(Hub *hub, Arena *a, const Repo *repo, const Snapshot *s
                          const Tensors **out, Error *err)
 {
     Tensors *t = NEW(a, Tensors);
-    t->files = NEW_ARRAY(a, TensorFile, MAX_FILES);
-    t->types = NEW_ARRAY(a, TensorType, MAX_TYPES);
     Reading r = {
         .hub = hub, .arena = a, .repo = repo, .snapshot = s, .out = t, .left = WEIGHTS_HEADERS};
     const RepoEntry *entry = file_at(&r, path, err);
@@ -271,6 +269,8 @@ bool tensors_of_snapshot(Hub *hub, Arena *a, const Repo *repo, const Snapshot *s
     if (!tensors_in(path))
         return fail(err, ERR_UNSUPPORTED, "'%.*s' holds no tensors: safetensors and GGUF files do",
                     STR(path));
+    t->files = NEW_ARRAY(a, TensorFile, MAX_FILES);
+    t->types = NEW_ARRAY(a, TensorType, MAX_TYPES);
     if (!(str_ends(path, S(".gguf"))             ? gguf_add(&r, entry, err)
           : str_ends(path, str_of(index_suffix)) ? index_add(&r, entry, err)
                                                  : file_add(&r, entry, err)))
