@@ -41,7 +41,7 @@ static const char *env_text(const char *name)
     return value && value[0] ? value : NULL;
 }
 
-static bool env_flag(const char *name)
+bool env_flag(const char *name)
 {
     static const char *const yes[] = {"1", "ON", "YES", "TRUE"};
     const char *value = env_text(name);

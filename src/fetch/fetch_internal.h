@@ -15,6 +15,7 @@ typedef struct FetchEnv {
     bool shares; // content between the cache's repositories: not with HF_HUB_DISABLE_SHARED_BLOBS
 } FetchEnv;
 FetchEnv fetch_env(Arena *a, const char *token, const char *cache);
+bool env_flag(const char *name); // an environment variable that says 1, ON, YES or TRUE
 /* HF_HOME, the file that keeps the token in use, and the one that keeps all of them. */
 const char *fetch_home(Arena *a);
 const char *fetch_token_path(Arena *a);

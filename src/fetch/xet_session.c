@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 #include <pthread.h>
-#include <strings.h>
 #include <unistd.h>
 
 enum { TRIES = 3, RENEW_SECONDS = 60, PLACES = 6 };
@@ -43,10 +42,7 @@ static bool renew(XetSession *s, Error *err)
 XetSession *xet_session_new(const FetchEnv *env, const RepoName *name, const char *revision,
                             bool writes, bool create_pr, Error *err)
 {
-    const char *off = getenv("HF_HUB_DISABLE_XET");
-    if (off && off[0] &&
-        (strcmp(off, "1") == 0 || strcasecmp(off, "true") == 0 || strcasecmp(off, "yes") == 0 ||
-         strcasecmp(off, "on") == 0))
+    if (env_flag("HF_HUB_DISABLE_XET"))
         return fail(err, ERR_UNSUPPORTED, "HF_HUB_DISABLE_XET is set");
     AUTO(xet_session_free) XetSession *s = xcalloc(1, sizeof *s);
     s->a = arena_new(0);
