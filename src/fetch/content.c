@@ -3,7 +3,6 @@
 #include "fetch/cached_internal.h"
 #include "fetch/xet.h"
 
-#include "base/encode.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -26,18 +25,10 @@ typedef struct Download {
     Digest *digest;
 } Download;
 
-/* A git blob's hash begins with its kind and size. */
 static void digest_restart(Download *d)
 {
     digest_free(d->digest);
-    if (d->job->file->lfs) {
-        d->digest = digest_sha256_new();
-        return;
-    }
-    d->digest = digest_sha1_new();
-    char head[32];
-    int n = snprintf(head, sizeof head, "blob %lld", (long long)d->job->file->size);
-    digest_add(d->digest, head, (size_t)n + 1);
+    d->digest = oid_begin(d->job->file->lfs, d->job->file->size);
 }
 
 static void count(const Download *d, int64_t bytes)
@@ -153,10 +144,8 @@ static bool receive(Client *c, Arena *a, Download *d, Error *err)
 
 static bool check(Download *d, Error *err)
 {
-    uint8_t sum[SHA256_SIZE];
-    char hex[2 * SHA256_SIZE + 1];
-    digest_finish(d->digest, sum);
-    hex_encode(sum, d->job->file->lfs ? SHA256_SIZE : SHA1_SIZE, hex);
+    char hex[OID_SIZE];
+    oid_finish(d->digest, d->job->file->lfs, hex);
     if (strcmp(hex, d->job->file->etag) == 0)
         return true;
     return fail(err, ERR_CORRUPT, "%s: what came has the hash %s, it should be %s; try again",

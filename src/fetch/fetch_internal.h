@@ -72,7 +72,10 @@ bool hub_tree(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, co
               RemoteFile **files, size_t *n, Error *err);
 
 enum { OID_SIZE = 2 * SHA256_SIZE + 1 };
-/* What the hub calls the content of a file: its sha256 (lfs), or as git names a blob. */
+/* What the hub calls content: its sha256 (lfs), or as git names a blob. Between the two calls,
+ * digest_add takes the bytes. */
+Digest *oid_begin(bool lfs, int64_t size) __attribute__((returns_nonnull));
+void oid_finish(Digest *digest, bool lfs, char oid[OID_SIZE]);
 bool file_oid(const char *path, int64_t size, bool lfs, char oid[OID_SIZE], Error *err);
 
 /* Patterns as Python's fnmatch has them: '*' matches '/' too; "folder/" means all below it. */

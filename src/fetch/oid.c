@@ -8,17 +8,31 @@
 
 enum { PIECE = 1 << 20 };
 
+Digest *oid_begin(bool lfs, int64_t size)
+{
+    if (lfs)
+        return digest_sha256_new();
+    // A git blob's hash begins with its kind and size.
+    Digest *digest = digest_sha1_new();
+    char head[32];
+    int n = snprintf(head, sizeof head, "blob %lld", (long long)size);
+    digest_add(digest, head, (size_t)n + 1);
+    return digest;
+}
+
+void oid_finish(Digest *digest, bool lfs, char oid[OID_SIZE])
+{
+    uint8_t sum[SHA256_SIZE];
+    digest_finish(digest, sum);
+    hex_encode(sum, lfs ? SHA256_SIZE : SHA1_SIZE, oid);
+}
+
 bool file_oid(const char *path, int64_t size, bool lfs, char oid[OID_SIZE], Error *err)
 {
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail_io(err, "%s", path);
-    AUTO(digest_free) Digest *digest = lfs ? digest_sha256_new() : digest_sha1_new();
-    if (!lfs) {
-        char head[32];
-        digest_add(digest, head,
-                   (size_t)snprintf(head, sizeof head, "blob %lld", (long long)size) + 1);
-    }
+    AUTO(digest_free) Digest *digest = oid_begin(lfs, size);
     AUTO(free) char *piece = xmalloc(PIECE);
     for (int64_t at = 0; at < size;) {
         size_t n = (size_t)MIN((int64_t)PIECE, size - at);
@@ -27,8 +41,6 @@ bool file_oid(const char *path, int64_t size, bool lfs, char oid[OID_SIZE], Erro
         digest_add(digest, piece, n);
         at += (int64_t)n;
     }
-    uint8_t sum[SHA256_SIZE];
-    digest_finish(digest, sum);
-    hex_encode(sum, lfs ? SHA256_SIZE : SHA1_SIZE, oid);
+    oid_finish(digest, lfs, oid);
     return true;
 }

@@ -1,7 +1,6 @@
 /* xet_upload.c: new chunks into xorbs, xorbs to the hub, a shard behind them; see xet.h. */
 #include "fetch/xet.h"
 
-#include "base/encode.h"
 #include "base/file.h"
 #include "base/thread.h"
 #include "blobs/xet_chunk.h"
@@ -86,7 +85,7 @@ bool xet_scan(const char *path, int64_t size, XetChunks *chunks, char oid[OID_SI
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail_io(err, "%s", path);
-    AUTO(digest_free) Digest *digest = digest_sha256_new();
+    AUTO(digest_free) Digest *digest = oid_begin(true, size);
     AUTO(xet_chunker_free) XetChunker *chunker = xet_chunker_new(keep_chunk, chunks);
     AUTO(free) char *piece = xmalloc(PIECE);
     for (int64_t at = 0; at < size;) {
@@ -96,9 +95,7 @@ bool xet_scan(const char *path, int64_t size, XetChunks *chunks, char oid[OID_SI
         digest_add(digest, piece, n);
         at += (int64_t)n;
     }
-    uint8_t sum[SHA256_SIZE];
-    digest_finish(digest, sum);
-    hex_encode(sum, SHA256_SIZE, oid);
+    oid_finish(digest, true, oid);
     return xet_chunker_finish(chunker, err);
 }
 
