@@ -12,17 +12,7 @@
 
 enum { MAX_DEPTH = 64 };
 
-void *list_grow(Arena *a, void *items, size_t n, size_t size)
-{
-    if (n & (n - 1)) // room for the next power of two is there
-        return items;
-    void *grown = arena_array(a, n ? 2 * n : 1, size);
-    if (n)
-        memcpy(grown, items, n * size);
-    return grown;
-}
-
-static const char **add_text(Arena *a, const char **items, size_t *n, const char *text)
+const char **list_add_text(Arena *a, const char **items, size_t *n, const char *text)
 {
     items = list_grow(a, (void *)items, *n, sizeof *items);
     items[(*n)++] = text;
@@ -106,7 +96,7 @@ static bool see_ref(void *context, const char *path, const char *name, Error *er
         refs = NEW(s->a, Refs);
         map_put(&s->refs, key, refs);
     }
-    refs->names = add_text(s->a, refs->names, &refs->n, name);
+    refs->names = list_add_text(s->a, refs->names, &refs->n, name);
     return true;
 }
 
@@ -295,7 +285,7 @@ static void see_repo(CacheScan *scan, Arena *a, const char *name, Map *blobs)
         scan->repos[scan->n++] = repo;
     } else
         scan->warnings =
-            add_text(a, scan->warnings, &scan->n_warnings, arena_cstr(a, str_of(broken.text)));
+            list_add_text(a, scan->warnings, &scan->n_warnings, arena_cstr(a, str_of(broken.text)));
 }
 
 bool cache_scan(CacheScan *scan, Arena *a, const char *folder, Error *err)

@@ -6,8 +6,8 @@
 
 #include <limits.h>
 
-/* Room for one item more in a list that grows by doubling from none. */
-void *list_grow(Arena *a, void *items, size_t n, size_t size);
+/* Appends to a list of n; returns it, perhaps moved. */
+const char **list_add_text(Arena *a, const char **items, size_t *n, const char *text);
 void scan_add_scrap(CacheScan *scan, Arena *a, const char *path, bool shared);
 
 /* Is there a shared store that bears its mark? */

@@ -169,13 +169,6 @@ static bool see_local(Check *c, const char *path, const char *prefix, int depth,
     return ok;
 }
 
-static const char **add_path(Arena *a, const char **paths, size_t *n, const char *path)
-{
-    paths = list_grow(a, (void *)paths, *n, sizeof *paths);
-    paths[(*n)++] = path;
-    return paths;
-}
-
 static bool compare(Check *c, const RemoteFile *file, const char *path, Error *err)
 {
     char oid[OID_SIZE];
@@ -207,12 +200,13 @@ static bool compare_all(Check *c, const RemoteFile *files, size_t n, Error *err)
         if (path)
             ok = compare(c, &files[i], path, err);
         else
-            c->out->missing = add_path(c->a, c->out->missing, &c->out->n_missing, files[i].path);
+            c->out->missing =
+                list_add_text(c->a, c->out->missing, &c->out->n_missing, files[i].path);
     }
     for (size_t i = 0; ok && i < c->local.n; i++)
         if (!map_find(&remote, c->local.entries[i].key))
             c->out->extra =
-                add_path(c->a, c->out->extra, &c->out->n_extra, c->local.entries[i].key.ptr);
+                list_add_text(c->a, c->out->extra, &c->out->n_extra, c->local.entries[i].key.ptr);
     map_done(&remote);
     return ok;
 }

@@ -70,8 +70,7 @@ static bool read_links(Arena *a, const char *cache, const char *target, const ch
         const char *leads = shared_store_target(a, cache, blob);
         if (!leads || strcmp(leads, target) != 0)
             continue;
-        *links = list_grow(a, (void *)*links, *n, sizeof **links);
-        (*links)[(*n)++] = blob;
+        *links = list_add_text(a, *links, n, blob);
     }
     return true;
 }

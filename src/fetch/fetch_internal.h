@@ -58,6 +58,9 @@ bool hub_error(const ClientAnswer *answer, const ClientCall *call, Error *err)
 json_t *hub_json(Client *c, Arena *a, const FetchEnv *env, const char *method, const char *url,
                  const json_t *body, const char **next, Error *err);
 
+/* Room for one item more in a list that grows by doubling from none. */
+void *list_grow(Arena *a, void *items, size_t n, size_t size);
+
 typedef struct RemoteFile {
     const char *path; // safe to be joined to a folder
     const char *etag; // hex: sha256 of the content (lfs) or its git blob sha1

@@ -116,6 +116,16 @@ json_t *hub_json(Client *c, Arena *a, const FetchEnv *env, const char *method, c
     return json_parse(text, url, err);
 }
 
+void *list_grow(Arena *a, void *items, size_t n, size_t size)
+{
+    if (n & (n - 1)) // room for the next power of two is there
+        return items;
+    void *grown = arena_array(a, n ? 2 * n : 1, size);
+    if (n)
+        memcpy(grown, items, n * size);
+    return grown;
+}
+
 /* A file of a listing. Nothing in it is believed: its path is joined to our folders, its hash names
  * a file. */
 static bool read_entry(Arena *a, const json_t *entry, RemoteFile *file, Error *err)
@@ -141,8 +151,7 @@ static bool read_entry(Arena *a, const json_t *entry, RemoteFile *file, Error *e
     return true;
 }
 
-static bool read_page(Arena *a, const json_t *page, RemoteFile **files, size_t *n, size_t *cap,
-                      Error *err)
+static bool read_page(Arena *a, const json_t *page, RemoteFile **files, size_t *n, Error *err)
 {
     size_t i;
     json_t *entry;
@@ -152,14 +161,7 @@ static bool read_page(Arena *a, const json_t *page, RemoteFile **files, size_t *
             continue;
         if (*n == MAX_FILES)
             return fail(err, ERR_LIMIT, "more than %d files", MAX_FILES);
-        if (*n == *cap) {
-            size_t more = MAX(*cap * 2, 256);
-            RemoteFile *grown = NEW_ARRAY(a, RemoteFile, more);
-            if (*n)
-                memcpy(grown, *files, *n * sizeof **files);
-            *files = grown;
-            *cap = more;
-        }
+        *files = list_grow(a, *files, *n, sizeof **files);
         if (!read_entry(a, entry, &(*files)[*n], err))
             return false;
         *n += 1;
@@ -182,7 +184,6 @@ const char *hub_commit(Client *c, Arena *a, const FetchEnv *env, const RepoName 
 bool hub_tree(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, const char *commit,
               RemoteFile **files, size_t *n, Error *err)
 {
-    size_t cap = 0;
     *files = NULL;
     *n = 0;
     const char *url = repo_api(a, env, name, "/tree/%s?recursive=true", url_segment(a, commit));
@@ -190,7 +191,7 @@ bool hub_tree(Client *c, Arena *a, const FetchEnv *env, const RepoName *name, co
         if (pages == MAX_PAGES)
             return fail(err, ERR_LIMIT, "%s: more than %d pages", name->id, MAX_PAGES);
         AUTO(json_decref) json_t *page = hub_json(c, a, env, "GET", url, NULL, &url, err);
-        if (!page || !read_page(a, page, files, n, &cap, err))
+        if (!page || !read_page(a, page, files, n, err))
             return fail_while(err, "list the files of %s", name->id);
     }
     return true;

@@ -31,7 +31,7 @@ typedef struct Upload {
     RepoName name;
     const UploadOptions *options;
     LocalFile *files;
-    size_t n, cap;
+    size_t n;
     const char **removed; // paths
     size_t n_removed;
     Progress *progress;
@@ -48,13 +48,7 @@ static bool add_file(Upload *u, const char *local, const char *path, int64_t siz
         return fail(err, ERR_LIMIT, "more than %d files", MAX_FILES);
     if (!path_is_safe(str_of(path), err))
         return fail_while(err, "%s", local);
-    if (u->n == u->cap) {
-        u->cap = MAX(u->cap * 2, 64);
-        LocalFile *grown = NEW_ARRAY(u->a, LocalFile, u->cap);
-        if (u->n)
-            memcpy(grown, u->files, u->n * sizeof *grown);
-        u->files = grown;
-    }
+    u->files = list_grow(u->a, u->files, u->n, sizeof *u->files);
     u->files[u->n++] = (LocalFile){.local = local, .path = path, .size = size};
     return true;
 }
