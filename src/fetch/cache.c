@@ -41,7 +41,7 @@ char *cache_find_snapshot(Arena *a, const RepoCache *cache, const char *revision
     return file_is_folder(path) ? path : NULL;
 }
 
-static bool make_parent(Arena *a, const char *path, Error *err)
+bool make_parent(Arena *a, const char *path, Error *err)
 {
     Str folder = str_slice(str_of(path), 0, str_rfind_char(str_of(path), '/'));
     return file_make_folders(arena_cstr(a, folder), 0755, err);

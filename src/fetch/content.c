@@ -182,16 +182,10 @@ static bool download(Client *c, Arena *a, Download *d, const char *partial, Erro
     return true;
 }
 
-static bool make_folder_of(Arena *a, const char *path, Error *err)
-{
-    Str folder = str_slice(str_of(path), 0, str_rfind_char(str_of(path), '/'));
-    return file_make_folders(arena_cstr(a, folder), 0755, err);
-}
-
 bool fetch_content(Client *c, Arena *a, const FetchJob *job, Error *err)
 {
     const char *partial = arena_printf(a, "%s.incomplete", job->target);
-    if (!make_folder_of(a, job->target, err) || (job->lock && !make_folder_of(a, job->lock, err)))
+    if (!make_parent(a, job->target, err) || (job->lock && !make_parent(a, job->lock, err)))
         return false;
     // Two processes that want the same file: the second waits, then finds it there.
     AUTO_FD int lock = job->lock ? open(job->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;

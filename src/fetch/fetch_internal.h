@@ -100,6 +100,9 @@ bool cache_write_ref(Arena *a, const RepoCache *cache, const char *revision, con
 bool cache_link(Arena *a, const RepoCache *cache, const char *commit, const RemoteFile *file,
                 Error *err);
 
+/* The folders above a path. */
+bool make_parent(Arena *a, const char *path, Error *err);
+
 /* The content of `file` at `target`, checked; goes on with TARGET.incomplete if it is there.
  * `counted` hears of every byte, fetched before or now. */
 typedef struct FetchJob {

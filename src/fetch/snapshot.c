@@ -91,10 +91,7 @@ static bool fetch_plain(Snapshot *s, Client *c, Arena *a, const RemoteFile *file
         progress_add(s->progress, file->size);
     else if (!fetch_content(c, a, &job, err))
         return false;
-    Str folder = str_slice(str_of(target), 0, str_rfind_char(str_of(target), '/'));
-    Str notes = str_slice(str_of(note), 0, str_rfind_char(str_of(note), '/'));
-    if (!file_make_folders(arena_cstr(a, folder), 0755, err) ||
-        !file_make_folders(arena_cstr(a, notes), 0755, err))
+    if (!make_parent(a, target, err) || !make_parent(a, note, err))
         return false;
     if (!current && rename(job.target, target) != 0)
         return fail_io(err, "%s", target);
