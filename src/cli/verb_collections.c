@@ -38,7 +38,7 @@ static bool list(Ask *ask, Error *err)
     path = api_query(ask->a, path, "sort", ask->sort);
     int64_t limit = ask->limit < 0 ? LISTED : ask->limit;
     path = api_query(ask->a, path, "limit", arena_printf(ask->a, "%lld", (long long)limit));
-    AUTO(json_decref) json_t *all = api_list(ask->token, path, NULL, limit, err);
+    AUTO(json_decref) json_t *all = api_list(ask->token, path, limit, err);
     if (!all)
         return false;
     AUTO(json_decref) json_t *rows = json_array();

@@ -100,7 +100,7 @@ static bool list_repos(Ask *ask, const char *plural, Error *err)
 {
     int64_t limit = ask->limit < 0 ? LISTED : ask->limit;
     AUTO(json_decref)
-    json_t *all = api_list(ask->token, list_path(ask, plural), NULL, limit, err);
+    json_t *all = api_list(ask->token, list_path(ask, plural), limit, err);
     if (!all)
         return false;
     AUTO(json_decref) json_t *rows = json_array();
@@ -218,7 +218,7 @@ static bool list_files(Ask *ask, FetchKind kind, Error *err)
     char *path = api_repo_path(ask->a, ask->args[0], kind, ask->token, err,
                                "/tree/%s?expand=true&recursive=%s", encoded + 2,
                                ask->recursive ? "true" : "false");
-    AUTO(json_decref) json_t *all = path ? api_list(ask->token, path, NULL, -1, err) : NULL;
+    AUTO(json_decref) json_t *all = path ? api_list(ask->token, path, -1, err) : NULL;
     if (!all)
         return false;
     if (ask->tree && ask->out.format == OUTPUT_JSON)
@@ -282,7 +282,7 @@ static bool card(Ask *ask, FetchKind kind, Error *err)
     }
     AUTO_BUF text;
     buf_init(&text, 0);
-    if (!api_file(&text, ask->args[0], kind, NULL, "README.md", ask->token, err))
+    if (!api_file(&text, ask->args[0], kind, "README.md", ask->token, err))
         return fail_while(err, "the card of %s", ask->args[0]);
     Str said = buf_str(&text);
     if (ask->text)
@@ -298,7 +298,7 @@ static bool leaderboard(Ask *ask, Error *err)
     int64_t limit = ask->limit < 0 ? 20 : ask->limit;
     char *path =
         api_repo_path(ask->a, ask->args[0], FETCH_DATASET, ask->token, err, "/leaderboard");
-    AUTO(json_decref) json_t *all = path ? api_list(ask->token, path, NULL, limit, err) : NULL;
+    AUTO(json_decref) json_t *all = path ? api_list(ask->token, path, limit, err) : NULL;
     if (!all)
         return false;
     AUTO(json_decref) json_t *rows = json_array();

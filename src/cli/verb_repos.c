@@ -43,7 +43,7 @@ static json_t *list_public(Ask *ask, Error *err)
     for (size_t k = 0; k < COUNT(plurals); k++) {
         char *path = api_query(ask->a, plurals[k], "author", ask->namespace);
         path = api_query(ask->a, path, "full", "true");
-        AUTO(json_decref) json_t *some = api_list(ask->token, path, NULL, -1, err);
+        AUTO(json_decref) json_t *some = api_list(ask->token, path, -1, err);
         if (!some)
             return NULL;
         size_t i;
@@ -61,11 +61,11 @@ static json_t *list_public(Ask *ask, Error *err)
 static json_t *list_all(Ask *ask, Error *err)
 {
     if (!ask->namespace)
-        return api_list(ask->token, "settings/repositories", NULL, -1, err);
+        return api_list(ask->token, "settings/repositories", -1, err);
     Error failure = {0};
     json_t *all = api_list(
         ask->token, arena_printf(ask->a, "organizations/%s/settings/repositories", ask->namespace),
-        NULL, -1, &failure);
+        -1, &failure);
     if (all || failure.code == ERR_UNAVAILABLE || failure.code == ERR_TIMEOUT)
         return all ? all : fail(err, failure.code, "%s", failure.text);
     return list_public(ask, err);

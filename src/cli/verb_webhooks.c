@@ -25,7 +25,7 @@ static json_t *watched_names(Arena *a, const json_t *webhook)
 
 static bool list(Ask *ask, Error *err)
 {
-    AUTO(json_decref) json_t *all = api_list(ask->token, "settings/webhooks", NULL, -1, err);
+    AUTO(json_decref) json_t *all = api_list(ask->token, "settings/webhooks", -1, err);
     if (!all)
         return false;
     AUTO(json_decref) json_t *rows = json_array();

@@ -50,7 +50,7 @@ json_t *api_call(const char *token, const char *method, const char *path, json_t
                     NULL, err);
 }
 
-json_t *api_list(const char *token, const char *path, const char *member, int64_t limit, Error *err)
+json_t *api_list(const char *token, const char *path, int64_t limit, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(client_free) Client *c = client_new();
@@ -63,7 +63,7 @@ json_t *api_list(const char *token, const char *path, const char *member, int64_
         AUTO(json_decref) json_t *page = hub_json(c, a, &env, "GET", next, NULL, &next, err);
         if (!page)
             return NULL;
-        json_array_extend(all, member ? json_object_get(page, member) : page);
+        json_array_extend(all, page);
     }
     while (limit >= 0 && (int64_t)json_array_size(all) > limit)
         json_array_remove(all, json_array_size(all) - 1);
@@ -78,14 +78,14 @@ char *api_query(Arena *a, const char *path, const char *name, const char *value)
                         url_segment(a, value));
 }
 
-bool api_file(Buf *out, const char *id, FetchKind kind, const char *revision, const char *path,
-              const char *token, Error *err)
+bool api_file(Buf *out, const char *id, FetchKind kind, const char *path, const char *token,
+              Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);
     AUTO(client_free) Client *c = client_new();
     FetchEnv env = fetch_env(a, token, NULL);
     RepoName name;
-    if (!repo_name_parse(&name, a, id, kind, revision, err))
+    if (!repo_name_parse(&name, a, id, kind, NULL, err))
         return false;
     ClientAnswer answer;
     ClientCall call = {.url = arena_printf(a, "%s/%s%s/resolve/%s/%s", env.endpoint,

@@ -13,12 +13,10 @@ char *api_repo_id(Arena *a, const char *id, FetchKind *kind, const char *token, 
 
 /* One call; body is consumed and may be NULL. An answer that is no JSON is {}. */
 json_t *api_call(const char *token, const char *method, const char *path, json_t *body, Error *err);
-/* GETs an array, page by page, up to limit items (-1: all). member: where the answer is an object,
- * its member that is the array; NULL: the answer is one. */
-json_t *api_list(const char *token, const char *path, const char *member, int64_t limit,
-                 Error *err);
+/* GETs an array, page by page, up to limit items (-1: all). */
+json_t *api_list(const char *token, const char *path, int64_t limit, Error *err);
 /* Appends "&name=value" or "?name=value" to a path; nothing if value is NULL. */
 char *api_query(Arena *a, const char *path, const char *name, const char *value);
 /* The content of one file of a repository; ERR_LIMIT over 64 MiB. */
-bool api_file(Buf *out, const char *id, FetchKind kind, const char *revision, const char *path,
-              const char *token, Error *err);
+bool api_file(Buf *out, const char *id, FetchKind kind, const char *path, const char *token,
+              Error *err);

@@ -50,9 +50,6 @@ char *url_path(Arena *a, const char *s) __attribute__((returns_nonnull));
 /* One call with the hub's errors as ours: false for every status but 2xx. Transient trouble (5xx,
  * 429, a broken connection) of a GET or HEAD without `take` is tried again, twice. */
 bool hub_call(Client *c, Arena *a, ClientCall call, ClientAnswer *answer, Error *err);
-/* The error in an answer that is none of 2xx. */
-bool hub_error(const ClientAnswer *answer, const ClientCall *call, Error *err)
-    __attribute__((warn_unused_result));
 /* The answer as JSON; `body` is sent as JSON, and may be NULL. *next, if not NULL, becomes the URL
  * of the next page or NULL. */
 json_t *hub_json(Client *c, Arena *a, const FetchEnv *env, const char *method, const char *url,

@@ -39,7 +39,8 @@ static ErrorCode error_code(const ClientAnswer *answer)
     return answer->status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID;
 }
 
-bool hub_error(const ClientAnswer *answer, const ClientCall *call, Error *err)
+/* The error in an answer that is none of 2xx. */
+static bool hub_error(const ClientAnswer *answer, const ClientCall *call, Error *err)
 {
     Str url = str_of(call->url), text = client_header(answer, "X-Error-Message");
     url = str_slice(url, 0, str_find_char(url, '?', 0));

@@ -58,7 +58,6 @@ typedef struct XetXorb {
     uint8_t hash[XET_HASH_SIZE];
     XetChunkInfo *chunks;
     uint32_t n, raw, packed; // chunks; bytes in them, unpacked and packed
-    bool fresh;              // of this upload
 } XetXorb;
 
 typedef struct XetPlace {

@@ -180,7 +180,6 @@ static void begin_xorb(XetUpload *u)
 {
     u->xorb = NEW(u->a, XetXorb);
     u->xorb->chunks = NEW_ARRAY(u->a, XetChunkInfo, XORB_MAX_CHUNKS);
-    u->xorb->fresh = true;
     if (u->fresh.n == u->fresh.cap) {
         u->fresh.cap = MAX(2 * u->fresh.cap, (size_t)16);
         u->fresh.items = xrealloc(u->fresh.items, u->fresh.cap * sizeof *u->fresh.items);
