@@ -1,4 +1,4 @@
-/* Shards: every term of every file is read. */
+/* Shards: every term of every file and every chunk of every xorb is read. */
 #include "fuzz.h"
 
 #include "blobs/xet.h"
@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO(arena_free) Arena *a = arena_new(0);
     ShardFile *files;
     size_t n;
-    if (!shard_parse((Str){(const char *)data, size}, a, &files, &n, &err)) {
+    Str xorbs;
+    if (!shard_parse((Str){(const char *)data, size}, a, &files, &n, &xorbs, &err)) {
         CHECK(err.text[0]);
         return 0;
     }
@@ -19,5 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             ShardTerm term = shard_term(&files[i], t);
             sum = (uint8_t)(sum + term.xorb[0] + (term.check ? term.check[31] : 0) + term.end);
         }
+    for (ShardXorb xorb; shard_next_xorb(&xorbs, &xorb);)
+        for (uint32_t c = 0; c < xorb.n; c++)
+            sum = (uint8_t)(sum + shard_chunk(&xorb, c).hash[0] + shard_chunk(&xorb, c).raw);
     return 0;
 }

@@ -93,15 +93,34 @@ typedef struct ShardTerm {
     const uint8_t *check; // range hash, or NULL
     uint32_t bytes, start, end;
 } ShardTerm;
-/* The files of a shard, in the arena. ERR_INVALID names the offset. */
-bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Error *err);
+/* The files of a shard, in the arena. *xorbs (NULL: nobody asks): its section of xorbs, for
+ * shard_next_xorb. ERR_INVALID names the offset. */
+bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Str *xorbs, Error *err);
 ShardTerm shard_term(const ShardFile *file, uint32_t i);
+
+typedef struct ShardXorb {
+    const uint8_t *hash;   // borrowed from the shard's bytes
+    const uint8_t *chunks; // records of 48 bytes
+    uint32_t n;            // chunks
+} ShardXorb;
+typedef struct ShardChunk {
+    const uint8_t *hash;
+    uint32_t raw; // bytes, unpacked
+} ShardChunk;
+/* Takes a xorb off the front of the section; false at its end. */
+bool shard_next_xorb(Str *xorbs, ShardXorb *out);
+ShardChunk shard_chunk(const ShardXorb *xorb, uint32_t i);
 
 /* A shard is written in order: its beginning, files, a bookend, xorbs each with its chunks (`at`:
  * bytes of chunks before it, unpacked), a bookend, a footer that names the offset of the xorbs and
- * until when a client may believe it. */
-enum { SHARD_HEADER_SIZE = 48, SHARD_FOOTER_SIZE = 200 };
+ * until when a client may believe it. A file is followed by its terms, then by a check for each of
+ * them, then by its sha256. */
+enum { SHARD_HEADER_SIZE = 48, SHARD_FOOTER_SIZE = 200, SHARD_RECORD = 48 };
 void shard_begin(Buf *out);
+void shard_add_file(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t terms);
+void shard_add_term(Buf *out, const uint8_t xorb[XET_HASH_SIZE], uint32_t bytes, uint32_t start,
+                    uint32_t end);
+void shard_add_hash(Buf *out, const uint8_t hash[XET_HASH_SIZE]); // a check or a sha256
 void shard_bookend(Buf *out);
 void shard_add_xorb(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t chunks, uint32_t raw,
                     uint32_t packed);

@@ -224,7 +224,7 @@ bool xorb_parser_finish(XorbParser *p, Error *err)
 
 /* ---- Shards ---- */
 
-enum { RECORD = 48, SHARD_MAX_FILES = 100000 };
+enum { SHARD_MAX_FILES = 100000 };
 
 static const uint32_t HAS_CHECKS = 0x80000000, HAS_SHA256 = 0x40000000;
 
@@ -244,8 +244,8 @@ static bool is_bookend(const uint8_t *record)
 static const uint8_t *records(Reader *r, uint32_t n)
 {
     size_t size;
-    if (!size_mul(n, RECORD, &size) || size > reader_left(r)) {
-        reader_fail(r, ERR_INVALID, "%u records of %d bytes, %zu bytes are left", n, RECORD,
+    if (!size_mul(n, SHARD_RECORD, &size) || size > reader_left(r)) {
+        reader_fail(r, ERR_INVALID, "%u records of %d bytes, %zu bytes are left", n, SHARD_RECORD,
                     reader_left(r));
         return NULL;
     }
@@ -276,7 +276,7 @@ static void parse_file(Reader *r, const uint8_t *record, ShardFile *out)
         out->sha256 = records(r, 1);
 }
 
-bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Error *err)
+bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Str *xorbs, Error *err)
 {
     Reader r = reader_of(bytes.ptr, bytes.len, "shard");
     const uint8_t *tag = reader_bytes(&r, sizeof shard_tag);
@@ -302,15 +302,44 @@ bool shard_parse(Str bytes, Arena *a, ShardFile **files, size_t *n, Error *err)
         }
         parse_file(&r, record, &list[count++]);
     }
+    size_t xorbs_at = bytes.len - reader_left(&r);
     skip_xorbs(&r);
     if (!reader_ok(&r, err))
         return NULL;
+    if (xorbs)
+        *xorbs = str_slice(bytes, xorbs_at, bytes.len - reader_left(&r));
     *files = list;
     *n = count;
     return true;
 }
 
+bool shard_next_xorb(Str *xorbs, ShardXorb *out)
+{
+    const uint8_t *record = (const uint8_t *)xorbs->ptr;
+    if (xorbs->len < SHARD_RECORD || is_bookend(record))
+        return false;
+    *out = (ShardXorb){.hash = record, .chunks = record + SHARD_RECORD, .n = u32_at(record + 36)};
+    size_t size = ((size_t)out->n + 1) * SHARD_RECORD;
+    CHECK(size <= xorbs->len); // shard_parse has been over it
+    *xorbs = str_slice(*xorbs, size, xorbs->len);
+    return true;
+}
+
+ShardChunk shard_chunk(const ShardXorb *xorb, uint32_t i)
+{
+    CHECK(i < xorb->n);
+    const uint8_t *p = xorb->chunks + (size_t)i * SHARD_RECORD;
+    return (ShardChunk){.hash = p, .raw = u32_at(p + 36)};
+}
+
 /* ---- Writing shards ---- */
+
+static void add_record(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t a, uint32_t b,
+                       uint32_t c, uint32_t d)
+{
+    buf_add_bytes(out, hash, XET_HASH_SIZE);
+    buf_add_bytes(out, (uint32_t[]){a, b, c, d}, 16);
+}
 
 void shard_begin(Buf *out)
 {
@@ -320,22 +349,36 @@ void shard_begin(Buf *out)
 
 void shard_bookend(Buf *out)
 {
-    uint8_t record[RECORD] = {0};
+    uint8_t record[SHARD_RECORD] = {0};
     memset(record, 0xFF, XET_HASH_SIZE);
     buf_add_bytes(out, record, sizeof record);
+}
+
+void shard_add_file(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t terms)
+{
+    add_record(out, hash, HAS_CHECKS | HAS_SHA256, terms, 0, 0);
+}
+
+void shard_add_term(Buf *out, const uint8_t xorb[XET_HASH_SIZE], uint32_t bytes, uint32_t start,
+                    uint32_t end)
+{
+    add_record(out, xorb, 0, bytes, start, end);
+}
+
+void shard_add_hash(Buf *out, const uint8_t hash[XET_HASH_SIZE])
+{
+    add_record(out, hash, 0, 0, 0, 0);
 }
 
 void shard_add_xorb(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t chunks, uint32_t raw,
                     uint32_t packed)
 {
-    buf_add_bytes(out, hash, XET_HASH_SIZE);
-    buf_add_bytes(out, (uint32_t[]){0, chunks, raw, packed}, 16);
+    add_record(out, hash, 0, chunks, raw, packed);
 }
 
 void shard_add_chunk(Buf *out, const uint8_t hash[XET_HASH_SIZE], uint32_t at, uint32_t raw)
 {
-    buf_add_bytes(out, hash, XET_HASH_SIZE);
-    buf_add_bytes(out, (uint32_t[]){at, raw, 0, 0}, 16);
+    add_record(out, hash, at, raw, 0, 0);
 }
 
 void shard_footer(Buf *out, size_t xorbs_at, int64_t now_s, int64_t until_s)
@@ -352,9 +395,9 @@ void shard_footer(Buf *out, size_t xorbs_at, int64_t now_s, int64_t until_s)
 ShardTerm shard_term(const ShardFile *file, uint32_t i)
 {
     CHECK(i < file->n);
-    const uint8_t *p = file->terms + (size_t)i * RECORD;
+    const uint8_t *p = file->terms + (size_t)i * SHARD_RECORD;
     return (ShardTerm){.xorb = p,
-                       .check = file->checks ? file->checks + (size_t)i * RECORD : NULL,
+                       .check = file->checks ? file->checks + (size_t)i * SHARD_RECORD : NULL,
                        .bytes = u32_at(p + 36),
                        .start = u32_at(p + 40),
                        .end = u32_at(p + 44)};

@@ -190,7 +190,7 @@ bool xet_shard_accept(Xet *x, const ShardParams *p, Arena *arena, XetFile **file
     if (p->bytes.len > SHARD_MAX_SIZE)
         return fail(err, ERR_LIMIT, "a shard of %zu bytes, at most %d are allowed", p->bytes.len,
                     SHARD_MAX_SIZE);
-    if (!xet_scope_check(&p->scope, err) || !shard_parse(p->bytes, arena, &list, &count, err))
+    if (!xet_scope_check(&p->scope, err) || !shard_parse(p->bytes, arena, &list, &count, NULL, err))
         return false;
     __attribute__((cleanup(accepting_done))) Accepting a = {.xet = x, .params = p};
     xorb_cache_init(&a.xorbs, x);

@@ -550,7 +550,7 @@ static void test_a_chunk_is_found_by_who_has_sent_it(void **state)
     AUTO(arena_free) Arena *a = arena_new(0);
     ShardFile *files;
     size_t n = 1;
-    assert_ok(shard_parse(buf_str(&shard), a, &files, &n, &err));
+    assert_ok(shard_parse(buf_str(&shard), a, &files, &n, NULL, &err));
     assert_int_equal(n, 0);
     assert_int_equal(shard.len, 48 + 48 + 48 + 48 * m.n + 48 + 200);
     assert_memory_equal(shard.ptr + 144, m.hashes[0], XET_HASH_SIZE);
@@ -588,13 +588,15 @@ static void test_broken_formats_are_named(void **state)
     ShardFile *files;
     size_t n;
     for (size_t len = 0; len < shard.len; len++)
-        assert_fails(shard_parse(str_slice(buf_str(&shard), 0, len), a, &files, &n, &err),
+        assert_fails(shard_parse(str_slice(buf_str(&shard), 0, len), a, &files, &n, NULL, &err),
                      ERR_INVALID, "shard");
-    assert_ok(shard_parse(buf_str(&shard), a, &files, &n, &err));
+    assert_ok(shard_parse(buf_str(&shard), a, &files, &n, NULL, &err));
     shard.ptr[48 + 36] = 100; // terms
-    assert_fails(shard_parse(buf_str(&shard), a, &files, &n, &err), ERR_INVALID, "100 records");
+    assert_fails(shard_parse(buf_str(&shard), a, &files, &n, NULL, &err), ERR_INVALID,
+                 "100 records");
     shard.ptr[0] = 'X';
-    assert_fails(shard_parse(buf_str(&shard), a, &files, &n, &err), ERR_INVALID, "not a shard");
+    assert_fails(shard_parse(buf_str(&shard), a, &files, &n, NULL, &err), ERR_INVALID,
+                 "not a shard");
 }
 
 static bool count_blob(void *user, const char *oid, int64_t size)

@@ -60,6 +60,9 @@ typedef struct XetXorb {
     uint32_t n, raw, packed; // chunks; bytes in them, unpacked and packed
 } XetXorb;
 
+/* Appends it to a shard's section of xorbs. */
+void xet_xorb_tell(const XetXorb *xorb, Buf *shard);
+
 typedef struct XetPlace {
     const XetXorb *xorb;
     uint32_t index;

@@ -14,7 +14,6 @@ enum {
     NOTE_DAYS = 14,
     MAX_NOTES = 4096, // of 256 GB
     MAX_NOTE = 1 << 20,
-    RECORD = 48,
 };
 
 struct XetKnown {
@@ -87,32 +86,22 @@ void xet_known_add(XetKnown *k, const XetXorb *xorb, uint32_t index)
     map_put(&k->places, key, place);
 }
 
-static bool is_bookend(const uint8_t *record)
-{
-    for (int i = 0; i < XET_HASH_SIZE; i++)
-        if (record[i] != 0xFF)
-            return false;
-    return true;
-}
-
 /* One xorb and its chunks. */
-static void read_xorb(XetKnown *k, Reader *r, const uint8_t *head)
+static bool add_xorb(XetKnown *k, const ShardXorb *said, Error *err)
 {
+    if (said->n > XORB_MAX_CHUNKS)
+        return fail(err, ERR_INVALID, "shard: a xorb of %u chunks", said->n);
     XetXorb *xorb = NEW(k->a, XetXorb);
-    memcpy(xorb->hash, head, XET_HASH_SIZE);
-    memcpy(&xorb->n, head + 36, 4);
-    if (xorb->n > XORB_MAX_CHUNKS || xorb->n > reader_left(r) / RECORD) {
-        reader_fail(r, ERR_INVALID, "a xorb of %u chunks", xorb->n);
-        return;
-    }
+    memcpy(xorb->hash, said->hash, XET_HASH_SIZE);
+    xorb->n = said->n;
     xorb->chunks = NEW_ARRAY(k->a, XetChunkInfo, xorb->n + 1);
     for (uint32_t i = 0; i < xorb->n; i++) {
-        const uint8_t *record = reader_bytes(r, RECORD);
-        memcpy(xorb->chunks[i].hash, record, XET_HASH_SIZE);
-        memcpy(&xorb->chunks[i].size, record + 36, 4);
-    }
-    for (uint32_t i = 0; i < xorb->n; i++)
+        ShardChunk chunk = shard_chunk(said, i);
+        memcpy(xorb->chunks[i].hash, chunk.hash, XET_HASH_SIZE);
+        xorb->chunks[i].size = chunk.raw;
         xet_known_add(k, xorb, i);
+    }
+    return true;
 }
 
 bool xet_known_add_shard(XetKnown *k, Str shard, Error *err)
@@ -120,19 +109,21 @@ bool xet_known_add_shard(XetKnown *k, Str shard, Error *err)
     AUTO(arena_free) Arena *a = arena_new(0);
     ShardFile *files;
     size_t n;
-    if (!shard_parse(shard, a, &files, &n, err))
+    Str xorbs;
+    if (!shard_parse(shard, a, &files, &n, &xorbs, err))
         return false;
     // A store may hide the hashes behind a key of its own, in the footer: that we do not follow.
-    Reader r = reader_of(shard.ptr, shard.len, "shard");
-    reader_skip(&r, RECORD);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t records = 1 + files[i].n * (files[i].checks ? 2 : 1) + (files[i].sha256 ? 1 : 0);
-        reader_skip(&r, (size_t)records * RECORD);
-    }
-    reader_skip(&r, RECORD); // the files' bookend
-    for (const uint8_t *head; (head = reader_bytes(&r, RECORD)) && !is_bookend(head);)
-        read_xorb(k, &r, head);
-    return reader_ok(&r, err);
+    for (ShardXorb xorb; shard_next_xorb(&xorbs, &xorb);)
+        if (!add_xorb(k, &xorb, err))
+            return false;
+    return true;
+}
+
+void xet_xorb_tell(const XetXorb *x, Buf *shard)
+{
+    shard_add_xorb(shard, x->hash, x->n, x->raw, x->packed);
+    for (uint32_t i = 0, at = 0; i < x->n; at += x->chunks[i++].size)
+        shard_add_chunk(shard, x->chunks[i].hash, at, x->chunks[i].size);
 }
 
 void xet_known_note(const XetKnown *k, const XetXorb *xorb)
@@ -143,12 +134,7 @@ void xet_known_note(const XetKnown *k, const XetXorb *xorb)
     buf_init(&shard, MAX_NOTE);
     shard_begin(&shard);
     shard_bookend(&shard);
-    shard_add_xorb(&shard, xorb->hash, xorb->n, xorb->raw, xorb->packed);
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < xorb->n; i++) {
-        shard_add_chunk(&shard, xorb->chunks[i].hash, at, xorb->chunks[i].size);
-        at += xorb->chunks[i].size;
-    }
+    xet_xorb_tell(xorb, &shard);
     shard_bookend(&shard);
     char name[XET_HEX_SIZE], path[4096];
     xet_hash_format(xorb->hash, name);

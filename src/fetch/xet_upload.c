@@ -14,7 +14,6 @@ enum {
     SENDING = 3,         // xorbs on their way, each held in memory
     RUN = 8,             // chunks: shorter pieces of other xorbs make a file slow to read
     MISSES = 32,         // then only every 1024th chunk is asked for
-    RECORD = 48,
     MAX_SHARD = SHARD_MAX_SIZE - (1 << 20),
 };
 
@@ -317,11 +316,6 @@ bool xet_upload_add(XetUpload *u, const char *path, const XetChunks *chunks, con
 
 /* ---- The shard ---- */
 
-static void add_u32(Buf *out, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
-{
-    buf_add_bytes(out, (uint32_t[]){a, b, c, d}, 16);
-}
-
 static void add_file(Buf *out, const File *f)
 {
     uint8_t hash[XET_HASH_SIZE];
@@ -333,30 +327,19 @@ static void add_file(Buf *out, const File *f)
         xet_tree_add(tree, f->chunks->items[i].hash, f->chunks->items[i].size);
     xet_tree_root(tree, hash);
     xet_file_hash(hash, hash);
-    buf_add_bytes(out, hash, sizeof hash);
-    add_u32(out, 0xC0000000, (uint32_t)f->n, 0, 0); // with checks and sha256
+    shard_add_file(out, hash, (uint32_t)f->n);
     for (size_t i = 0; i < f->n; i++) {
         const Term *t = &f->terms[i];
-        buf_add_bytes(out, t->xorb->hash, XET_HASH_SIZE);
-        add_u32(out, 0, t->bytes, t->start, t->end);
+        shard_add_term(out, t->xorb->hash, t->bytes, t->start, t->end);
         buf_reset(&hashes);
         for (uint32_t c = t->start; c < t->end; c++)
             buf_add_bytes(&hashes, t->xorb->chunks[c].hash, XET_HASH_SIZE);
         xet_range_hash(buf_str(&hashes), hash);
-        buf_add_bytes(&checks, hash, sizeof hash);
-        add_u32(&checks, 0, 0, 0, 0);
+        shard_add_hash(&checks, hash);
     }
     buf_add(out, buf_str(&checks));
     xet_hash_parse(str_of(f->oid), hash);
-    buf_add_bytes(out, hash, sizeof hash);
-    add_u32(out, 0, 0, 0, 0);
-}
-
-static void add_xorb(Buf *out, const XetXorb *x)
-{
-    shard_add_xorb(out, x->hash, x->n, x->raw, x->packed);
-    for (uint32_t i = 0, at = 0; i < x->n; at += x->chunks[i++].size)
-        shard_add_chunk(out, x->chunks[i].hash, at, x->chunks[i].size);
+    shard_add_hash(out, hash);
 }
 
 /* The store says how far it is with verifying, a JSON object a line; the last one is the result. */
@@ -429,8 +412,8 @@ bool xet_upload_finish(XetUpload *u, Error *err)
         // What new xorbs hold is told with the first files, as far as there is room: the store has
         // seen it in the xorbs themselves.
         for (size_t x = 0; first == 0 && x < u->fresh.n; x++)
-            if (shard.len + (size_t)RECORD * (u->fresh.items[x]->n + 1) < MAX_SHARD)
-                add_xorb(&shard, u->fresh.items[x]);
+            if (shard.len + (size_t)SHARD_RECORD * (u->fresh.items[x]->n + 1) < MAX_SHARD)
+                xet_xorb_tell(u->fresh.items[x], &shard);
         size_t xorbs_at = shard.len;
         shard_bookend(&shard);
         shard_footer(&shard, xorbs_at, 0, 0);
