@@ -150,7 +150,7 @@ static bool add_item(Ask *ask, Error *err)
 
 static const char *item_path(Ask *ask)
 {
-    return arena_printf(ask->a, "/items/%s", api_query(ask->a, "", "", ask->args[1]) + 2);
+    return arena_printf(ask->a, "/items/%s", url_segment(ask->a, ask->args[1]));
 }
 
 static bool update_item(Ask *ask, Error *err)

@@ -190,7 +190,7 @@ static bool edit(Ask *ask, Error *err)
         return false;
     if (!body)
         return fail(err, ERR_USAGE, "say --body or --body-file");
-    const char *rest = arena_printf(ask->a, "/comment/%s/edit", api_query(ask->a, "", "", id) + 2);
+    const char *rest = arena_printf(ask->a, "/comment/%s/edit", url_segment(ask->a, id));
     AUTO(json_decref) json_t *done = post(ask, rest, json_pack("{s:s}", "content", body), err);
     if (!done)
         return false;

@@ -213,10 +213,9 @@ static json_t *entry_json(const json_t *entry)
 
 static bool list_files(Ask *ask, FetchKind kind, Error *err)
 {
-    const char *rev = ask->revision ? ask->revision : "main",
-               *encoded = api_query(ask->a, "", "", rev);
+    const char *rev = ask->revision ? ask->revision : "main";
     char *path = api_repo_path(ask->a, ask->args[0], kind, ask->token, err,
-                               "/tree/%s?expand=true&recursive=%s", encoded + 2,
+                               "/tree/%s?expand=true&recursive=%s", url_segment(ask->a, rev),
                                ask->recursive ? "true" : "false");
     AUTO(json_decref) json_t *all = path ? api_list(ask->token, path, -1, err) : NULL;
     if (!all)
@@ -245,8 +244,7 @@ static bool info(Ask *ask, FetchKind kind, Error *err)
 {
     char *path = api_repo_path(ask->a, ask->args[0], kind, ask->token, err, "%s", "");
     if (path && ask->revision)
-        path = arena_printf(ask->a, "%s/revision/%s", path,
-                            api_query(ask->a, "", "", ask->revision) + 2);
+        path = arena_printf(ask->a, "%s/revision/%s", path, url_segment(ask->a, ask->revision));
     if (path)
         path = add_expand(ask, path);
     AUTO(json_decref) json_t *said = path ? api_call(ask->token, "GET", path, NULL, err) : NULL;

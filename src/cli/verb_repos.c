@@ -231,9 +231,8 @@ static bool delete_files(Ask *ask, Error *err)
 static bool change_ref(Ask *ask, const char *method, const char *what, const char *name,
                        json_t *body, Error *err)
 {
-    const char *rest = api_query(ask->a, "", "x", name); // "?x=" and the encoded name
-    char *path =
-        api_repo_path(ask->a, ask->args[0], ask->kind, ask->token, err, "/%s/%s", what, rest + 3);
+    char *path = api_repo_path(ask->a, ask->args[0], ask->kind, ask->token, err, "/%s/%s", what,
+                               url_segment(ask->a, name));
     if (!path) {
         json_decref(body);
         return false;

@@ -6,7 +6,7 @@
 /* settings/webhooks[/ID[/rest]] */
 static json_t *call(Ask *ask, const char *method, const char *rest, json_t *body, Error *err)
 {
-    const char *id = ask->n ? api_query(ask->a, "", "", ask->args[0]) + 2 : "";
+    const char *id = ask->n ? url_segment(ask->a, ask->args[0]) : "";
     return api_call(ask->token, method,
                     arena_printf(ask->a, "settings/webhooks%s%s%s", ask->n ? "/" : "", id, rest),
                     body, err);

@@ -15,6 +15,8 @@ char *api_repo_id(Arena *a, const char *id, FetchKind *kind, const char *token, 
 json_t *api_call(const char *token, const char *method, const char *path, json_t *body, Error *err);
 /* GETs an array, page by page, up to limit items (-1: all). */
 json_t *api_list(const char *token, const char *path, int64_t limit, Error *err);
+/* s with all but unreserved characters encoded, '/' too. */
+char *url_segment(Arena *a, const char *s) __attribute__((returns_nonnull));
 /* Appends "&name=value" or "?name=value" to a path; nothing if value is NULL. */
 char *api_query(Arena *a, const char *path, const char *name, const char *value);
 /* The content of one file of a repository; ERR_LIMIT over 64 MiB. */

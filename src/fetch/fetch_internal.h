@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/digest.h"
-#include "fetch/fetch.h"
+#include "fetch/api.h"
 #include "fetch/tokens.h"
 #include "net/client.h"
 
@@ -42,9 +42,7 @@ char *repo_api(Arena *a, const FetchEnv *env, const RepoName *name, const char *
 /* Its page: ENDPOINT/org/name */
 char *repo_page(Arena *a, const FetchEnv *env, const RepoName *name)
     __attribute__((returns_nonnull));
-/* s with all but unreserved characters encoded, '/' too. */
-char *url_segment(Arena *a, const char *s) __attribute__((returns_nonnull));
-/* Keeps '/'. */
+/* As url_segment, but keeps '/'. */
 char *url_path(Arena *a, const char *s) __attribute__((returns_nonnull));
 
 /* One call with the hub's errors as ours: false for every status but 2xx. Transient trouble (5xx,
