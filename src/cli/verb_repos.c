@@ -106,31 +106,19 @@ static bool create(Ask *ask, Error *err)
     return true;
 }
 
-/* {"name", "organization", "type"}, as the calls take a repository. */
-static json_t *name_json(Ask *ask, const char *id, Error *err)
-{
-    FetchKind kind = ask->kind;
-    char *full = api_repo_id(ask->a, id, &kind, ask->token, err);
-    if (!full)
-        return NULL;
-    Str owner = str_slice(str_of(full), 0, str_find_char(str_of(full), '/', 0));
-    json_t *json =
-        json_pack("{s:s, s:s}", "type", fetch_kind_name(kind), "name", full + owner.len + 1);
-    json_object_set_new(json, "organization", json_from_str(owner));
-    return json;
-}
-
 static bool delete_repo(Ask *ask, Error *err)
 {
     const char *id = ask->args[0];
     if (!output_confirm(&ask->out, ask->yes, err, "Delete %s and all its history?", id))
         return false;
-    json_t *body = name_json(ask, id, err);
-    if (!body)
+    FetchKind kind = ask->kind;
+    const char *full = api_repo_id(ask->a, id, &kind, ask->token, err);
+    if (!full)
         return false;
     Error failure = {0};
     AUTO(json_decref)
-    json_t *done = api_call(ask->token, "DELETE", "repos/delete", body, &failure);
+    json_t *done =
+        api_call(ask->token, "DELETE", "repos/delete", api_repo_json(full, kind), &failure);
     if (!done && !(ask->missing_ok && failure.code == ERR_NO_REPO))
         return fail(err, failure.code, "delete %s: %s", id, failure.text);
     output_result(&ask->out, arena_printf(ask->a, "Deleted %s", id), NULL,

@@ -40,6 +40,16 @@ char *api_repo_path(Arena *a, const char *id, FetchKind kind, const char *token,
     return arena_cstr(a, buf_str(&out));
 }
 
+json_t *api_repo_json(const char *id, FetchKind kind)
+{
+    Str name = str_of(id), owner;
+    json_t *body = json_pack("{s:s}", "type", fetch_kind(kind)->name);
+    if (strchr(id, '/') && str_split(&name, '/', &owner))
+        json_object_set_new(body, "organization", json_from_str(owner));
+    json_object_set_new(body, "name", json_from_str(name));
+    return body;
+}
+
 json_t *api_call(const char *token, const char *method, const char *path, json_t *body, Error *err)
 {
     AUTO(arena_free) Arena *a = arena_new(0);

@@ -10,6 +10,9 @@ char *api_repo_path(Arena *a, const char *id, FetchKind kind, const char *token,
                     const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* "org/name" of such an id, with the owner. */
 char *api_repo_id(Arena *a, const char *id, FetchKind *kind, const char *token, Error *err);
+/* {"type", "name", "organization"}, as calls take a repository; without an organization for a bare
+ * name, which is one of ours. */
+json_t *api_repo_json(const char *id, FetchKind kind);
 
 /* One call; body is consumed and may be NULL. An answer that is no JSON is {}. */
 json_t *api_call(const char *token, const char *method, const char *path, json_t *body, Error *err);

@@ -1,19 +1,6 @@
 /* repos.c: a repository is made; see fetch.h. */
 #include "fetch/fetch_internal.h"
 
-/* "org/name" as the two members that the calls take; a bare name is ours. */
-static json_t *name_json(const RepoName *name)
-{
-    Str id = str_of(name->id);
-    size_t slash = str_find_char(id, '/', 0);
-    json_t *body = json_pack("{s:s}", "type", fetch_kind(name->kind)->name);
-    json_object_set_new(body, "name",
-                        json_from_str(slash == SIZE_MAX ? id : str_slice(id, slash + 1, id.len)));
-    if (slash != SIZE_MAX)
-        json_object_set_new(body, "organization", json_from_str(str_slice(id, 0, slash)));
-    return body;
-}
-
 char *fetch_repo_create(Arena *a, const char *id, const UploadOptions *options, const char *sdk,
                         bool exist_ok, Error *err)
 {
@@ -22,7 +9,7 @@ char *fetch_repo_create(Arena *a, const char *id, const UploadOptions *options, 
     if (!repo_name_parse(&name, a, id, options->kind, NULL, err))
         return NULL;
     AUTO(client_free) Client *c = client_new();
-    AUTO(json_decref) json_t *body = name_json(&name);
+    AUTO(json_decref) json_t *body = api_repo_json(name.id, name.kind);
     json_object_set_new(body, "private", json_boolean(options->private_));
     if (name.kind == FETCH_SPACE)
         json_object_set_new(body, "sdk", json_string(sdk ? sdk : "static"));
