@@ -131,6 +131,9 @@ static bool create(Ask *ask, Error *err)
         return fail(err, ERR_USAGE, "say --title");
     if (!read_body(ask, &body, err))
         return false;
+    const char *page = api_repo_page(ask->a, ask->args[0], ask->kind, ask->token, err);
+    if (!page)
+        return false;
     AUTO(json_decref)
     json_t *made = post(ask, "",
                         json_pack("{s:s, s:s, s:b}", "title", ask->title, "description",
@@ -140,15 +143,8 @@ static bool create(Ask *ask, Error *err)
     if (!made)
         return false;
     int64_t number = json_int(made, "num", 0);
-    const char *prefix = ask->kind == FETCH_MODEL     ? ""
-                         : ask->kind == FETCH_DATASET ? "datasets/"
-                                                      : "spaces/";
-    FetchKind kind = ask->kind;
-    const char *id = api_repo_id(ask->a, ask->args[0], &kind, ask->token, err);
-    json_t *said =
-        json_pack("{s:I, s:s}", "num", (json_int_t)number, "url",
-                  arena_printf(ask->a, "%s/%s%s/discussions/%lld", fetch_endpoint(ask->a), prefix,
-                               id ? id : "", (long long)number));
+    json_t *said = json_pack("{s:I, s:s}", "num", (json_int_t)number, "url",
+                             arena_printf(ask->a, "%s/discussions/%lld", page, (long long)number));
     if (ask->pull_request)
         json_object_set_new(said, "ref",
                             json_string(arena_printf(ask->a, "refs/pr/%lld", (long long)number)));

@@ -148,11 +148,13 @@ static bool move_repo(Ask *ask, Error *err)
 static bool duplicate(Ask *ask, Error *err)
 {
     const char *from = ask->args[0], *name = strrchr(from, '/');
-    FetchKind kind = ask->kind;
+    FetchKind kind = ask->kind; // the copy's is the original's
+    const char *full = api_repo_id(ask->a, from, &kind, ask->token, err);
     const char *to = ask->n > 1 ? ask->args[1] : name ? name + 1 : from;
-    to = api_repo_id(ask->a, to, &kind, ask->token, err);
-    char *path = to ? api_repo_path(ask->a, from, ask->kind, ask->token, err, "/duplicate") : NULL;
-    if (!path)
+    to = full ? api_repo_id(ask->a, to, &kind, ask->token, err) : NULL;
+    char *path = to ? api_repo_path(ask->a, full, kind, ask->token, err, "/duplicate") : NULL;
+    char *url = path ? api_repo_page(ask->a, to, kind, ask->token, err) : NULL;
+    if (!url)
         return false;
     json_t *body = json_pack("{s:s}", "repository", to);
     if (visibility(ask))
@@ -161,8 +163,6 @@ static bool duplicate(Ask *ask, Error *err)
     AUTO(json_decref) json_t *made = api_call(ask->token, "POST", path, body, &failure);
     if (!made && !(ask->exist_ok && failure.code == ERR_EXISTS))
         return fail(err, failure.code, "duplicate %s: %s", from, failure.text);
-    const char *prefix = kind == FETCH_MODEL ? "" : kind == FETCH_DATASET ? "datasets/" : "spaces/";
-    const char *url = arena_printf(ask->a, "%s/%s%s", fetch_endpoint(ask->a), prefix, to);
     output_result(&ask->out, "Repo duplicated", "url",
                   json_pack("{s:s, s:s, s:s}", "from_id", from, "to_id", to, "url", url));
     return true;

@@ -40,6 +40,15 @@ char *api_repo_path(Arena *a, const char *id, FetchKind kind, const char *token,
     return arena_cstr(a, buf_str(&out));
 }
 
+char *api_repo_page(Arena *a, const char *id, FetchKind kind, const char *token, Error *err)
+{
+    const char *full = api_repo_id(a, id, &kind, token, err);
+    if (!full)
+        return NULL;
+    FetchEnv env = fetch_env(a, token, NULL);
+    return repo_page(a, &env, &(RepoName){.kind = kind, .id = full});
+}
+
 json_t *api_repo_json(const char *id, FetchKind kind)
 {
     Str name = str_of(id), owner;

@@ -10,6 +10,8 @@ char *api_repo_path(Arena *a, const char *id, FetchKind kind, const char *token,
                     const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* "org/name" of such an id, with the owner. */
 char *api_repo_id(Arena *a, const char *id, FetchKind *kind, const char *token, Error *err);
+/* The address of its page. */
+char *api_repo_page(Arena *a, const char *id, FetchKind kind, const char *token, Error *err);
 /* {"type", "name", "organization"}, as calls take a repository; without an organization for a bare
  * name, which is one of ours. */
 json_t *api_repo_json(const char *id, FetchKind kind);

@@ -336,6 +336,16 @@ def test_discussions(hub, hug, hf, api, owl):
     assert run(HUG, 'discussions', 'info', owl, 'x', ok=False, HF_TOKEN=hub.token).returncode == 2
 
 
+def test_addresses_follow_the_kind_in_a_name(hub, hug, api):
+    api.create_repo('me/sheet', repo_type='dataset')
+    made = json.loads(hug('discussions', 'create', 'datasets/me/sheet', '--title', 'More', '--json'))
+    assert made['url'] == f'{hub.url}/datasets/me/sheet/discussions/{made["num"]}'
+    copy = json.loads(hug('repos', 'duplicate', 'datasets/me/sheet', 'sheet-copy', '--json'))
+    assert copy == {'from_id': 'datasets/me/sheet', 'to_id': 'me/sheet-copy',
+                    'url': f'{hub.url}/datasets/me/sheet-copy'}
+    assert api.repo_exists('me/sheet-copy', repo_type='dataset')
+
+
 def test_collections(hug, hf, owl):
     slug = json.loads(hug('collections', 'create', 'Birds', '--description', 'All', '--json'))['slug']
     hug('collections', 'add-item', slug, owl, 'model', '--note', 'wise')
