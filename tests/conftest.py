@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 HUG = Path(os.environ.get('HUG', ROOT / 'build/hug')).resolve()
 TEMP = Path(tempfile.mkdtemp(prefix='hug-clients-'))
 REAL_HOME = os.path.expanduser('~')
+# A PNG of one pixel.
+DOT = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944'
+                    '4154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082')
 
 
 # tools/postgres, which is a command and a module.
@@ -127,9 +130,11 @@ class Hub:
         assert done.returncode == 0, f'hug admin {" ".join(args)}: {done.stderr}'
         return done.stdout.strip()
 
+    def password_of(self, name):
+        return self.passwords.get(name, name + ' has a password')
+
     def add_user(self, name, *args):
-        self.admin('user', 'add', name, '--password-stdin', *args,
-                   input=self.passwords.get(name, name + ' has a password') + '\n')
+        self.admin('user', 'add', name, '--password-stdin', *args, input=self.password_of(name) + '\n')
 
     def add_token(self, user, role='write', name='tests'):
         return self.admin('token', 'add', '--user', user, '--role', role, '--name', name)
@@ -177,16 +182,17 @@ def until(condition, what, seconds=15):
 
 
 class Site:
-    """The pages, as somebody who has logged in with a password sees them: `get` and `post` of forms.
-    Without a user: as a visitor sees them."""
-    def __init__(self, hub, user=None):
+    """The pages, as somebody who has logged in with a password sees them: `get` and `post` of forms, and `submit`,
+    which goes on to the page that the form leads to. Without a user: as a visitor sees them."""
+    def __init__(self, hub, user=None, headers={}):
         import requests    # not at the top: the suite's runner imports this file, and has none
         self.hub, self.s = hub, requests.Session()
-        self.s.headers['Accept'] = 'text/html'
+        self.s.headers.update({'Accept': 'text/html'} | headers)
         self.csrf = self.token('/login')
         if not user:
             return
-        self.post('/login', name=user, password=hub.passwords.get(user, user + ' has a password'))
+        self.password = hub.password_of(user)
+        self.post('/login', name=user, password=self.password)
         self.csrf = self.token('/')
 
     def token(self, path):
@@ -195,8 +201,12 @@ class Site:
     def get(self, path):
         return self.s.get(self.at(path), allow_redirects=False)
 
-    def post(self, path, **fields):
-        return self.s.post(self.at(path), data={'csrf': self.csrf} | fields, allow_redirects=False)
+    def post(self, path, files=None, **fields):
+        return self.s.post(self.at(path), data={'csrf': self.csrf} | fields, files=files, allow_redirects=False)
+
+    def submit(self, path, **fields):
+        answer = self.post(path, **fields)
+        return self.s.get(self.at(answer.headers['Location'])) if answer.is_redirect else answer
 
     def at(self, path):
         return path if path.startswith('http') else self.hub.url + path

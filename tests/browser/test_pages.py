@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest, requests
 
-from conftest import REAL_HOME, ROOT, Site
+from conftest import DOT, REAL_HOME, ROOT, Site
 
 CARD = '''---
 license: mit
@@ -51,13 +51,11 @@ def browser():
 def reading(api, tiny_gpt2):
     """A model with a card, an image, source code, weights and three commits."""
     repo = 'me/reading'
-    dot = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944'
-                        '4154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082')
     api.create_repo(repo)
     api.upload_folder(repo_id=repo, folder_path=tiny_gpt2, ignore_patterns='README.md',
                       commit_message='Weights')
     from huggingface_hub import CommitOperationAdd as Add
-    api.create_commit(repo, [Add('README.md', CARD.encode()), Add('dot.png', dot),
+    api.create_commit(repo, [Add('README.md', CARD.encode()), Add('dot.png', DOT),
                              Add('src/run.py', b'import sys\nprint("one")\n')], commit_message='First thoughts')
     api.create_commit(repo, [Add('src/run.py', b'import sys\nprint("two")\n')],
                       commit_message='Second thoughts')
@@ -81,9 +79,8 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, 
     api.create_repo('me/pages', repo_type='space', space_sdk='gradio', exist_ok=True)
     api.create_commit('me/pages', [Add('train.csv', b'word,n\nlong ' + b'word ' * 200 + b',1\n')], repo_type='dataset',
                       commit_message='Rows')
-    dot = requests.get(f'{hub.url}/{reading}/resolve/main/dot.png').content
     api.create_repo('me/pictures', repo_type='dataset', exist_ok=True)
-    api.create_commit('me/pictures', [Add(f'{kind}/{i}.png', dot) for kind in ('cat', 'dog') for i in range(2)], repo_type='dataset',
+    api.create_commit('me/pictures', [Add(f'{kind}/{i}.png', DOT) for kind in ('cat', 'dog') for i in range(2)], repo_type='dataset',
                       commit_message='Pictures')
     talk = api.create_discussion(reading, 'Why two?', description='**One** would do, or `three`.').num
     pull = api.create_commit(reading, [Add('src/run.py', b'import sys\nprint("three")\n')], create_pr=True,

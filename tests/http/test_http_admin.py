@@ -3,7 +3,7 @@ import re
 
 import pytest
 import requests
-from conftest import Hub
+from conftest import Hub, Site
 
 
 @pytest.fixture(scope='module')
@@ -15,28 +15,21 @@ def watched(tmp_path_factory):
     hub.stop()
 
 
-def browser(hub, name):
-    s = requests.Session()
-    csrf = re.search(r'name="csrf" value="([^"]+)"', s.get(f'{hub.url}/login').text)[1]
-    assert s.post(f'{hub.url}/login', data={'csrf': csrf, 'name': name, 'password': hub.passwords[name]}).ok
-    return s
-
-
 def metric(text, name):
     return float(re.search(rf'^{re.escape(name)} (\S+)$', text, re.M)[1])
 
 
 def test_administrators_alone_see_how_the_hub_does(watched):
     assert requests.get(f'{watched.url}/admin', allow_redirects=False).status_code == 303
-    other = browser(watched, 'you')
-    assert other.get(f'{watched.url}/admin').status_code == 403
-    assert '/admin"' not in other.get(watched.url).text
-    me = browser(watched, 'me')
-    assert '/admin"' in me.get(watched.url).text
-    page = me.get(f'{watched.url}/admin').text
+    other = Site(watched, 'you')
+    assert other.get('/admin').status_code == 403
+    assert '/admin"' not in other.get('/').text
+    me = Site(watched, 'me')
+    assert '/admin"' in me.get('/').text
+    page = me.get('/admin').text
     assert 'Requests a minute' in page and 'None is loaded' in page and 'are free below' in page
     assert '<td><a href="/you">you</a></td>' in page
-    found = me.get(f'{watched.url}/admin?q=ME').text
+    found = me.get('/admin?q=ME').text
     assert '<a href="/me">me</a>' in found and '<a href="/you">' not in found
 
 

@@ -3,17 +3,15 @@ import base64, json, re
 
 import numpy as np
 import pytest, requests
-from conftest import ROOT
+from conftest import DOT, ROOT
 from huggingface_hub import CommitOperationAdd as Add, CommitOperationDelete as Delete
 from safetensors.numpy import save
 
-PNG = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944'
-                    '4154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082')
 NOTEBOOK = {'nbformat': 4, 'metadata': {'language_info': {'name': 'python'}}, 'cells': [
     {'cell_type': 'markdown', 'source': ['# Title\n', '\n', '<script>alert(1)</script>\n', '\n', '**bold**']},
     {'cell_type': 'code', 'execution_count': 7, 'source': 'import sys\nprint("<b>")', 'outputs': [
         {'output_type': 'stream', 'name': 'stdout', 'text': ['\x1b[31m<b>red\x1b[0m\n']},
-        {'output_type': 'display_data', 'data': {'image/png': base64.b64encode(PNG).decode(), 'text/plain': '<Figure>'}},
+        {'output_type': 'display_data', 'data': {'image/png': base64.b64encode(DOT).decode(), 'text/plain': '<Figure>'}},
         {'output_type': 'execute_result', 'data': {'text/html': '<table onclick="x()"><tr><td>cell</td></tr></table><iframe src="/"></iframe>', 'text/plain': 'x'}},
         {'output_type': 'error', 'ename': 'ValueError', 'evalue': 'no', 'traceback': ['\x1b[0;31mValueError\x1b[0m: no']}]},
     {'cell_type': 'raw', 'source': '<i>raw</i>'}]}
@@ -51,7 +49,7 @@ def test_notebooks_run_nothing(repo):
     assert 'ValueError: no' in page and '&lt;i&gt;raw' in page
     picture = re.search(r'<img src="(/me/views/picture/[^"]+)" alt="&lt;Figure&gt;"', page)[1]
     got = requests.get(repo.split('/me/')[0] + picture.replace('&amp;', '&'))
-    assert got.content == PNG and got.headers['Content-Type'] == 'image/png' and 'sandbox' in got.headers['Content-Security-Policy']
+    assert got.content == DOT and got.headers['Content-Type'] == 'image/png' and 'sandbox' in got.headers['Content-Security-Policy']
     assert requests.get(f'{repo}/picture/main/n.ipynb?n=1').status_code == 404
     assert requests.get(f'{repo}/picture/main/broken.ipynb?n=0').status_code == 400
     broken = see(repo, 'broken.ipynb')
@@ -70,9 +68,9 @@ def test_pictures_and_tensors_are_compared(hub, api):
     api.create_repo('me/compared')
     first = save({'a.weight': np.zeros((2, 2), 'float32'), 'b.weight': np.zeros(3, 'float32'), 'same': np.zeros(1, 'float32')})
     second = save({'a.weight': np.zeros((2, 2), 'float16'), 'c.weight': np.zeros(3, 'float32'), 'same': np.ones(1, 'float32')})
-    api.create_commit('me/compared', [Add('dot.png', PNG), Add('model.safetensors', first)], commit_message='first')
+    api.create_commit('me/compared', [Add('dot.png', DOT), Add('model.safetensors', first)], commit_message='first')
     before = api.model_info('me/compared').sha
-    api.create_commit('me/compared', [Add('dot.png', PNG + b'\0'), Add('model.safetensors', second)], commit_message='second')
+    api.create_commit('me/compared', [Add('dot.png', DOT + b'\0'), Add('model.safetensors', second)], commit_message='second')
     after = api.model_info('me/compared').sha
     page = requests.get(f'{hub.url}/me/compared/commit/{after}', headers={'Accept': 'text/html'}).text
     for sha in (before, after):

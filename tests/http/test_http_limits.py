@@ -3,7 +3,7 @@ import re
 
 import pytest
 import requests
-from conftest import Hub
+from conftest import Hub, Site
 from huggingface_hub.utils import parse_ratelimit_headers
 
 
@@ -54,10 +54,7 @@ def test_bad_tokens_count_as_their_address(limited):
 
 
 def log_in(hub, address, name, password):
-    s = requests.Session()
-    s.headers['X-Forwarded-For'] = address
-    csrf = re.search(r'name="csrf" value="([^"]+)"', s.get(f'{hub.url}/login').text)[1]
-    return s.post(f'{hub.url}/login', data={'csrf': csrf, 'name': name, 'password': password}).status_code
+    return Site(hub, headers={'X-Forwarded-For': address}).submit('/login', name=name, password=password).status_code
 
 
 def test_one_password_is_not_tried_on_all_accounts(tmp_path):

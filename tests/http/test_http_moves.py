@@ -1,41 +1,30 @@
 """Accounts that take another name, and accounts that go: over pages, API, git and `hug admin`, and when it is cut off."""
-import re, subprocess, time
+import subprocess, time
 
 import pytest
 import requests
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from conftest import HUG
+from conftest import HUG, Site, until
 
 
-@pytest.fixture
-def browser(hub):
-    def browser(name):
-        session = requests.Session()
-        session.headers['Accept'] = 'text/html'
-        session.csrf = lambda path: re.search('name="csrf" value="([^"]+)"', session.get(hub.url + path).text)[1]
-        session.post(f'{hub.url}/login', data={'csrf': session.csrf('/login'), 'name': name, 'password': f'{name} has a password'})
-
-        def send(path, **form):
-            page = path.rsplit('/', 1)[0]
-            return session.post(hub.url + path, data={'csrf': session.csrf(page), 'password': f'{name} has a password'} | form)
-        session.submit = send
-        return session
-    return browser
+def confirmed(site, path, **form):
+    """A form that asks for the password again."""
+    return site.submit(path, **{'password': site.password} | form)
 
 
-def test_everything_under_the_old_name_leads_to_the_new_one(hub, browser, tmp_path):
+def test_everything_under_the_old_name_leads_to_the_new_one(hub, tmp_path):
     hub.add_user('oldie')
     hub.add_user('asker')
     old = HfApi(hub.url, token=hub.add_token('oldie'))
     old.create_repo('oldie/model')
     old.upload_file(path_or_fileobj=b'hello', path_in_repo='a.txt', repo_id='oldie/model')
     HfApi(hub.url, token=hub.add_token('asker')).create_discussion('oldie/model', title='Hm', description='@oldie?')
-    page = browser('oldie')
-    assert page.submit('/settings/account/rename', to='newbie', password='wrong').status_code == 400
-    assert 'taken' in page.submit('/settings/account/rename', to='me').text
-    assert page.submit('/settings/account/rename', to='newbie').ok
+    page = Site(hub, 'oldie')
+    assert confirmed(page, '/settings/account/rename', to='newbie', password='wrong').status_code == 400
+    assert 'taken' in confirmed(page, '/settings/account/rename', to='me').text
+    assert confirmed(page, '/settings/account/rename', to='newbie').ok
 
     assert old.whoami()['name'] == 'newbie' and old.get_user_overview('oldie').username == 'newbie'
     assert old.model_info('oldie/model').id == 'newbie/model'
@@ -54,7 +43,7 @@ def test_everything_under_the_old_name_leads_to_the_new_one(hub, browser, tmp_pa
     assert refused.returncode and 'taken' in refused.stderr
 
 
-def test_an_account_goes_with_what_it_has_and_leaves_what_it_said(hub, browser):
+def test_an_account_goes_with_what_it_has_and_leaves_what_it_said(hub):
     hub.add_user('leaver')
     hub.add_user('stayer')
     leaver, stayer = (HfApi(hub.url, token=hub.add_token(name)) for name in ('leaver', 'stayer'))
@@ -63,17 +52,17 @@ def test_an_account_goes_with_what_it_has_and_leaves_what_it_said(hub, browser):
     leaver.create_discussion('stayer/talk', title='I was here', description='Really.')
     requests.post(f'{hub.url}/api/models/stayer/talk/like', headers={'Authorization': f'Bearer {leaver.token}'})
     hub.admin('org', 'add', 'leavers', '--owner', 'leaver')
-    page = browser('leaver')
-    assert 'only admin of leavers' in page.submit('/settings/account/delete', name='leaver').text
+    page = Site(hub, 'leaver')
+    assert 'only admin of leavers' in confirmed(page, '/settings/account/delete', name='leaver').text
     settings = '/organizations/leavers/settings/account'
-    assert browser('stayer').get(hub.url + settings).status_code in (403, 404)
-    assert page.submit(f'{settings}/rename', to='leavers-two').ok
+    assert Site(hub, 'stayer').get(settings).status_code in (403, 404)
+    assert confirmed(page, f'{settings}/rename', to='leavers-two').ok
     assert requests.get(f'{hub.url}/api/organizations/leavers/overview').json()['name'] == 'leavers-two'
-    assert page.submit('/organizations/leavers-two/settings/account/delete', name='leavers-two').ok
+    assert confirmed(page, '/organizations/leavers-two/settings/account/delete', name='leavers-two').ok
     assert requests.get(f'{hub.url}/api/organizations/leavers-two/overview').status_code == 404
 
-    assert 'Type the name' in page.submit('/settings/account/delete', name='stayer').text
-    gone = page.submit('/settings/account/delete', name='leaver')
+    assert 'Type the name' in confirmed(page, '/settings/account/delete', name='stayer').text
+    gone = confirmed(page, '/settings/account/delete', name='leaver')
     assert gone.ok and 'Log in' in gone.text
     assert requests.get(f'{hub.url}/api/users/leaver/overview').status_code == 404
     assert requests.get(f'{hub.url}/api/whoami-v2', headers={'Authorization': f'Bearer {leaver.token}'}).status_code == 401
@@ -125,7 +114,5 @@ def test_a_rename_or_deletion_that_is_cut_off_has_happened_or_not(own_hub):
     with pytest.raises(RepositoryNotFoundError):
         api.model_info(f'{name}/r0', token=False)
     # What the files left behind is cleared by the hub.
-    folder, deadline = hub.data / 'repos', time.monotonic() + 25
-    while (left := list(folder.glob('*/*.git*'))) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not left
+    left = lambda: list((hub.data / 'repos').glob('*/*.git*'))
+    until(lambda: not left(), left, 25)

@@ -3,6 +3,7 @@ import re, sqlite3
 
 import pytest
 import requests
+from conftest import Site
 from huggingface_hub import HfApi
 
 
@@ -32,11 +33,7 @@ def people(hub, api):
 
 @pytest.fixture(scope='module')
 def browser(hub, people):
-    session = requests.Session()
-    session.headers['Accept'] = 'text/html'
-    session.csrf = lambda path: re.search('name="csrf" value="([^"]+)"', session.get(hub.url + path).text)[1]
-    session.post(f'{hub.url}/login', data={'csrf': session.csrf('/login'), 'name': 'eve', 'password': 'eve has a password'})
-    return session
+    return Site(hub, 'eve')
 
 
 def test_who_is_told_and_what_it_looks_like(hub, people):
@@ -105,7 +102,7 @@ def test_nothing_is_shown_that_may_no_longer_be_read(hub, people, browser):
     me, eve = people['me'], people['eve']
     me.api.create_repo('me/closing', exist_ok=True)
     me.api.create_discussion('me/closing', title='A secret title', description='@eve')
-    page = lambda: browser.get(f'{hub.url}/notifications?show=all').text
+    page = lambda: browser.get('/notifications?show=all').text
 
     def shown():
         return 'A secret title' in eve.told(), 'A secret title' in page(), eve.unread()
@@ -160,14 +157,14 @@ def test_pages_show_a_bell_and_links_to_who_is_mentioned(hub, people, browser):
     me.api.create_repo('me/paged', exist_ok=True)
     asked = me.api.create_discussion('me/paged', title='Look <here>',
                                      description='@EVE, @nobody-here, `@eve`, [@eve](https://elsewhere.invalid) <b onclick="x">@eve</b>')
-    assert 'Notifications, 1 unread' in browser.get(hub.url).text
-    listed = browser.get(f'{hub.url}/notifications').text
+    assert 'Notifications, 1 unread' in browser.get('/').text
+    listed = browser.get('/notifications').text
     assert 'Look &lt;here&gt;' in listed and 'you were mentioned' in listed
-    thread = browser.get(f'{hub.url}/me/paged/discussions/{asked.num}').text
+    thread = browser.get(f'/me/paged/discussions/{asked.num}').text
     assert '<a href="/EVE">@EVE</a>, @nobody-here, <code>@eve</code>' in thread and '<b><a href="/eve">@eve</a></b>' in thread
-    assert 'unread' not in re.search('aria-label="Notifications[^"]*"', browser.get(hub.url).text)[0]
+    assert 'unread' not in re.search('aria-label="Notifications[^"]*"', browser.get('/').text)[0]
     # The buttons: unread again, done; watch the thread, and mute it.
-    post = lambda path, **form: browser.post(f'{hub.url}{path}', data={'csrf': browser.csrf('/notifications?show=all'), **form})
+    post = browser.submit
     ident = eve.call('GET', 'notifications').json()['notifications'][0]['discussion']['id']
     assert post('/notifications', discussion=ident, do='unread', show='all').ok and eve.unread() == 1
     assert post('/notifications', do='all-read', show='unread').ok and eve.unread() == 0
@@ -177,8 +174,8 @@ def test_pages_show_a_bell_and_links_to_who_is_mentioned(hub, people, browser):
         assert f'aria-pressed="{state}" title="Notifications of this' in post(f'{path}/watch', on=on).text
         assert f'aria-pressed="{state}" title="Notifications of what is said here' in post('/me/paged/watch', on=on).text
         assert f'aria-pressed="{state}" title="Notifications of what is said about' in post('/me/watch', on=on).text
-    settings = browser.get(f'{hub.url}/settings/notifications').text
+    settings = browser.get('/settings/notifications').text
     assert settings.count('muted</span>') == 3 and 'Look &lt;here&gt;' in settings
     assert post('/settings/notifications', mentions='yes').ok
     assert eve.call('GET', 'settings/notifications').json()['notifications']['web_discussions_watched'] is False
-    assert browser.post(f'{hub.url}/notifications', data={'csrf': '0', 'do': 'all-read'}).status_code == 403
+    assert browser.post('/notifications', csrf='0', do='all-read').status_code == 403

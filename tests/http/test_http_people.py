@@ -3,24 +3,16 @@ import re
 
 import pytest
 import requests
+from conftest import DOT, Site
 from huggingface_hub import HfApi
 
-DOT = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944'
-                    '4154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082')
 TEXT = bytes.fromhex('0000000474455874686f6d6500000000')
 
 
 @pytest.fixture(scope='module')
 def pages(hub):
     """Two browsers that are logged in: of "me" and of "you"."""
-    def browser(name):
-        session = requests.Session()
-        session.headers['Accept'] = 'text/html'
-        session.csrf = lambda path: re.search('name="csrf" value="([^"]+)"', session.get(hub.url + path).text)[1]
-        session.post(f'{hub.url}/login', data={'csrf': session.csrf('/login'), 'name': name,
-                                               'password': hub.passwords[name]})
-        return session
-    return {name: browser(name) for name in ('me', 'you')}
+    return {name: Site(hub, name) for name in ('me', 'you')}
 
 
 def test_an_overview_has_what_the_client_reads(hub, api):
@@ -59,11 +51,10 @@ def test_following_by_api_and_in_pages(hub, api, pages):
     assert [u.username for u in api.list_user_following('you')] == ['me']
     assert HfApi(hub.url, token=hub.other_token).get_user_overview('me').is_following
 
-    page = pages['you'].get(f'{hub.url}/me').text
+    page = pages['you'].get('/me').text
     assert 'No longer follow me' in page
-    assert '>you</b>' in pages['me'].get(f'{hub.url}/me?tab=followers').text
-    form = {'csrf': pages['you'].csrf('/me'), 'on': 'no'}
-    assert pages['you'].post(f'{hub.url}/me/follow', data=form).ok
+    assert '>you</b>' in pages['me'].get('/me?tab=followers').text
+    assert pages['you'].submit('/me/follow', on='no').ok
     assert not list(api.list_user_followers('me'))
     assert requests.post(f'{hub.url}/api/users/me/follow', headers=you).ok
     assert requests.delete(f'{hub.url}/api/users/me/follow', headers=you).ok
@@ -90,10 +81,9 @@ def test_a_picture_is_uploaded_cleaned_and_served_safely(hub, pages):
     drawn = requests.get(path)
     assert drawn.headers['Content-Type'] == 'image/svg+xml' and '>M</text>' in drawn.text
 
-    def send(picture, csrf=None):
-        return me.post(f'{hub.url}/settings/avatar', files={'picture': ('x.png', picture, 'text/html')},
-                       data={'csrf': csrf or me.csrf('/settings/profile')})
-    assert send(DOT, '0' * 64).status_code == 403
+    def send(picture, **more):
+        return me.submit('/settings/avatar', files={'picture': ('x.png', picture, 'text/html')}, **more)
+    assert send(DOT, csrf='0' * 64).status_code == 403
     assert send(DOT[:33] + TEXT + DOT[33:] + b'<script>').ok
     picture = requests.get(path)
     assert picture.content == DOT and picture.headers['Content-Type'] == 'image/png'
@@ -101,7 +91,7 @@ def test_a_picture_is_uploaded_cleaned_and_served_safely(hub, pages):
     assert 'sandbox' in picture.headers['Content-Security-Policy']
     assert requests.get(path, headers={'If-None-Match': picture.headers['ETag']}).status_code == 304
     version = picture.headers['ETag'].strip('"')
-    assert f'/avatars/me?v={version}' in me.get(hub.url).text
+    assert f'/avatars/me?v={version}' in me.get('/').text
     assert 'immutable' in requests.get(f'{path}?v={version}').headers['Cache-Control']
 
     for bad, words in ((b'<svg xmlns="http://www.w3.org/2000/svg"/>', 'PNG, JPEG and WebP'), (DOT[:40], 'offset'),
@@ -120,7 +110,7 @@ def test_a_profile_shows_its_website_and_nothing_else_clickable(hub, pages):
     you = pages['you']
 
     def change(**fields):
-        return you.post(f'{hub.url}/settings/profile', data={'csrf': you.csrf('/settings/profile'), **fields})
+        return you.submit('/settings/profile', **fields)
     assert change(fullname='You & Co', about='Line one\n<b>two</b>', website='https://you.example').ok
     page = requests.get(f'{hub.url}/you', headers={'Accept': 'text/html'}).text
     assert 'You &amp; Co' in page and '&lt;b&gt;two' in page
@@ -135,13 +125,11 @@ def test_an_organisation_has_a_picture_of_its_admins_choice(hub, pages):
     hub.admin('org', 'add', 'galleries', '--owner', 'me')
     settings = '/organizations/galleries/settings'
 
-    def send(browser, csrf):
-        return pages[browser].post(f'{hub.url}{settings}/avatar', files={'picture': DOT}, data={'csrf': csrf})
-    assert send('you', pages['you'].csrf('/settings/profile')).status_code in (403, 404)
-    csrf = pages['me'].csrf(f'{settings}/profile')
-    assert send('me', csrf).ok
+    def send(browser):
+        return pages[browser].submit(f'{settings}/avatar', files={'picture': DOT})
+    assert send('you').status_code in (403, 404)
+    assert send('me').ok
     assert requests.get(f'{hub.url}/avatars/galleries').content == DOT
-    form = {'csrf': csrf, 'fullname': 'Painters', 'website': 'https://paint.example'}
-    assert pages['me'].post(f'{hub.url}{settings}/profile', data=form).ok
+    assert pages['me'].submit(f'{settings}/profile', fullname='Painters', website='https://paint.example').ok
     overview = requests.get(f'{hub.url}/api/organizations/galleries/overview').json()
     assert (overview['fullname'], overview['websiteUrl']) == ('Painters', 'https://paint.example')

@@ -3,7 +3,7 @@ import html, json, re
 
 import pytest, requests
 
-from conftest import ROOT
+from conftest import DOT, ROOT
 
 
 @pytest.fixture(scope='module')
@@ -84,12 +84,10 @@ def test_private_rows_are_nobodys(rows, hub):
 
 def test_archives_are_rows_with_pictures(rows, hub):
     import io, tarfile
-    png = bytes.fromhex('89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944'
-                        '4154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082')
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode='w') as tar:
         for i in range(120):
-            for name, data in ((f's/{i:03}.json', b'{"n": %d}' % i), (f's/{i:03}.png', png), (f's/{i:03}.cls', b'%d\n' % i)):
+            for name, data in ((f's/{i:03}.json', b'{"n": %d}' % i), (f's/{i:03}.png', DOT), (f's/{i:03}.cls', b'%d\n' % i)):
                 member = tarfile.TarInfo(name)
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
@@ -100,6 +98,6 @@ def test_archives_are_rows_with_pictures(rows, hub):
     assert second.count('loading="lazy"') == 20 and 's/119' in second
     url = html.unescape(re.search(r'<img src="([^"]+row=119[^"]+)"', second)[1])
     got = requests.get(hub.url + url)
-    assert got.content == png and got.headers['Content-Type'] == 'image/png'
+    assert got.content == DOT and got.headers['Content-Type'] == 'image/png'
     api_rows = requests.get(f'{hub.url}/api/datasets-server/rows?dataset=me/view-tar&split=train&offset=118').json()
     assert api_rows['num_rows_total'] == 120 and [r['row']['json'] for r in api_rows['rows']] == [{'n': 118}, {'n': 119}]
