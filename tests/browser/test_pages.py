@@ -79,8 +79,8 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, 
     api.create_repo('me/pages', repo_type='space', space_sdk='gradio', exist_ok=True)
     api.create_commit('me/pages', [Add('train.csv', b'word,n\nlong ' + b'word ' * 200 + b',1\n')], repo_type='dataset',
                       commit_message='Rows')
-    api.create_repo('me/pictures', repo_type='dataset', exist_ok=True)
-    api.create_commit('me/pictures', [Add(f'{kind}/{i}.png', DOT) for kind in ('cat', 'dog') for i in range(2)], repo_type='dataset',
+    api.create_repo('me/page-pictures', repo_type='dataset', exist_ok=True)
+    api.create_commit('me/page-pictures', [Add(f'{kind}/{i}.png', DOT) for kind in ('cat', 'dog') for i in range(2)], repo_type='dataset',
                       commit_message='Pictures')
     talk = api.create_discussion(reading, 'Why two?', description='**One** would do, or `three`.').num
     pull = api.create_commit(reading, [Add('src/run.py', b'import sys\nprint("three")\n')], create_pr=True,
@@ -113,7 +113,7 @@ def test_every_page_is_sound_at_both_widths_and_in_both_colours(walk, hub, api, 
         'weights': f'/{reading}/blob/main/model.safetensors', 'image': f'/{reading}/blob/main/dot.png',
         'history': f'/{reading}/commits/main', 'commit': f'/{reading}/commit/main', 'profile': '/me',
         'settings': f'/{reading}/settings', 'tokens': '/settings/tokens', 'me': '/settings/profile',
-        'pictures': '/datasets/me/pictures/viewer', 'card-form': f'/{reading}/card/main',
+        'pictures': '/datasets/me/page-pictures/viewer', 'card-form': f'/{reading}/card/main',
         'edit': f'/{reading}/edit/main/README.md', 'new-file': f'/{reading}/new/main/src',
         'delete-file': f'/{reading}/delete/main/src/run.py', 'upload': f'/{reading}/upload/main/src',
         'search': '/search?q=reading', 'leaderboard': '/leaderboard?days=7', 'admin': '/admin',

@@ -100,8 +100,8 @@ def test_notes_that_the_hub_has_forgotten_do_not_hold(own_hub, home, tmp_path):
 def test_without_xet_everything_goes_by_lfs(hub, hug, home, tmp_path):
     (tmp_path / 'w.bin').write_bytes(os.urandom(6 * MB))
     off = home | {'HF_HUB_DISABLE_XET': '1'}
-    hug('upload', 'me/by-lfs', tmp_path / 'w.bin', **off)
-    assert filecmp.cmp(hug('download', 'me/by-lfs', 'w.bin', **off).strip(), tmp_path / 'w.bin', shallow=False)
+    hug('upload', 'me/without-xet', tmp_path / 'w.bin', **off)
+    assert filecmp.cmp(hug('download', 'me/without-xet', 'w.bin', **off).strip(), tmp_path / 'w.bin', shallow=False)
     assert not (tmp_path / 'home/xet').exists()
 
 

@@ -141,7 +141,6 @@ def test_tokens_need_the_permission(hub, people):
             assert status == (200 if need in may and may else 403 if secret else 401), (method, path, may)
     assert requests.patch(f'{hub.url}/api/settings/watch', json={'add': []}, headers={'Authorization': f'Bearer {reads}'}).status_code == 403
     # A token that may read no private repositories is told of none.
-    people['me'].api.create_repo('me/kept', private=True, exist_ok=True)
     hub.admin('org', 'add', 'readers', '--owner', 'me')
     hub.admin('org', 'member', 'readers', 'eve', '--role', 'read')
     people['me'].api.create_repo('readers/private', private=True)
