@@ -7,13 +7,16 @@ from conftest import Site
 from huggingface_hub import HfApi
 
 
+def gated_model(api, files):
+    api.create_repo('me/gated')
+    api.upload_folder(repo_id='me/gated', folder_path=files)
+    api.update_repo_settings('me/gated', gated='manual')
+    return 'me/gated'
+
+
 @pytest.fixture(scope='module')
 def gated(api, tiny_gpt2):
-    repo = 'me/gated'
-    api.create_repo(repo)
-    api.upload_folder(repo_id=repo, folder_path=tiny_gpt2)
-    api.update_repo_settings(repo, gated='manual')
-    return repo
+    return gated_model(api, tiny_gpt2)
 
 
 def ways(hub, repo, token):
@@ -70,15 +73,19 @@ def test_its_owner_may_clone_it(hub, gated, tmp_path):
     assert (tmp_path / 'x/config.json').exists()
 
 
-def test_a_model_that_others_run_is_not_named(hub, gated):
-    """Where a request names no model, the one that was used last is meant: of those that the caller may run."""
+def test_a_model_that_others_run_is_not_named(own_hub, tiny_gpt2):
+    """Where a request names no model, the one that was used last is meant: of those that the caller may run. On a hub
+    where nobody has run another one."""
+    hub, repo = own_hub, gated_model(HfApi(own_hub.url, token=own_hub.token), tiny_gpt2)
+    hub.add_user('you')
+    stranger = hub.add_token('you')
     run = lambda path, token: requests.post(hub.url + path, headers={'Authorization': f'Bearer {token}'}, timeout=60,
                                             json={'inputs': 'x', 'prompt': 'x', 'max_tokens': 1, 'parameters': {'max_new_tokens': 1}})
-    assert run(f'/models/{gated}', hub.token).status_code == 200
+    assert run(f'/models/{repo}', hub.token).status_code == 200
     assert run('/generate', hub.token).status_code == 200
     for path in ('/generate', '/generate_stream', '/v1/completions'):
-        answer = run(path, hub.other_token)
-        assert answer.status_code in (400, 404) and gated not in answer.text, answer.text
+        answer = run(path, stranger)
+        assert answer.status_code in (400, 404) and repo not in answer.text, answer.text
 
 
 def test_to_edit_a_file_is_to_read_it(hub, gated):
