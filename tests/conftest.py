@@ -11,7 +11,7 @@ Face libraries read HF_ENDPOINT when they are imported: it is set here, before a
 Under `tools/postgres pytest ...` each hub has a schema of its own there instead of a file.
 
 Users: "me" (an administrator) and "you" (an ordinary account); passwords in Hub.passwords."""
-import http.server, importlib.machinery, importlib.util, os, re, shutil, socket, subprocess, sys, tempfile, threading, time
+import contextlib, http.server, importlib.machinery, importlib.util, os, re, shutil, socket, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 import pytest
@@ -226,26 +226,31 @@ def hub():
     hub.stop()
 
 
+@contextlib.contextmanager
+def serving(folder, *args):
+    """A hub of one's own in a folder, with these options: "me", an administrator, and hub.token."""
+    hub = Hub(folder / 'data', args=args).start()
+    try:
+        hub.add_user('me', '--admin')
+        hub.token = hub.add_token('me')
+        yield hub
+    finally:
+        if hub.process.poll() is None:
+            hub.stop()
+
+
 @pytest.fixture
 def own_hub(tmp_path):
-    """A hub for one test alone, with user "me" and a token: to be killed, restarted, measured."""
-    hub = Hub(tmp_path / 'data').start()
-    hub.add_user('me', '--admin')
-    hub.token = hub.add_token('me')
-    yield hub
-    if hub.process.poll() is None:
-        hub.stop()
+    """A hub for one test alone: to be killed, restarted, measured."""
+    with serving(tmp_path) as hub:
+        yield hub
 
 
 @pytest.fixture
 def parts_hub(tmp_path):
     """The same, with git-lfs parts of a megabyte: what is larger than eight comes in parts."""
-    hub = Hub(tmp_path / 'data', args=['--lfs-part-size', '1M']).start()
-    hub.add_user('me', '--admin')
-    hub.token = hub.add_token('me')
-    yield hub
-    if hub.process.poll() is None:
-        hub.stop()
+    with serving(tmp_path, '--lfs-part-size', '1M') as hub:
+        yield hub
 
 
 @pytest.fixture(autouse=True)

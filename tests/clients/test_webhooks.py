@@ -3,7 +3,7 @@ import json, os, subprocess, sys
 from pathlib import Path
 
 import pytest, requests
-from conftest import Hub, REAL_HOME, ROOT, run, until
+from conftest import REAL_HOME, ROOT, run, serving, until
 from huggingface_hub import HfApi
 
 # WebhooksServer puts its endpoints into the FastAPI application of a gradio page. Of gradio it needs nothing else, so a page
@@ -47,12 +47,9 @@ server.serve_forever()
 
 @pytest.fixture(scope='module')
 def own(tmp_path_factory):
-    own = Hub(tmp_path_factory.mktemp('webhooks') / 'data', args=['--webhooks-allow', '127.0.0.1', '--webhook-attempts', '1']).start()
-    own.add_user('me')
-    own.token = own.add_token('me')
-    own.hf = lambda *args: run(Path(sys.executable).with_name('hf'), *args, HF_ENDPOINT=own.url, HF_TOKEN=own.token)
-    yield own
-    own.stop()
+    with serving(tmp_path_factory.mktemp('webhooks'), '--webhooks-allow', '127.0.0.1', '--webhook-attempts', '1') as own:
+        own.hf = lambda *args: run(Path(sys.executable).with_name('hf'), *args, HF_ENDPOINT=own.url, HF_TOKEN=own.token)
+        yield own
 
 
 @pytest.fixture

@@ -3,16 +3,14 @@ import re
 
 import pytest
 import requests
-from conftest import Hub, Site
+from conftest import Site, serving
 
 
 @pytest.fixture(scope='module')
 def watched(tmp_path_factory):
-    hub = Hub(tmp_path_factory.mktemp('watched') / 'data').start()
-    hub.add_user('me', '--admin')
-    hub.add_user('you')
-    yield hub
-    hub.stop()
+    with serving(tmp_path_factory.mktemp('watched')) as hub:
+        hub.add_user('you')
+        yield hub
 
 
 def metric(text, name):
@@ -34,8 +32,7 @@ def test_administrators_alone_see_how_the_hub_does(watched):
 
 
 def test_requests_are_counted_with_their_times(watched):
-    ask = lambda: requests.get(f'{watched.url}/metrics', headers={'Authorization': f'Bearer {token}'}).text
-    token = watched.add_token('me')
+    ask = lambda: requests.get(f'{watched.url}/metrics', headers={'Authorization': f'Bearer {watched.token}'}).text
     before = ask()
     for _ in range(5):
         requests.get(f'{watched.url}/api/models')

@@ -3,18 +3,15 @@ import re
 
 import pytest
 import requests
-from conftest import Hub, Site
+from conftest import Site, serving
 from huggingface_hub.utils import parse_ratelimit_headers
 
 
 @pytest.fixture(scope='module')
 def limited(tmp_path_factory):
-    hub = Hub(tmp_path_factory.mktemp('limited') / 'data',
-              args=['--rate-api', '6', '--rate-pages', '4', '--rate-account-times', '2', '--trusted-proxies', '127.0.0.1']).start()
-    hub.add_user('me', '--admin')
-    hub.token = hub.add_token('me')
-    yield hub
-    hub.stop()
+    with serving(tmp_path_factory.mktemp('limited'), '--rate-api', '6', '--rate-pages', '4', '--rate-account-times', '2',
+                 '--trusted-proxies', '127.0.0.1') as hub:
+        yield hub
 
 
 def ask(hub, path, address=None, token=None, **more):
@@ -58,11 +55,7 @@ def log_in(hub, address, name, password):
 
 
 def test_one_password_is_not_tried_on_all_accounts(tmp_path):
-    hub = Hub(tmp_path / 'data', args=['--trusted-proxies', '127.0.0.1', '--rate-window', '0']).start()
-    try:
-        hub.add_user('me')
+    with serving(tmp_path, '--trusted-proxies', '127.0.0.1', '--rate-window', '0') as hub:
         assert [log_in(hub, '192.0.2.1', f'user{i}', 'guess') for i in range(101)] == [401] * 100 + [429]
-        assert log_in(hub, '192.0.2.1', 'me', Hub.passwords['me']) == 429
-        assert log_in(hub, '192.0.2.2', 'me', Hub.passwords['me']) == 200
-    finally:
-        hub.stop()
+        assert log_in(hub, '192.0.2.1', 'me', hub.passwords['me']) == 429
+        assert log_in(hub, '192.0.2.2', 'me', hub.passwords['me']) == 200

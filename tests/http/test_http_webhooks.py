@@ -3,7 +3,7 @@ payloads accepts; who may make one; that nothing is lost, and that nobody waits 
 import hashlib, hmac, json, subprocess
 
 import pytest, requests
-from conftest import Ear, Hub, Site, until
+from conftest import Ear, Site, serving, until
 from huggingface_hub import HfApi, WebhookPayload
 
 
@@ -25,15 +25,13 @@ def ear():
 @pytest.fixture(scope='module')
 def own(tmp_path_factory):
     """A hub that may call this machine."""
-    own = Hub(tmp_path_factory.mktemp('webhooks') / 'data',
-              args=['--webhooks-allow', '127.0.0.1', '--webhook-retry', '0', '--webhook-attempts', '3']).start()
-    for name in ('me', 'you'):
-        own.add_user(name)
-    own.token, own.other_token = own.add_token('me'), own.add_token('you')
-    own.api = HfApi(own.url, token=own.token)
-    own.other = HfApi(own.url, token=own.other_token)
-    yield own
-    own.stop()
+    with serving(tmp_path_factory.mktemp('webhooks'), '--webhooks-allow', '127.0.0.1', '--webhook-retry', '0',
+                 '--webhook-attempts', '3') as own:
+        own.add_user('you')
+        own.other_token = own.add_token('you')
+        own.api = HfApi(own.url, token=own.token)
+        own.other = HfApi(own.url, token=own.other_token)
+        yield own
 
 
 def watch(api, ear, what, path='/', **more):
@@ -220,25 +218,22 @@ def test_nobody_waits_for_a_server_that_does_not_answer(own, ear):
 
 
 def test_nothing_is_lost_when_the_server_is_killed(tmp_path):
-    own = Hub(tmp_path / 'data', args=['--webhooks-allow', '127.0.0.0/8', '--webhook-retry', '1']).start()
-    own.add_user('me')
-    own.token = own.add_token('me')
-    api, ear = HfApi(own.url, token=own.token), Ear()
-    port = ear.port
-    watch(api, ear, 'user:me')
-    ear.close()                      # nobody listens
-    api.create_repo('me/x')
-    shas = [api.upload_file(path_or_fileobj=b'%d' % i, path_in_repo='a.txt', repo_id='me/x').oid for i in range(5)]
-    own.kill()
-    ear = Ear(port)
-    own.start()
-    try:
-        until(lambda: len({h['X-Webhook-Delivery'] for _, h, _ in ear.heard}) == 6, lambda: ear.heard)
-        told = {r['newSha'] for _, _, b in ear.heard for r in json.loads(b).get('updatedRefs', [])}
-        assert told == set(shas)
-    finally:
-        own.stop()
-        ear.close()
+    with serving(tmp_path, '--webhooks-allow', '127.0.0.0/8', '--webhook-retry', '1') as own:
+        api, ear = HfApi(own.url, token=own.token), Ear()
+        port = ear.port
+        watch(api, ear, 'user:me')
+        ear.close()                      # nobody listens
+        api.create_repo('me/x')
+        shas = [api.upload_file(path_or_fileobj=b'%d' % i, path_in_repo='a.txt', repo_id='me/x').oid for i in range(5)]
+        own.kill()
+        ear = Ear(port)
+        own.start()
+        try:
+            until(lambda: len({h['X-Webhook-Delivery'] for _, h, _ in ear.heard}) == 6, lambda: ear.heard)
+            told = {r['newSha'] for _, _, b in ear.heard for r in json.loads(b).get('updatedRefs', [])}
+            assert told == set(shas)
+        finally:
+            ear.close()
 
 
 def test_this_machine_and_its_network_are_not_called(hub, api, ear):
