@@ -239,6 +239,18 @@ def serving(folder, *args):
             hub.stop()
 
 
+@contextlib.contextmanager
+def disk_of(megabytes, folder):
+    """A folder that is a small disk; skips where none may be mounted."""
+    folder.mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={megabytes}m', 'tmpfs', folder], capture_output=True).returncode:
+        pytest.skip('no right to mount a small disk')
+    try:
+        yield folder
+    finally:
+        subprocess.run(['umount', '-l', folder], check=True)
+
+
 @pytest.fixture
 def own_hub(tmp_path):
     """A hub for one test alone: to be killed, restarted, measured."""

@@ -5,17 +5,13 @@ import pytest
 import requests
 from huggingface_hub import HfApi
 
-from conftest import Hub
+from conftest import Hub, disk_of
 
 
 @pytest.fixture
 def small_hub(tmp_path):
     """A hub on a disk of 96 MB."""
-    disk = tmp_path / 'disk'
-    disk.mkdir()
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', disk], capture_output=True).returncode:
-        pytest.skip('no right to mount a small disk')
-    try:
+    with disk_of(96, tmp_path / 'disk') as disk:
         hub = Hub(disk / 'data', args=['--lfs-part-size', '4M'])
         hub.log = tmp_path / 'hub.log'  # not on the full disk
         hub.start()
@@ -23,8 +19,6 @@ def small_hub(tmp_path):
         hub.token = hub.add_token('me')
         yield hub
         hub.stop()
-    finally:
-        subprocess.run(['umount', '-l', disk], check=True)
 
 
 def put(hub, content):

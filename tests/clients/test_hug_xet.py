@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 
-from conftest import HUG, run
+from conftest import HUG, disk_of, run
 
 MB = 1_000_000
 
@@ -105,13 +105,23 @@ def test_without_xet_everything_goes_by_lfs(hub, hug, home, tmp_path):
     assert not (tmp_path / 'home/xet').exists()
 
 
-def killed_when(process, seen):
-    """kill -9 as soon as seen() is true; False if the process was done before."""
+def wait_for(process, seen):
+    """Until seen() is true, or the process is done."""
     while process.poll() is None and not seen():
         time.sleep(0.002)
+
+
+def killed_when(process, seen):
+    """kill -9 as soon as seen() is true; False if the process was done before."""
+    wait_for(process, seen)
     process.kill()
     process.communicate()
     return process.returncode == -9
+
+
+def is_half_sent(home):
+    """Whether an upload of 100 MB has noted about half of its chunks as sent."""
+    return any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in (Path(home['HF_HOME']) / 'xet').rglob('*'))
 
 
 def start(hub, *args, **env):
@@ -122,9 +132,8 @@ def start(hub, *args, **env):
 def test_a_killed_upload_goes_on(hub, api, home, tmp_path):
     weights = tmp_path / 'w.bin'
     weights.write_bytes(os.urandom(100 * MB))
-    notes = Path(home['HF_HOME']) / 'xet'
     process = start(hub, 'upload', 'me/killed', weights, **home)
-    assert killed_when(process, lambda: any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in notes.rglob('*')))
+    assert killed_when(process, lambda: is_half_sent(home))
     assert 'w.bin' not in api.list_repo_files('me/killed')
     assert sent(hub, 'me/killed', weights, **home) < 60 * MB
     assert filecmp.cmp(hf_hub_download('me/killed', 'w.bin', cache_dir=tmp_path / 'c'), weights, shallow=False)
@@ -184,9 +193,7 @@ def test_an_upload_survives_its_hub(own_hub, home, tmp_path):
     weights = tmp_path / 'w.bin'
     weights.write_bytes(os.urandom(100 * MB))
     process = start(own_hub, 'upload', 'me/survives', weights, **env)
-    notes = Path(home['HF_HOME']) / 'xet'
-    while process.poll() is None and not any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in notes.rglob('*')):
-        time.sleep(0.002)
+    wait_for(process, lambda: is_half_sent(home))
     own_hub.kill()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1 and said.count(b'\n') == 1, said
@@ -198,12 +205,8 @@ def test_an_upload_survives_its_hub(own_hub, home, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    disk = tmp_path / 'disk'
-    disk.mkdir()
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk], capture_output=True).returncode:
-        pytest.skip('no right to mount a small disk')
-    yield disk
-    subprocess.run(['umount', '-l', disk], check=True)
+    with disk_of(24, tmp_path / 'disk') as disk:
+        yield disk
 
 
 @pytest.mark.parametrize('xet', ['', '1'])
