@@ -1,8 +1,9 @@
 """What list_models, list_datasets, list_spaces and their *_info ask: every filter, sort and expand."""
-import base64, json, struct, time, typing
+import base64, json, struct, typing
 
 import numpy as np
 import pytest, requests
+from conftest import until
 from huggingface_hub import CommitOperationAdd, EvalResultEntry, hf_api
 from safetensors.numpy import save
 
@@ -157,10 +158,8 @@ def test_leaderboard_tags_and_search(world, hub):
 
 def test_the_index_is_made_anew_while_the_hub_serves(world, hub):
     hub.admin('search', 'rebuild')
-    end = time.monotonic() + 30
-    while [h['id'] for h in requests.get(f'{hub.url}/api/search/full-text?q=birds&type=dataset').json()['hits']] != ['me/d-data']:
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    found = lambda: [h['id'] for h in requests.get(f'{hub.url}/api/search/full-text?q=birds&type=dataset').json()['hits']]
+    until(lambda: found() == ['me/d-data'], found, 30)
 
 
 def test_downloads_count_once_a_client(world, hub, tmp_path):
@@ -170,9 +169,8 @@ def test_downloads_count_once_a_client(world, hub, tmp_path):
     for agent in ('one', 'two', 'one'):
         requests.get(f'{hub.url}/me/d-tune/resolve/main/config.json', headers={'User-Agent': agent})
         requests.get(f'{hub.url}/me/d-tune/resolve/main/README.md', headers={'User-Agent': 'reader'})
-    deadline = time.monotonic() + 12
-    while time.monotonic() < deadline and world.model_info('me/d-tune', expand=['downloads']).downloads < 4:
-        time.sleep(0.3)
+    counted = lambda: world.model_info('me/d-tune', expand=['downloads']).downloads
+    until(lambda: counted() >= 4, counted)
     m = world.model_info('me/d-tune', expand=['downloads', 'downloadsAllTime', 'trendingScore'])
     assert (m.downloads, m.downloads_all_time, m.trending_score) == (4, 4, 4)
     assert names(world.list_models(author='me', sort='downloads', limit=1)) == ['tune']

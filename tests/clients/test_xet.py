@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 from huggingface_hub import HfApi, hf_hub_download
+
+from conftest import until
 
 MB = 1 << 20
 SIZE = int(os.environ.get('HUG_XET_MB', 32)) * MB
@@ -69,25 +72,27 @@ def meter(hub):
     meter.listener.close()
 
 
-def stored(hub):
-    """Bytes that the content of files takes on the hub's disk."""
-    seen = {}
-    for folder in 'blobs', 'xet':
+def files_in(hub, *folders):
+    """(inode, bytes) of each file below; some go while one looks."""
+    for folder in folders:
         for path in (hub.data / folder).rglob('*'):
             try:
                 info = path.lstat()
             except FileNotFoundError:
                 continue
-            seen[info.st_ino] = info.st_size if path.is_file() else 0
-    return sum(seen.values())
+            if stat.S_ISREG(info.st_mode):
+                yield info.st_ino, info.st_size
+
+
+def stored(hub):
+    """Bytes that the content of files takes on the hub's disk."""
+    return sum(dict(files_in(hub, 'blobs', 'xet')).values())
 
 
 def wait_until_cut(hub):
     """Files that came whole are cut into chunks in the background."""
-    deadline = time.monotonic() + 60 + SIZE / (20 * MB)
-    while any(p.stat().st_size >= 128 << 10 for p in (hub.data / 'blobs/sha256').rglob('*') if p.is_file()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    whole = lambda: [size for _, size in files_in(hub, 'blobs/sha256') if size >= 128 << 10]
+    until(lambda: not whole(), whole, 60 + SIZE / (20 * MB))
 
 
 def make_weights(path):
