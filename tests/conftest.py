@@ -173,6 +173,65 @@ class Ear:
         self.server.server_close()
 
 
+class Meter:
+    """Stands before the hub and counts the bytes of both directions. What `holds(meter, data)`, and all that follows in
+    its connection, is not passed on."""
+
+    def __init__(self, port, holds=None):
+        self.up, self.down, self.holds = 0, 0, holds
+        self.target = port
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.url = 'http://127.0.0.1:%d' % self.listener.getsockname()[1]
+        self.released = threading.Event()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def let_go(self):
+        """What is held is cut off; nothing is held from now on."""
+        self.holds = None
+        self.released.set()
+
+    def close(self):
+        self.let_go()
+        self.listener.shutdown(socket.SHUT_RDWR)    # close() alone leaves accept() waiting
+        self.listener.close()
+
+    def accept(self):
+        while True:
+            try:
+                near = self.listener.accept()[0]
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(('127.0.0.1', self.target))
+            except OSError:    # the hub is gone
+                near.close()
+                continue
+            threading.Thread(target=self.pump, args=(near, far, 'up'), daemon=True).start()
+            threading.Thread(target=self.pump, args=(far, near, 'down'), daemon=True).start()
+
+    def pump(self, source, sink, way):
+        try:
+            while data := source.recv(1 << 18):
+                setattr(self, way, getattr(self, way) + len(data))
+                if self.holds and self.holds(self, data):
+                    return self.released.wait()
+                sink.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for s in source, sink:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def take(self):
+        """(up, down) since the last call."""
+        counts = self.up, self.down
+        self.up = self.down = 0
+        return counts
+
+
 def until(condition, what, seconds=15):
     """Waits for it; `what` says, when it has not come, what there is instead."""
     deadline = time.monotonic() + seconds

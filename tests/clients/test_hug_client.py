@@ -41,11 +41,12 @@ def test_upload_download_and_the_same_cache(hub, hug, api, folder, tmp_path):
     assert url == f"{hub.url}/me/by-hug/commit/{api.model_info('me/by-hug').sha}"
     assert {c.title for c in api.list_repo_commits('me/by-hug')} == {'By hug', 'initial commit'}
     ours = hug('download', 'me/by-hug', '--cache-dir', tmp_path / 'ours').strip()
-    theirs = snapshot_download('me/by-hug', cache_dir=tmp_path / 'theirs')
+    # One at a time: two that it has at once may find the shared store half made, and do without.
+    theirs = snapshot_download('me/by-hug', cache_dir=tmp_path / 'theirs', max_workers=1)
     for name in ('README.md', 'sub/ä b.txt', 'empty', 'weights.safetensors', 'large.txt'):
         assert filecmp.cmp(f'{ours}/{name}', folder / name, shallow=False), name
     mine, other = tree(tmp_path / 'ours'), tree(tmp_path / 'theirs')
-    assert {k: v for k, v in other.items() if k in mine} == mine
+    assert not {k: (v[:60], other.get(k, '-')[:60]) for k, v in mine.items() if other.get(k) != v}
     # Each finds what the other fetched.
     assert snapshot_download('me/by-hug', cache_dir=tmp_path / 'ours', local_files_only=True) == ours
     assert hug('download', 'me/by-hug', '--cache-dir', tmp_path / 'theirs', HF_HUB_OFFLINE='1').strip() == theirs

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 
-from conftest import HUG, disk_of, run
+from conftest import HUG, Meter, disk_of, run
 
 MB = 1_000_000
 
@@ -124,6 +124,11 @@ def is_half_sent(home):
     return any(len(p.name) == 64 and p.stat().st_size > 30_000 for p in (Path(home['HF_HOME']) / 'xet').rglob('*'))
 
 
+def before_the_shard(hub):
+    """A way to the hub that lets xorbs come and no shard: an upload does not end before we look."""
+    return Meter(hub.port, lambda _, data: b'/shards ' in data)
+
+
 def start(hub, *args, **env):
     return subprocess.Popen([HUG, *map(str, args)], env=os.environ | {'HF_TOKEN': hub.token} | env,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -132,10 +137,14 @@ def start(hub, *args, **env):
 def test_a_killed_upload_goes_on(hub, api, home, tmp_path):
     weights = tmp_path / 'w.bin'
     weights.write_bytes(os.urandom(100 * MB))
-    process = start(hub, 'upload', 'me/killed', weights, **home)
+    meter = before_the_shard(hub)
+    env = home | {'HF_ENDPOINT': meter.url}
+    process = start(hub, 'upload', 'me/killed', weights, **env)
     assert killed_when(process, lambda: is_half_sent(home))
+    meter.let_go()
     assert 'w.bin' not in api.list_repo_files('me/killed')
-    assert sent(hub, 'me/killed', weights, **home) < 60 * MB
+    assert sent(hub, 'me/killed', weights, **env) < 60 * MB
+    meter.close()
     assert filecmp.cmp(hf_hub_download('me/killed', 'w.bin', cache_dir=tmp_path / 'c'), weights, shallow=False)
 
 
@@ -143,10 +152,16 @@ def test_a_killed_download_goes_on(hub, hug, home, tmp_path):
     weights = tmp_path / 'w.bin'
     weights.write_bytes(os.urandom(100 * MB))
     hug('upload', 'me/broken-off', weights, **home)
+    # Of many pieces: a few are fetched ahead, each is written when it has come whole.
+    for at in range(5 * MB, 100 * MB, 5 * MB):
+        change(weights, at, b'changed')
+    hug('upload', 'me/broken-off', weights, **home)
     blobs = Path(home['HF_HOME']) / 'hub/models--me--broken-off/blobs'
     part = lambda: max([p.stat().st_size for p in blobs.glob('*.incomplete')], default=0)
-    process = start(hub, 'download', 'me/broken-off', **home)
+    meter = Meter(hub.port, lambda meter, _: meter.down > 50 * MB)    # else it may be done before we look
+    process = start(hub, 'download', 'me/broken-off', **home, HF_ENDPOINT=meter.url)
     assert killed_when(process, lambda: part() > 10 * MB)
+    meter.close()
     kept, = blobs.glob('*.incomplete')
     # What is there is a beginning of the file; it is not fetched again.
     assert filecmp.cmp(kept, weights, shallow=False) or weights.read_bytes().startswith(kept.read_bytes())
@@ -189,18 +204,21 @@ def test_hf_and_hug_wait_for_each_other(hub, hug, home, tmp_path):
 
 def test_an_upload_survives_its_hub(own_hub, home, tmp_path):
     """The hub dies in the middle of it and comes back: one line says so, and the next attempt goes on."""
-    env = home | {'HF_ENDPOINT': own_hub.url}
+    meter = before_the_shard(own_hub)
+    env = home | {'HF_ENDPOINT': meter.url}
     weights = tmp_path / 'w.bin'
     weights.write_bytes(os.urandom(100 * MB))
     process = start(own_hub, 'upload', 'me/survives', weights, **env)
     wait_for(process, lambda: is_half_sent(home))
     own_hub.kill()
+    meter.let_go()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1 and said.count(b'\n') == 1, said
     own_hub.start()
     assert sent(own_hub, 'me/survives', weights, **env) < 60 * MB
     got = run(HUG, 'download', 'me/survives', 'w.bin', HF_TOKEN=own_hub.token, **env).strip()
     assert filecmp.cmp(got, weights, shallow=False)
+    meter.close()
 
 
 @pytest.fixture

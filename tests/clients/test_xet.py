@@ -5,11 +5,9 @@ HUG_XET_MB=1024 pytest tests/clients/test_xet.py -s      the same with a gigabyt
 import hashlib
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -17,59 +15,18 @@ import pytest
 import requests
 from huggingface_hub import HfApi, hf_hub_download
 
-from conftest import until
+from conftest import Meter, until
 
 MB = 1 << 20
 SIZE = int(os.environ.get('HUG_XET_MB', 32)) * MB
 CHANGED = max(SIZE // 1024, 64 << 10)
 
 
-class Meter:
-    """Stands before the hub and counts the bytes of both directions."""
-
-    def __init__(self, port):
-        self.up = self.down = 0
-        self.target = port
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.url = 'http://127.0.0.1:%d' % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                near = self.listener.accept()[0]
-            except OSError:
-                return
-            far = socket.create_connection(('127.0.0.1', self.target))
-            threading.Thread(target=self.pump, args=(near, far, 'up'), daemon=True).start()
-            threading.Thread(target=self.pump, args=(far, near, 'down'), daemon=True).start()
-
-    def pump(self, source, sink, way):
-        try:
-            while data := source.recv(1 << 18):
-                setattr(self, way, getattr(self, way) + len(data))
-                sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for s in source, sink:
-                try:
-                    s.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-
-    def take(self):
-        """(up, down) since the last call."""
-        counts = self.up, self.down
-        self.up = self.down = 0
-        return counts
-
-
 @pytest.fixture
 def meter(hub):
     meter = Meter(hub.port)
     yield meter
-    meter.listener.close()
+    meter.close()
 
 
 def files_in(hub, *folders):
