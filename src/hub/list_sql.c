@@ -194,9 +194,10 @@ static void where_build(Where *w, const Conn *c, const Viewer *viewer, const Rep
 {
     where_int(w, " WHERE repos.kind = $%d", query->kind);
     where_visible(w, viewer);
-    if (query->author.len) {
-        where_text(w, " AND repos.owner_id = (SELECT id FROM accounts WHERE key = $%d)",
-                   name_key(w->arena, query->author));
+    if (query->author.len) { // by the name it has, or had: nobody else gets that
+        Str key = name_key(w->arena, query->author);
+        where_text(w, " AND repos.owner_id IN (SELECT id FROM accounts WHERE key = $%d", key);
+        where_text(w, " UNION ALL SELECT account_id FROM account_names WHERE key = $%d)", key);
     }
     where_search(w, c, query);
     where_tags(w, query);

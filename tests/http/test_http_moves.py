@@ -28,6 +28,7 @@ def test_everything_under_the_old_name_leads_to_the_new_one(hub, tmp_path):
 
     assert old.whoami()['name'] == 'newbie' and old.get_user_overview('oldie').username == 'newbie'
     assert old.model_info('oldie/model').id == 'newbie/model'
+    assert [m.id for m in old.list_models(author='Oldie')] == ['newbie/model']
     assert requests.get(f'{hub.url}/oldie/model/resolve/main/a.txt').text == 'hello'
     assert requests.get(f'{hub.url}/oldie', headers={'Accept': 'text/html'}).url == f'{hub.url}/newbie'
     assert requests.get(f'{hub.url}/avatars/oldie').ok
@@ -100,7 +101,7 @@ def test_a_rename_or_deletion_that_is_cut_off_has_happened_or_not(own_hub):
         cut_off(whole * (0.2 + i / 5), 'user', 'rename', name, other)
         now = api.get_user_overview(name).username
         name, other = (name, other) if now == name else (other, name)
-        assert now == name and owned(name) == {f'{name}/{r}' for r in repos} and not owned(other)
+        assert now == name and owned(name) == owned(other) == {f'{name}/{r}' for r in repos}
     assert {api.model_info(f'{n}/r0').id for n in ('one', 'two')} == {f'{name}/r0'}
     for i in range(4):
         cut_off(whole * (0.2 + i / 4), 'user', 'delete', name)
