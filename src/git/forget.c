@@ -93,7 +93,7 @@ static const git_oid *tree_without(Rewrite *w, const git_oid *old, int depth, Er
                          : git_treebuilder_insert(NULL, builder, name, new, GIT_FILEMODE_TREE);
     }
     git_oid made = *old;
-    if (status == 0 && builder && git_treebuilder_entrycount(builder) == 0 && depth > 0)
+    if (status == 0 && builder && git_treebuilder_entrycount(builder) == 0)
         made = nothing;
     else if (status == 0 && builder)
         status = git_treebuilder_write(&made, builder);
@@ -126,6 +126,17 @@ static bool commit_again(Rewrite *w, git_commit *old, const git_oid *tree_oid,
     return true;
 }
 
+static bool empty_tree(Rewrite *w, git_oid *out, Error *err)
+{
+    AUTO_GIT(git_treebuilder, git_treebuilder_free) *builder = NULL;
+    int status = git_treebuilder_new(&builder, w->repo->git, NULL);
+    if (status == 0)
+        status = git_treebuilder_write(out, builder);
+    if (status < 0)
+        return fail_git(err, status, "write an empty folder");
+    return true;
+}
+
 /* One commit whose parents are done. */
 static bool commit_without(Rewrite *w, git_commit *old, Error *err)
 {
@@ -134,6 +145,12 @@ static bool commit_without(Rewrite *w, git_commit *old, Error *err)
     const git_oid *tree = tree_without(w, git_commit_tree_id(old), 0, err);
     if (!tree)
         return false;
+    git_oid empty;
+    if (git_oid_equal(tree, &nothing)) { // a commit has a tree all the same
+        if (!empty_tree(w, &empty, err))
+            return false;
+        tree = &empty;
+    }
     bool same = git_oid_equal(tree, git_commit_tree_id(old));
     for (size_t i = 0; i < n; i++) {
         const git_oid *parent = git_commit_parent_id(old, (unsigned)i);

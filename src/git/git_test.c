@@ -410,6 +410,24 @@ static void test_a_file_is_forgotten_by_the_whole_history(void **state)
     assert_string_equal(kept, head);
 }
 
+static void test_a_folder_that_was_the_whole_is_forgotten(void **state)
+{
+    Error err = {0};
+    char head[GIT_HEX_SIZE], blobs[1][GIT_HEX_SIZE];
+    AUTO(git_repo_free) GitRepo *r = fresh_repo("forget-moved");
+    commit_file(r, "deep/big", "secret", head);
+    // The tree of the folder is the commit's own from now on, and then the folder's again.
+    GitOp up[] = {{.kind = GITOP_DELETE_FILE, .path = S("deep/big")}, put(r, "big", "secret")};
+    assert_ok(commit_ops(r, "up", up, 2, head, &err));
+    GitOp down[] = {{.kind = GITOP_DELETE_FILE, .path = S("big")}, put(r, "far/big", "secret")};
+    assert_ok(commit_ops(r, "down", down, 2, head, &err));
+    git_blob_oid(S("secret"), blobs[0]);
+    assert_ok(git_repo_forget(r, blobs, 1, &err));
+    assert_ok(git_ref_read(r, MAIN, head, &err));
+    assert_string_equal(paths_of(r, head), "");
+    assert_git_fsck(r);
+}
+
 /* ---- Trees and blobs ---- */
 
 /* A commit of one file on top of `base`, at a ref of its own. */
@@ -759,6 +777,7 @@ int main(void)
                test_a_lock_left_by_a_killed_process_is_removed, test_revisions_resolve,
                test_refs_are_made_once_and_listed, test_squash_leaves_one_commit,
                test_a_file_is_forgotten_by_the_whole_history,
+               test_a_folder_that_was_the_whole_is_forgotten,
                test_a_copy_has_branches_and_tags_and_nothing_else,
                test_merges_squash_or_name_what_is_in_the_way, test_lists_in_pages_that_add_up,
                test_lfs_pointers_show_the_real_size, test_blobs_go_in_and_out,
