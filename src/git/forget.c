@@ -302,9 +302,11 @@ static bool names_of_tree(Names *names, const git_oid *oid, Str folder, int dept
         return fail_git(err, status, "read a folder");
     for (size_t i = 0; i < git_tree_entrycount(tree); i++) {
         const git_tree_entry *entry = git_tree_entry_byindex(tree, i);
+        Str id = key_of(git_tree_entry_id(entry));
         bool is_folder = git_tree_entry_filemode(entry) == GIT_FILEMODE_TREE;
-        const size_t *number = map_find(&names->wanted, key_of(git_tree_entry_id(entry)));
-        if (!is_folder && (!number || names->paths[*number].len))
+        const size_t *number = map_find(&names->wanted, id);
+        // Most folders are those of the commit before: they are not worth a path.
+        if (is_folder ? map_find(&names->seen, id) != NULL : !number || names->paths[*number].len)
             continue;
         Str path = str_of(arena_printf(names->arena, "%.*s%s%s", STR(folder), folder.len ? "/" : "",
                                        git_tree_entry_name(entry)));
