@@ -287,6 +287,32 @@ static void put_member(Buf *b, const char *name, char kind, Str data)
         buf_add_char(b, 0);
 }
 
+static void test_archives_that_lie_are_refused(void **state)
+{
+    Error err = {0};
+    Memory m = {0};
+    buf_init(&m.bytes, 0);
+    put_member(&m.bytes, "x", 'x', S("28 size=4611686018427387903\n"));
+    put_member(&m.bytes, "a.txt", '0', S("hello"));
+    ByteSource file = file_of(&m, "x.tar");
+    assert_fails(table_open(&file, TABLE_TAR, &err), ERR_INVALID,
+                 "x.tar: offset 1024: a member that passes the archive's end");
+    // GNU's way to write it, with a sum that is right: from 2^62 on it is no size at all.
+    for (int top = 0x3f; top <= 0x7f; top += 0x40) {
+        uint8_t *block = (uint8_t *)m.bytes.ptr + 1024;
+        memset(block + 124, 0xff, 12);
+        memcpy(block + 124, (uint8_t[]){0x80, 0, 0, 0, (uint8_t)top}, 5);
+        memset(block + 148, ' ', 8);
+        unsigned sum = 0;
+        for (size_t i = 0; i < 512; i++)
+            sum += block[i];
+        snprintf((char *)block + 148, 8, "%06o", sum);
+        assert_fails(table_open(&file, TABLE_TAR, &err), ERR_INVALID,
+                     top == 0x3f ? "a member that passes" : "not the header of a member");
+    }
+    buf_done(&m.bytes);
+}
+
 static void test_archives_are_rows_of_samples(void **state)
 {
     Error err = {0};
@@ -341,5 +367,5 @@ int main(void)
     return RUN(test_every_file_reads_as_its_library_reads_it,
                test_only_the_pages_with_the_rows_are_read, test_broken_files_are_refused_in_words,
                test_errors_say_where, test_snappy_refuses_what_points_outside,
-               test_archives_are_rows_of_samples);
+               test_archives_are_rows_of_samples, test_archives_that_lie_are_refused);
 }

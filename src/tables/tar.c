@@ -18,7 +18,7 @@ enum {
 };
 
 typedef struct Member {
-    Str name;
+    char name[MAX_NAME + 1];
     int64_t start, data, size, next; // offsets: of its first header, its data, and what follows
 } Member;
 
@@ -44,26 +44,24 @@ static bool fail_at(const Tar *t, int64_t offset, const char *what, Error *err)
                 what);
 }
 
-/* Octal digits, or GNU's big-endian number behind a byte 0x80. */
+/* Octal digits, or GNU's big-endian number behind a byte 0x80; below 2^62, so that sums with it are
+ * no trouble. */
 static bool number_of(const uint8_t *field, size_t n, int64_t *out)
 {
     uint64_t value = 0;
     size_t i = 0;
     if (field[0] == 0x80) {
-        for (i = 1; i < n; i++) {
-            if (value >> 55)
-                return false;
+        for (i = 1; i < n && !(value >> 54); i++)
             value = value << 8 | field[i];
-        }
         *out = (int64_t)value;
-        return true;
+        return i == n && !(value >> 62);
     }
     while (i < n && field[i] == ' ')
         i++;
     for (; i < n && field[i] >= '0' && field[i] <= '7'; i++)
         value = value << 3 | (uint64_t)(field[i] - '0');
     *out = (int64_t)value;
-    return (i == n || field[i] == 0 || field[i] == ' ') && value < (uint64_t)1 << 62;
+    return (i == n || field[i] == 0 || field[i] == ' ') && !(value >> 62);
 }
 
 static bool sum_is_right(const uint8_t *block)
@@ -80,12 +78,12 @@ static Str text_of(const uint8_t *field, size_t n)
 }
 
 /* "prefix/name" */
-static Str name_of(Arena *a, const uint8_t *block)
+static void name_of(const uint8_t *block, char out[MAX_NAME + 1])
 {
     Str name = text_of(block, 100), prefix = text_of(block + 345, 155);
-    bool ustar = memcmp(block + 257, "ustar", 6) == 0;
-    return ustar && prefix.len ? str_of(arena_printf(a, "%.*s/%.*s", STR(prefix), STR(name)))
-                               : arena_str(a, name);
+    if (memcmp(block + 257, "ustar", 6) != 0)
+        prefix.len = 0;
+    snprintf(out, MAX_NAME + 1, "%.*s%s%.*s", STR(prefix), prefix.len ? "/" : "", STR(name));
 }
 
 /* "27 path=some/name\n": the value of `key`, if it is there. */
@@ -104,39 +102,29 @@ static bool pax_find(Str records, const char *key, Str *out)
     return found;
 }
 
-/* What an extended header says of the next member. */
-typedef struct Said {
-    Str name;
-    int64_t size; // -1: nothing
-} Said;
-
-static bool said_read(const Tar *t, Arena *a, char kind, int64_t data, int64_t size, Said *said,
-                      Error *err)
+/* What an extended header says of the member that follows: its name and its size, -1 for none. */
+static bool said_read(const Tar *t, char kind, int64_t data, int64_t size, Member *next, Error *err)
 {
-    Str value;
+    char text[MAX_NAME];
+    Str all = {text, (size_t)size}, value;
     if (size > MAX_NAME)
         return fail_at(t, data, "an extended header of more than 4096 bytes", err);
-    char *text = arena_alloc(a, (size_t)size + 1);
-    if (!byte_source_read(&t->table.file, text, (size_t)size, data, err))
+    if (!byte_source_read(&t->table.file, text, all.len, data, err))
         return false;
-    if (kind == 'L') {
-        said->name = str_of(text);
-        return true;
-    }
-    if (pax_find((Str){text, (size_t)size}, "path", &value))
-        said->name = value;
-    if (pax_find((Str){text, (size_t)size}, "size", &value) &&
-        !str_to_int(value, 0, INT64_MAX / 2, &said->size))
+    value = all;
+    if (kind == 'L' || pax_find(all, "path", &value))
+        snprintf(next->name, sizeof next->name, "%.*s", STR(value));
+    if (kind != 'L' && pax_find(all, "size", &value) &&
+        !str_to_int(value, 0, INT64_MAX / 2, &next->size))
         return fail_at(t, data, "a size that is no number", err);
     return true;
 }
 
 /* The next plain file at or behind `offset`; *end where there is none. */
-static bool member_read(const Tar *t, Arena *a, int64_t offset, Member *out, bool *end, Error *err)
+static bool member_read(const Tar *t, int64_t offset, Member *out, bool *end, Error *err)
 {
-    Said said = {.size = -1};
     *end = false;
-    *out = (Member){.start = offset};
+    *out = (Member){.start = offset, .size = -1};
     for (int passed = 0; passed < MAX_MEMBERS; passed++) {
         uint8_t block[BLOCK];
         int64_t size;
@@ -150,22 +138,22 @@ static bool member_read(const Tar *t, Arena *a, int64_t offset, Member *out, boo
             return fail_at(t, offset, "not the header of a member of an archive", err);
         char kind = (char)block[156];
         bool extends = kind == 'x' || kind == 'L';
-        size = said.size >= 0 && !extends ? said.size : size;
+        size = out->size >= 0 && !extends ? out->size : size;
         int64_t data = offset + BLOCK, padded = (size + BLOCK - 1) / BLOCK * BLOCK;
         if (size > t->table.file.size - data)
             return fail_at(t, offset, "a member that passes the archive's end", err);
         if (extends) {
-            if (!said_read(t, a, kind, data, size, &said, err))
+            if (!said_read(t, kind, data, size, out, err))
                 return false;
         } else if (kind == '0' || kind == 0) {
-            out->name = said.name.len ? said.name : name_of(a, block);
+            if (!out->name[0])
+                name_of(block, out->name);
             out->data = data;
             out->size = size;
             out->next = data + padded;
             return true;
         } else {
-            said = (Said){.size = -1};
-            out->start = data + padded;
+            *out = (Member){.start = data + padded, .size = -1};
         }
         offset = data + padded;
     }
@@ -198,18 +186,19 @@ static bool sample_read(Tar *t, Arena *a, Sample *out, bool *end, Error *err)
         Str key, ext;
         if (members == MAX_MEMBERS)
             return fail_at(t, offset, "too many members", err);
-        if (!member_read(t, a, offset, &m, end, err))
+        if (!member_read(t, offset, &m, end, err))
             return false;
         if (*end)
             break;
-        if (name_split(m.name, &key, &ext)) {
+        if (name_split(str_of(m.name), &key, &ext)) {
             if (out->n && !str_eq(key, out->key)) {
                 offset = m.start;
                 break;
             }
-            out->key = key;
+            if (!out->n)
+                out->key = arena_str(a, key);
             if (out->n < MAX_FIELDS) {
-                out->fields[out->n].ext = ext;
+                out->fields[out->n].ext = arena_str(a, ext);
                 out->fields[out->n].data = m.data;
                 out->fields[out->n++].size = m.size;
             }
