@@ -11,7 +11,6 @@
 #include "blobs/xet_chunk.h"
 
 #include "base/encode.h"
-#include "base/map.h"
 
 enum {
     READ_SIZE = 1 << 20,
@@ -36,11 +35,11 @@ typedef struct Absorbing {
     const XetScope *scope;
     const atomic_bool *stop;
     Arena *arena;
-    Map known;     // chunks by their 32 bytes, to Place
-    Map by_hash;   // xorbs by their 32 bytes, to Place (of which `xorb` counts)
-    Buf hashes;    // of xorbs, 32 bytes each; zeros of the one that is being filled
-    Buf runs;      // of Run
-    Buf marks;     // hashes of marked chunks
+    Map known;   // chunks by their 32 bytes, to Place
+    Map by_hash; // xorbs by their 32 bytes, to Place (of which `xorb` counts)
+    Buf hashes;  // of xorbs, 32 bytes each; zeros of the one that is being filled
+    Buf runs;    // of Run
+    Marks marks;
     XorbFile file; // the xorb in the making
     bool is_open;
     uint32_t current; // its number
@@ -48,7 +47,6 @@ typedef struct Absorbing {
     XetPacker *packer;
     Buf packed;
     XorbCache xorbs;
-    int64_t size;
     uint32_t tries;
 } Absorbing;
 
@@ -60,7 +58,7 @@ static void absorbing_done(Absorbing *a)
     map_done(&a->by_hash);
     buf_done(&a->hashes);
     buf_done(&a->runs);
-    buf_done(&a->marks);
+    marks_done(&a->marks);
     buf_done(&a->packed);
     xet_tree_free(a->tree);
     xet_packer_free(a->packer);
@@ -156,10 +154,7 @@ static bool take_chunk(void *user, Str raw, Error *err)
     uint8_t hash[XET_HASH_SIZE];
     xet_chunk_hash(raw, hash);
     xet_tree_add(a->tree, hash, raw.len);
-    bool is_marked = !a->size || chunk_is_marked(hash);
-    a->size += (int64_t)raw.len;
-    if (is_marked)
-        buf_add_bytes(&a->marks, hash, sizeof hash);
+    bool is_marked = marks_look(&a->marks, hash);
     Str key = {(const char *)hash, sizeof hash};
     Place *place = map_find(&a->known, key);
     if (!place && is_marked && a->tries < MAX_TRIES) {
@@ -214,17 +209,12 @@ static bool read_back(const Absorbing *a, const RecipeMaker *recipe, const char 
 static bool save(const Absorbing *a, RecipeMaker *recipe, const char *sha256, Error *err)
 {
     uint8_t hash[XET_HASH_SIZE];
-    char hex[XET_HEX_SIZE], path[XET_PATH];
+    char hex[XET_HEX_SIZE];
     xet_tree_root(a->tree, hash);
     xet_file_hash(hash, hash);
     xet_hash_format(hash, hex);
-    if (!recipe_maker_save(recipe, a->xet, hex, sha256, err))
-        return false;
-    recipe_path(a->xet, sha256, path);
-    for (size_t at = 0; at < a->marks.len; at += XET_HASH_SIZE)
-        if (!chunk_mark(a->xet, a->scope, (const uint8_t *)a->marks.ptr + at, path, err))
-            return false;
-    return true;
+    return recipe_maker_save(recipe, a->xet, hex, sha256, err) &&
+           marks_save(&a->marks, a->xet, a->scope, sha256, err);
 }
 
 static bool make_recipe(const Absorbing *a, const char *sha256, Error *err)
@@ -251,7 +241,7 @@ static void absorbing_init(Absorbing *a, const Xet *x, const XetScope *scope,
                      .packer = xet_packer_new()};
     buf_init(&a->hashes, 0);
     buf_init(&a->runs, 0);
-    buf_init(&a->marks, 0);
+    marks_init(&a->marks);
     buf_init(&a->packed, 0);
     xorb_cache_init(&a->xorbs, x);
 }

@@ -7,12 +7,12 @@
 #include "xet_internal.h"
 
 #include "base/clock.h"
-#include "base/map.h"
 
 enum {
-    MAX_TOLD = 1 << 16, // chunks in one answer: of about 4 GB
-    MAX_LOOKED = 1024,  // xorbs opened for one
-    TOLD_DAYS = 14,     // how long a client may believe it: well within what a sweep leaves
+    MAX_MARKS = 1 << 18, // of a file: a TiB has about so many
+    MAX_TOLD = 1 << 16,  // chunks in one answer: of about 4 GB
+    MAX_LOOKED = 1024,   // xorbs opened for one
+    TOLD_DAYS = 14,      // how long a client may believe it: well within what a sweep leaves
 };
 
 static uint32_t low_bits(const uint8_t hash[XET_HASH_SIZE])
@@ -20,9 +20,25 @@ static uint32_t low_bits(const uint8_t hash[XET_HASH_SIZE])
     return (uint32_t)hash[24] | (uint32_t)hash[25] << 8; // of the last of four words
 }
 
-bool chunk_is_marked(const uint8_t hash[XET_HASH_SIZE])
+void marks_init(Marks *m)
 {
-    return low_bits(hash) % 64 == 0;
+    *m = (Marks){.arena = arena_new(0)};
+}
+
+void marks_done(Marks *m)
+{
+    map_done(&m->seen);
+    arena_free(m->arena);
+}
+
+bool marks_look(Marks *m, const uint8_t hash[XET_HASH_SIZE])
+{
+    Str key = {(const char *)hash, XET_HASH_SIZE};
+    if (m->seen.n && low_bits(hash) % 64 != 0)
+        return false;
+    if (m->seen.n < MAX_MARKS && !map_find(&m->seen, key))
+        map_put(&m->seen, arena_str(m->arena, key), m);
+    return true;
 }
 
 static void mark_name(const uint8_t hash[XET_HASH_SIZE], char out[XET_HEX_SIZE + 2])
@@ -31,13 +47,17 @@ static void mark_name(const uint8_t hash[XET_HASH_SIZE], char out[XET_HEX_SIZE +
     xet_hash_format(hash, out + 2);
 }
 
-bool chunk_mark(const Xet *x, const XetScope *scope, const uint8_t hash[XET_HASH_SIZE],
-                const char *recipe, Error *err)
+bool marks_save(const Marks *m, const Xet *x, const XetScope *scope, const char *sha256, Error *err)
 {
-    char name[XET_HEX_SIZE + 2];
-    mark_name(hash, name);
-    // A mark that is lost in a crash costs an upload of what is there, no more.
-    return scope_add(x, scope, name, recipe, false, err);
+    char name[XET_HEX_SIZE + 2], recipe[XET_PATH];
+    recipe_path(x, sha256, recipe);
+    for (size_t i = 0; i < m->seen.n; i++) {
+        mark_name((const uint8_t *)m->seen.entries[i].key.ptr, name);
+        // A mark that is lost in a crash costs an upload of what is there, no more.
+        if (!scope_add(x, scope, name, recipe, false, err))
+            return false;
+    }
+    return true;
 }
 
 /* Where in the recipe the chunk is, so that telling begins there. In very large files it is not

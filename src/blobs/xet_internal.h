@@ -15,6 +15,7 @@
 #include "blobs_internal.h"
 
 #include "base/file.h"
+#include "base/map.h"
 
 struct Xet {
     Blobs *blobs;
@@ -151,13 +152,21 @@ bool xet_reader_read(XetReader *r, void *out, size_t n, int64_t offset, Error *e
 /* ---- xet_dedup.c ---- */
 
 /* Files are found again by some of their chunks: the first one, and one of 64 by their hashes.
- * (Clients ask for one of 1,024; those are among them.) */
-bool chunk_is_marked(const uint8_t hash[XET_HASH_SIZE]);
+ * (Clients ask for one of 1,024; those are among them.) Each counts once, however often a file
+ * repeats it. */
+typedef struct Marks {
+    Arena *arena;
+    Map seen; // hashes
+} Marks;
+void marks_init(Marks *m);
+void marks_done(Marks *m);
+/* The next chunk of the file; true if it is marked. */
+bool marks_look(Marks *m, const uint8_t hash[XET_HASH_SIZE]);
+/* Lets a scope find the stored file by them. */
+bool marks_save(const Marks *m, const Xet *x, const XetScope *scope, const char *sha256,
+                Error *err);
 /* Calls `each` for the xorbs of the file that the scope knows by this chunk, those that the scope
  * has, from the chunk's on. False if there are none. */
 bool scope_each_xorb(const Xet *x, const XetScope *scope, XorbCache *xorbs,
                      const uint8_t hash[XET_HASH_SIZE], bool (*each)(void *user, const Xorb *xorb),
                      void *user);
-/* Lets a scope find a stored file by a chunk of it. */
-bool chunk_mark(const Xet *x, const XetScope *scope, const uint8_t hash[XET_HASH_SIZE],
-                const char *recipe, Error *err);

@@ -5,7 +5,6 @@
 #include "xet_internal.h"
 
 #include "base/encode.h"
-#include "base/map.h"
 
 enum { PROGRESS_EVERY = 8 << 20 }; // bytes
 static const int64_t FILE_MAX_SIZE = INT64_C(1) << 40, SHARD_MAX_TOTAL = INT64_C(2) << 40;
@@ -24,7 +23,7 @@ typedef struct Incoming {
     XetTree *tree;
     Digest *digest; // NULL: the file is known
     RecipeMaker recipe;
-    Buf marks; // hashes of chunks by which it will be found
+    Marks marks;
 } Incoming;
 
 static void accepting_done(Accepting *a)
@@ -39,7 +38,7 @@ static void incoming_done(Incoming *in)
     xet_tree_free(in->tree);
     digest_free(in->digest);
     recipe_maker_done(&in->recipe);
-    buf_done(&in->marks);
+    marks_done(&in->marks);
 }
 
 /* The xorb, if the uploader may refer to it. */
@@ -93,8 +92,7 @@ static bool add_term(Accepting *a, Incoming *in, const ShardTerm *term, Error *e
     for (uint32_t i = term->start; i < term->end; i++) {
         const uint8_t *hash = x->rows[i].hash;
         uint32_t size = x->rows[i].raw_end - xorb_raw_start(x, i);
-        if ((!in->recipe.size && i == term->start) || chunk_is_marked(hash))
-            buf_add_bytes(&in->marks, hash, XET_HASH_SIZE);
+        marks_look(&in->marks, hash);
         xet_tree_add(in->tree, hash, size);
         a->done += size;
         Str raw;
@@ -116,16 +114,6 @@ static int64_t file_size(const ShardFile *file)
     for (uint32_t i = 0; i < file->n; i++)
         size += shard_term(file, i).bytes;
     return size;
-}
-
-static bool add_marks(Accepting *a, const Incoming *in, const char *sha256, Error *err)
-{
-    char path[XET_PATH];
-    recipe_path(a->xet, sha256, path);
-    for (size_t at = 0; at < in->marks.len; at += XET_HASH_SIZE)
-        if (!chunk_mark(a->xet, &a->params->scope, (const uint8_t *)in->marks.ptr + at, path, err))
-            return false;
-    return true;
 }
 
 /* True if this very file is stored: its chunks were verified then. */
@@ -156,7 +144,8 @@ static bool finish_file(Accepting *a, Incoming *in, const ShardFile *file, const
             !recipe_maker_save(&in->recipe, a->xet, out->hash, out->sha256, err))
             return false;
     }
-    return add_marks(a, in, out->sha256, err) && blobs_drop_whole(a->xet->blobs, out->sha256, err);
+    return marks_save(&in->marks, a->xet, &a->params->scope, out->sha256, err) &&
+           blobs_drop_whole(a->xet->blobs, out->sha256, err);
 }
 
 static bool accept_file(Accepting *a, const ShardFile *file, XetFile *out, Error *err)
@@ -171,7 +160,7 @@ static bool accept_file(Accepting *a, const ShardFile *file, XetFile *out, Error
                     (long long)out->size);
     __attribute__((cleanup(incoming_done))) Incoming in = {.tree = xet_tree_new()};
     recipe_maker_init(&in.recipe);
-    buf_init(&in.marks, 0);
+    marks_init(&in.marks);
     if (!is_known(a, file, out->hash, promised))
         in.digest = digest_sha256_new();
     for (uint32_t i = 0; i < file->n; i++) {

@@ -1,6 +1,6 @@
 /* Stories of Xet uploads, with hashes that the real hf_xet gives (hash vectors were made by
  * hf_xet 1.8.0 over the same bytes). */
-#include "blobs/xet.h"
+#include "blobs/xet_internal.h"
 
 #include "blobs/xet_chunk.h"
 
@@ -560,6 +560,19 @@ static void test_a_chunk_is_found_by_who_has_sent_it(void **state)
     assert_fails(xet_find_chunk(p.xet, &ALICE, str_of(first), &shard, &err), ERR_NOT_FOUND, "");
 }
 
+static void test_a_mark_counts_once(void **state)
+{
+    __attribute__((cleanup(marks_done))) Marks marks;
+    marks_init(&marks);
+    uint8_t first[XET_HASH_SIZE] = {1, [24] = 1}, marked[XET_HASH_SIZE] = {2, [24] = 64};
+    assert_true(marks_look(&marks, first));
+    for (int i = 0; i < 1000; i++) {
+        assert_false(marks_look(&marks, first)); // it was the first by its place alone
+        assert_true(marks_look(&marks, marked));
+    }
+    assert_int_equal(marks.seen.n, 2);
+}
+
 static void test_broken_formats_are_named(void **state)
 {
     Error err = {0};
@@ -699,5 +712,6 @@ int main(void)
                test_a_damaged_recipe_stops_the_sweep,
                test_any_part_of_a_file_is_read_from_its_chunks, test_terms_tell_where_a_part_lies,
                test_a_chunk_is_found_by_who_has_sent_it,
-               test_a_whole_blob_is_cut_up_and_shares_chunks, test_broken_formats_are_named);
+               test_a_whole_blob_is_cut_up_and_shares_chunks, test_a_mark_counts_once,
+               test_broken_formats_are_named);
 }
