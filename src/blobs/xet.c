@@ -179,12 +179,16 @@ bool scope_has(const Xet *x, const XetScope *scope, const char *entry, char path
     return !scope->not_repo && access(path, F_OK) == 0;
 }
 
-bool xorb_claim(const Xet *x, const XetScope *scope, const char *hash)
+bool xorb_touch(const Xet *x, const char *hash)
 {
     char path[XET_PATH];
-    if (!scope_has(x, scope, hash, path))
-        return false;
     AUTO_FD int lock = xet_lock(x, LOCK_SH, NULL);
     xorb_path(x, hash, path);
     return lock >= 0 && utimensat(AT_FDCWD, path, NULL, 0) == 0;
+}
+
+bool xorb_claim(const Xet *x, const XetScope *scope, const char *hash)
+{
+    char path[XET_PATH];
+    return scope_has(x, scope, hash, path) && xorb_touch(x, hash);
 }

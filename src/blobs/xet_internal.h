@@ -38,7 +38,10 @@ bool scope_add(const Xet *x, const XetScope *scope, const char *entry, const cha
                bool durable, Error *err);
 /* The path of the entry in the folder that has it. */
 bool scope_has(const Xet *x, const XetScope *scope, const char *entry, char path[XET_PATH]);
-/* True if the scope has this xorb; touches it, so that it stays for whoever will refer to it. */
+/* Makes a stored xorb young, so that it stays for whoever will refer to it. False if there is none.
+ */
+bool xorb_touch(const Xet *x, const char *hash);
+/* True if the scope has this xorb; touches it. */
 bool xorb_claim(const Xet *x, const XetScope *scope, const char *hash);
 /* Gives a synced file its name and syncs the folders on the way, which are made. */
 bool xet_publish(const char *temp, const char *path, Error *err);

@@ -80,20 +80,11 @@ bool xorb_file_publish(XorbFile *f, const XetScope *scope, const char *expected,
     if (expected && strcmp(hash, expected) != 0)
         return fail(err, ERR_INVALID, "xorb %s: its chunks hash to %s", expected, hash);
     xorb_path(f->xet, hash, path);
-    for (;;) {
-        // A known xorb becomes as good as new: it is kept for as long again.
-        *inserted = utimensat(AT_FDCWD, path, NULL, 0) < 0;
-        if (*inserted) {
-            if (!write_index(f, err) || !xet_publish(f->path, path, err))
-                return fail_while(err, "store xorb %s", hash);
-            f->published = true;
-        }
-        if (scope_add(f->xet, scope, hash, path, true, err))
-            return true;
-        // It may have been swept between the two.
-        if (*inserted || access(path, F_OK) == 0)
-            return fail_while(err, "store xorb %s", hash);
-    }
+    *inserted = !xorb_touch(f->xet, hash); // a known one is kept for as long again
+    if (*inserted)
+        f->published = write_index(f, err) && xet_publish(f->path, path, err);
+    return (*inserted == f->published && scope_add(f->xet, scope, hash, path, true, err)) ||
+           fail_while(err, "store xorb %s", hash);
 }
 
 /* ---- From clients ---- */
