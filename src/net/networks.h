@@ -1,7 +1,7 @@
 /* IP networks: lists of them as settings name them, and which addresses belong to the world.
  *
  *     AUTO(networks_free) Networks *n = networks_new("127.0.0.0/8, 2001:db8::/32", err);
- *     if (networks_has(n, S("127.0.0.1"))) ...
+ *     if (address_parse(S("127.0.0.1"), &address) && networks_has(n, &address)) ...
  *
  * What the server calls on behalf of others (a webhook's URL) must not reach what only this machine
  * or its network can: address_is_public says no to everything that the registries of special
