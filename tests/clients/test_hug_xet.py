@@ -83,6 +83,21 @@ def test_a_changed_file_moves_its_changes_alone(hub, hug, home, tmp_path):
     assert filecmp.cmp(got, weights, shallow=False)
 
 
+def test_a_piece_that_many_parts_share_comes_once(hub, hug, home, tmp_path):
+    """What is new all over a file lies together in one xorb, and the hub offers it as one piece."""
+    weights = tmp_path / 'w.bin'
+    weights.write_bytes(os.urandom(40 * MB))
+    hug('upload', 'me/scattered', weights, **home)
+    for at in range(MB, 40 * MB, MB):
+        change(weights, at, b'changed')
+    hug('upload', 'me/scattered', weights, **home)
+    meter = Meter(hub.port)
+    got = hug('download', 'me/scattered', **home, HF_ENDPOINT=meter.url).strip()
+    assert filecmp.cmp(f'{got}/w.bin', weights, shallow=False)
+    assert meter.down < 1.05 * 40 * MB
+    meter.close()
+
+
 def test_notes_that_the_hub_has_forgotten_do_not_hold(own_hub, home, tmp_path):
     env = home | {'HF_ENDPOINT': own_hub.url}
     (tmp_path / 'w.bin').write_bytes(os.urandom(6 * MB))
