@@ -5,13 +5,9 @@
 
 enum { MAX_PLAIN = 16 << 20 };
 
-static bool content_read(void *context, void *out, size_t n, int64_t offset, Error *err)
+static bool read_blob(void *context, void *out, size_t n, int64_t offset, Error *err)
 {
-    const FileContent *file = context;
-    if (file->blob)
-        return blob_read(file->blob, out, n, offset, err);
-    memcpy(out, file->bytes.ptr + offset, n);
-    return true;
+    return blob_read(context, out, n, offset, err);
 }
 
 bool content_open(Hub *hub, Arena *a, const Repo *repo, Str sha, const RepoEntry *entry,
@@ -19,16 +15,16 @@ bool content_open(Hub *hub, Arena *a, const Repo *repo, Str sha, const RepoEntry
 {
     RepoFile file = {.sha = sha, .entry = *entry};
     *out = (FileContent){0};
+    const char *name = arena_cstr(a, entry->path);
     if (entry->is_lfs) {
         if (!(out->blob = repo_file_open(hub, repo, &file, err)))
             return false;
-    } else if (!repo_file_bytes(hub, a, repo, &file, MAX_PLAIN, &out->bytes, err)) {
-        return false;
+        out->source = (ByteSource){name, blob_size(out->blob), read_blob, out->blob};
+    } else {
+        if (!repo_file_bytes(hub, a, repo, &file, MAX_PLAIN, &out->bytes, err))
+            return false;
+        out->source = byte_source_of(&out->bytes, name);
     }
-    out->source = (ByteSource){.name = arena_cstr(a, entry->path),
-                               .size = out->blob ? blob_size(out->blob) : (int64_t)out->bytes.len,
-                               .read = content_read,
-                               .context = out};
     return true;
 }
 

@@ -33,6 +33,7 @@ typedef struct Records {
     int64_t start; // offset of row 0
     Buf marks;     // int64_t: offsets of rows 0, MARK_EVERY, 2 * MARK_EVERY, ...
     Buf whole;     // of a packed file or a list
+    Str unpacked;  // the same, for table.file to read
     Str *items;    // of a list in JSON
     CsvFields fields;
 } Records;
@@ -184,13 +185,6 @@ static bool go_to(Records *r, int64_t row, Error *err)
 
 /* ---- Files that are read whole ---- */
 
-static bool read_memory(void *context, void *out, size_t n, int64_t offset, Error *err)
-{
-    (void)err;
-    memcpy(out, ((const Buf *)context)->ptr + offset, n);
-    return true;
-}
-
 static bool read_whole(Records *r, size_t max, Buf *out, Error *err)
 {
     const ByteSource *file = &r->table.file;
@@ -216,9 +210,8 @@ static bool unpack(Records *r, Error *err)
     buf_init(&r->whole, MAX_WHOLE);
     if (!codec_unpack_file(buf_str(&packed), &r->whole, err))
         return fail_while(err, "%s", r->table.file.name);
-    r->table.file.size = (int64_t)r->whole.len;
-    r->table.file.read = read_memory;
-    r->table.file.context = &r->whole;
+    r->unpacked = buf_str(&r->whole);
+    r->table.file = byte_source_of(&r->unpacked, r->table.file.name);
     return true;
 }
 
