@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { MAX_CACHED_TEXT = 256 << 10, MAX_SNAPSHOTS = 10000 };
@@ -318,11 +317,11 @@ static int by_use(const void *a, const void *b)
  * mapped stays mapped. */
 static void snapshots_trim(Arena *a, const char *parent)
 {
-    struct statvfs disk;
-    DIR *folder = statvfs(parent, &disk) < 0 ? NULL : opendir(parent);
+    int64_t left, disk, sum = 0;
+    DIR *folder = file_disk_space(parent, &left, &disk, NULL) ? opendir(parent) : NULL;
     if (!folder)
         return;
-    int64_t limit = (int64_t)(disk.f_blocks / 4 * disk.f_frsize), sum = 0;
+    int64_t limit = disk / 4;
     int64_t hour_ago_s = wall_ns() / NS_PER_S - 3600;
     Copies *all = NEW_ARRAY(a, Copies, MAX_SNAPSHOTS);
     size_t n = 0;
