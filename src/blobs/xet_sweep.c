@@ -11,6 +11,7 @@
 #include "base/map.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -31,31 +32,53 @@ typedef struct XetSweep {
 typedef bool Visit(XetSweep *s, int folder, const char *path, const char *name,
                    const struct stat *st, Error *err);
 
+/* The next name that begins with no dot; NULL at the end, and with *ok false at an error. */
+static const char *next_name(DIR *dir, const char *path, bool *ok, Error *err)
+{
+    struct dirent *e;
+    do {
+        errno = 0;
+        e = readdir(dir);
+    } while (e && e->d_name[0] == '.');
+    *ok = e || !errno || fail_io(err, "read '%s'", path);
+    return e ? e->d_name : NULL;
+}
+
+/* Visits the files of a folder. What cannot be looked at is not passed over: it may be a recipe,
+ * whose xorbs would then count as needed by nobody. */
+static bool visit_folder(XetSweep *s, const char *path, Visit *visit, Error *err)
+{
+    char file[XET_PATH + 600];
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT || errno == ENOTDIR || fail_io(err, "open '%s'", path);
+    bool ok = true;
+    for (const char *name; ok && (name = next_name(dir, path, &ok, err));) {
+        struct stat st;
+        snprintf(file, sizeof file, "%s/%s", path, name);
+        if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            ok = errno == ENOENT || fail_io(err, "look at '%s'", file);
+        else if (S_ISREG(st.st_mode))
+            ok = visit(s, dirfd(dir), file, name, &st, err);
+    }
+    closedir(dir);
+    return ok;
+}
+
 /* Visits the files of the folders in a folder. */
 static bool visit_below(XetSweep *s, const char *what, Visit *visit, Error *err)
 {
-    char path[XET_PATH], inner[XET_PATH + 300], file[XET_PATH + 600];
+    char path[XET_PATH], inner[XET_PATH + 300];
     snprintf(path, sizeof path, "%s/%s", s->xet->folder, what);
-    DIR *outer = opendir(path);
-    if (!outer)
+    DIR *dir = opendir(path);
+    if (!dir)
         return fail_io(err, "open '%s'", path);
     bool ok = true;
-    for (struct dirent *f; ok && (f = readdir(outer));) {
-        snprintf(inner, sizeof inner, "%s/%s", path, f->d_name);
-        DIR *dir = f->d_name[0] == '.' ? NULL : opendir(inner);
-        if (!dir)
-            continue;
-        for (struct dirent *e; ok && (e = readdir(dir));) {
-            struct stat st;
-            snprintf(file, sizeof file, "%s/%s", inner, e->d_name);
-            if (e->d_name[0] != '.' &&
-                fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                S_ISREG(st.st_mode))
-                ok = visit(s, dirfd(dir), file, e->d_name, &st, err);
-        }
-        closedir(dir);
+    for (const char *name; ok && (name = next_name(dir, path, &ok, err));) {
+        snprintf(inner, sizeof inner, "%s/%s", path, name);
+        ok = visit_folder(s, inner, visit, err);
     }
-    closedir(outer);
+    closedir(dir);
     return ok;
 }
 

@@ -8,8 +8,10 @@
 #include "base/test.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <lz4frame.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define HELLO "hello world\n"
@@ -374,6 +376,30 @@ static void test_old_xorbs_are_swept(void **state)
     assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
 }
 
+static void test_an_unseen_recipe_stops_the_sweep(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    __attribute__((cleanup(place_done))) Place p = place_at("unseen");
+    AUTO_BUF xorb;
+    hello_xorb(&xorb);
+    assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+    assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    // One more file may be open: the folder of folders.
+    struct rlimit all, few;
+    int next = open("/", O_RDONLY);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    few = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = all.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    bool swept = xet_sweep(p.xet, INT64_C(-3600) * 1000000000, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    assert_false(swept);
+    assert_int_equal(err.os_errno, EMFILE);
+    assert_non_null(strstr(err.text, "unseen/xet/files/"));
+    assert_blob(&p, HELLO_SHA, S(HELLO));
+}
+
 static void test_a_damaged_recipe_stops_the_sweep(void **state)
 {
     Error err = {0};
@@ -709,7 +735,7 @@ int main(void)
     return RUN(test_hashes_are_those_of_hf_xet, test_an_upload_becomes_a_blob,
                test_grouped_bytes_come_back_in_order, test_nothing_false_is_accepted,
                test_a_xorb_serves_only_who_sent_it, test_old_xorbs_are_swept,
-               test_a_damaged_recipe_stops_the_sweep,
+               test_a_damaged_recipe_stops_the_sweep, test_an_unseen_recipe_stops_the_sweep,
                test_any_part_of_a_file_is_read_from_its_chunks, test_terms_tell_where_a_part_lies,
                test_a_chunk_is_found_by_who_has_sent_it,
                test_a_whole_blob_is_cut_up_and_shares_chunks, test_a_mark_counts_once,
