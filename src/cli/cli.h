@@ -28,4 +28,7 @@ typedef struct Verb {
 /* All verbs, ending with NULL. */
 extern const Verb *const verbs[];
 
+/* The database of the hub in a folder, as its hug.conf or HUG_DB name it; NULL: hub.db there. */
+bool serve_db(const char *data, Arena *a, const char **db, Error *err);
+
 int cli_main(int n, char **args);

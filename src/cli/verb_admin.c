@@ -20,7 +20,8 @@ typedef struct AdminOptions {
 static const Option options[] = {
     VALUE(AdminOptions, data, TEXT, "--data", "DIR",
           "the hub's folder (default: data, or HUG_DATA)"),
-    VALUE(AdminOptions, db, TEXT, "--db", "URL", "its database, where that is not in the folder"),
+    VALUE(AdminOptions, db, TEXT, "--db", "URL",
+          "its database (default: what DIR/hug.conf or HUG_DB says, or hub.db there)"),
     VALUE(AdminOptions, user, TEXT, "--user", "NAME", "whose token: a user's or an organisation's"),
     VALUE(AdminOptions, role, TEXT, "--role", "ROLE",
           "a token's: read, write (default) or fineGrained; a member's: read to admin"),
@@ -280,6 +281,8 @@ static bool run(int n, char **args, Error *err)
         if (n - 3 != commands[i].n)
             return fail(err, ERR_USAGE, "%s %s takes: %s", args[1], args[2], commands[i].takes);
         AUTO(arena_free) Arena *arena = arena_new(0);
+        if (!admin.o.db && !serve_db(admin.o.data, arena, &admin.o.db, err))
+            return false;
         HubOptions where = {.data = admin.o.data, .db = admin.o.db, .accounts_only = true};
         AUTO(hub_close) Hub *hub = hub_open(&where, err);
         if (!hub)
@@ -314,6 +317,7 @@ const Verb verb_admin = {
         "  token list --user NAME\n"
         "  token revoke ID --user NAME\n"
         "  search rebuild                    has the hub index all repositories anew\n\n"
-        "It works while the hub serves. --data is the hub's folder (default: data, or HUG_DATA).",
+        "It works while the hub serves. --data is the hub's folder (default: data, or HUG_DATA).\n"
+        "Without --db it finds the database as `hug serve` does: DIR/hug.conf, HUG_DB.",
     .run = run,
 };

@@ -153,6 +153,16 @@ static bool read_options(Options *o, char *const *args, Arena *a, Error *err)
                          &(SettingSources){.file = file, .args = args}, a, err);
 }
 
+bool serve_db(const char *data, Arena *a, const char **db, Error *err)
+{
+    Options o;
+    char *args[] = {arena_printf(a, "--data=%s", data), NULL};
+    if (!read_options(&o, args, a, err))
+        return false;
+    *db = o.db;
+    return true;
+}
+
 /* Words that are easy to type: 25 of 32 letters and digits, 125 bits. */
 static void make_password(char out[30])
 {

@@ -4,7 +4,7 @@ import requests
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from conftest import run
+from conftest import HUG, run
 
 
 def test_hf_auth_whoami(hf):
@@ -43,9 +43,25 @@ def test_tokens_are_printed_alone_on_a_line(hub):
 
 
 def test_admin_says_what_is_wrong(hub):
-    from conftest import HUG
     done = run(HUG, 'admin', 'token', 'add', '--user', 'nobody', *hub.place, ok=False)
     assert done.returncode == 1 and 'nobody' in done.stderr and done.stderr.count('\n') == 1
     done = run(HUG, 'admin', 'user', 'add', 'me', *hub.place, ok=False)
     assert done.returncode == 1 and 'me' in done.stderr
     assert run(HUG, 'admin', 'nonsense', ok=False).returncode == 2
+
+
+def test_admin_finds_the_database_that_the_hub_has(tmp_path):
+    data, elsewhere = tmp_path / 'data', f'sqlite:{tmp_path}/elsewhere.db'
+    data.mkdir()
+    (data / 'hug.conf').write_text(f'# ours\nrate-api = 0\ndb = {elsewhere}\n')
+    run(HUG, 'admin', 'user', 'add', 'ada', '--data', data)
+    run(HUG, 'admin', 'user', 'add', 'bob', '--data', tmp_path / 'other', HUG_DB=elsewhere)
+    listed = run(HUG, 'admin', 'user', 'list', '--data', data, '--db', elsewhere)
+    assert listed.split() == ['ada', 'user', 'bob', 'user']
+    assert not (data / 'hub.db').exists() and not (tmp_path / 'other').exists()
+    # The command line goes before both.
+    run(HUG, 'admin', 'user', 'add', 'cy', '--data', data, '--db', f'sqlite:{data}/hub.db')
+    assert run(HUG, 'admin', 'user', 'list', '--data', data) == listed
+    (data / 'hug.conf').write_text('database = x\n')
+    wrong = run(HUG, 'admin', 'user', 'list', '--data', data, ok=False)
+    assert wrong.returncode == 2 and 'line 1' in wrong.stderr
