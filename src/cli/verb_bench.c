@@ -32,28 +32,30 @@ static const Verb *bench_find(const char *name)
     return NULL;
 }
 
-static void list(Buf *out)
+static void print(const Verb *bench)
 {
-    for (const Verb *const *b = benches; *b; b++) {
-        buf_printf(out, "hug bench %s %s\n  %s\n", (*b)->name, (*b)->synopsis, (*b)->summary);
-        options_help((*b)->options, (*b)->n_options, out);
-        buf_add_char(out, '\n');
-    }
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    options_help(bench->options, bench->n_options, &text);
+    printf("hug bench %s %s\n  %s\n%s\n", bench->name, bench->synopsis, bench->summary, text.ptr);
 }
 
 static bool run(int n, char **args, Error *err)
 {
     if (n < 2) {
-        AUTO_BUF text;
-        buf_init(&text, 0);
-        list(&text);
-        fwrite(text.ptr ? text.ptr : "", 1, text.len, stdout);
+        for (const Verb *const *b = benches; *b; b++)
+            print(*b);
         return true;
     }
     const Verb *bench = bench_find(args[1]);
     if (!bench)
         return fail(err, ERR_USAGE, "nothing is called '%s'; `hug bench` lists what there is",
                     args[1]);
+    if (n > 2 && (strcmp(args[2], "--help") == 0 || strcmp(args[2], "-h") == 0)) {
+        print(bench);
+        return true;
+    }
+    args[1] = args[0]; // a wrong option is told of `hug help bench`
     return bench->run(n - 1, args + 1, err) || fail_while(err, "%s", bench->name);
 }
 
@@ -61,5 +63,7 @@ const Verb verb_bench = {
     .name = "bench",
     .synopsis = "WHAT ... [--json]",
     .summary = "measure speeds; without WHAT: what can be measured",
+    .help =
+        "`hug bench` lists what there is with its options, `hug bench WHAT --help` those of one.",
     .run = run,
 };

@@ -279,6 +279,15 @@ def test_help_and_completion_know_every_command(hug, tmp_path):
     assert run(HUG, 'repos', 'brunch', ok=False).returncode == 2
 
 
+def test_a_benchmark_says_what_it_takes():
+    said = run(HUG, 'bench', 'gemm', '--help')
+    assert said.startswith('hug bench gemm ') and '--rows' in said and 'attention' not in said
+    assert said in run(HUG, 'bench')
+    wrong = run(HUG, 'bench', 'gemm', '--bogus', ok=False)
+    assert wrong.returncode == 2 and '`hug help bench`' in wrong.stderr
+    assert '`hug bench WHAT --help`' in run(HUG, 'help', 'bench')
+
+
 @pytest.fixture(scope='module')
 def owl(api):
     """A model with a card, a folder, a large file, a discussion and a pull request."""
