@@ -376,10 +376,11 @@ def test_collections(hug, hf, owl):
 def test_webhooks(hub, hug, hf):
     made = json.loads(hug('webhooks', 'create', '--url', 'https://example.com/hook', '--watch', 'user:me',
                           '--domain', 'repo', '--secret', 'quiet', '--json'))['id']
-    hug('webhooks', 'update', made, '--url', 'https://example.com/other')
+    hug('webhooks', 'update', made, '--url', 'https://example.com/other', '--domain', 'discussion')
     ours, theirs = both(hug, hf, 'webhooks', 'ls')
     [mine] = [w for w in ours if w['id'] == made]  # other stories have theirs
     assert ours == theirs and mine['watched'] == ['user:me'] and mine['url'].endswith('other')
+    assert mine['domains'] == ['discussion']
     hug('webhooks', 'disable', made)
     assert json.loads(hug('webhooks', 'info', made))['disabled']
     hug('webhooks', 'enable', made)
