@@ -168,6 +168,10 @@ static void set_policy(CURL *curl, const ClientCall *call, Transfer *t)
         SET(FRESH_CONNECT, 1L);
         SET(FORBID_REUSE, 1L);
     }
+    // Of a house's own authority; where Python's clients look too. The library does not by itself.
+    const char *authorities = getenv("SSL_CERT_FILE");
+    if (authorities && authorities[0])
+        SET(CAINFO, authorities);
     // A hint: refused where an earlier call's buffer is still held.
     (void)curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 256L << 10);
     if (call->token) {

@@ -2,13 +2,14 @@
 import filecmp
 import json
 import os
+import ssl
 import subprocess
 import sys
 
 import pytest
 from huggingface_hub import snapshot_download
 
-from conftest import HUG, run
+from conftest import HUG, Ear, run
 
 
 @pytest.fixture(scope='module')
@@ -105,6 +106,22 @@ def test_errors_are_one_line_and_say_what(hub, hug):
         assert done.returncode == 1 and word in done.stderr and done.stderr.count('\n') == 1, done.stderr
     bad = run(HUG, 'auth', 'whoami', ok=False, HF_TOKEN='hf_' + 'x' * 34)
     assert bad.returncode == 1 and 'nvalid' in bad.stderr
+
+
+def test_a_certificate_of_the_house_is_believed(tmp_path):
+    key, certificate = tmp_path / 'key.pem', tmp_path / 'certificate.pem'
+    run('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', certificate,
+        '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost')
+    ear = Ear()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    ear.server.socket = context.wrap_socket(ear.server.socket, server_side=True)
+    create = [HUG, 'repos', 'create', 'me/house']
+    there = {'HF_ENDPOINT': f'https://localhost:{ear.port}', 'HF_TOKEN': 'hf_' + 'x' * 34}
+    assert 'certificate' in run(*create, ok=False, **there).stderr and not ear.heard
+    run(*create, ok=False, **there, SSL_CERT_FILE=str(certificate))
+    assert ear.heard[0][0] == '/api/repos/create'
+    ear.close()
 
 
 def test_private_repositories_and_revisions(hub, hug, api, folder):
