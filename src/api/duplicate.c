@@ -40,7 +40,7 @@ static void duplicate(Request *r)
 }
 
 const Route duplicate_routes[] = {
-    {"POST", "/api/{kind}/{owner}/{name}/duplicate", duplicate, .access = API_LOGGED_IN,
-     .summary = "Make another one of it"},
+    {"POST", "/api/{kind}/{owner}/{name}/duplicate", duplicate, .flags = ROUTE_LONG,
+     .access = API_LOGGED_IN, .summary = "Make another one of it"},
 };
 const size_t duplicate_routes_n = COUNT(duplicate_routes);

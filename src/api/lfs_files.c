@@ -63,7 +63,7 @@ static void batch(Request *r)
 const Route lfs_file_routes[] = {
     {"GET", "/api/{kind}/{owner}/{name}/lfs-files", list, .access = API_LOGGED_IN,
      .summary = "Its large files, of all commits"},
-    {"POST", "/api/{kind}/{owner}/{name}/lfs-files/batch", batch, .access = API_LOGGED_IN,
-     .summary = "End some of them for good"},
+    {"POST", "/api/{kind}/{owner}/{name}/lfs-files/batch", batch, .flags = ROUTE_LONG,
+     .access = API_LOGGED_IN, .summary = "End some of them for good"},
 };
 const size_t lfs_file_routes_n = COUNT(lfs_file_routes);

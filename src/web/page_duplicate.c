@@ -45,6 +45,6 @@ static void duplicate(Request *r)
 
 const Route web_duplicate_routes[] = {
     EACH_KIND("GET", "/duplicate", duplicate_form, WEB_LOGGED_IN, "The form for a copy"),
-    EACH_KIND("POST", "/duplicate", duplicate, WEB_LOGGED_IN, "Make a copy"),
+    EACH_KIND("POST", "/duplicate", duplicate, WEB_LOGGED_IN, "Make a copy", .flags = ROUTE_LONG),
 };
 const size_t web_duplicate_routes_n = COUNT(web_duplicate_routes);

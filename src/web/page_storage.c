@@ -73,6 +73,7 @@ static void end_files(Request *r)
 
 const Route web_storage_routes[] = {
     EACH_KIND("GET", "/settings/storage", storage, WEB_LOGGED_IN, "Its large files"),
-    EACH_KIND("POST", "/settings/storage", end_files, WEB_LOGGED_IN, "End some of them for good"),
+    EACH_KIND("POST", "/settings/storage", end_files, WEB_LOGGED_IN, "End some of them for good",
+              .flags = ROUTE_LONG),
 };
 const size_t web_storage_routes_n = COUNT(web_storage_routes);
