@@ -159,7 +159,8 @@ static bool fetch_files(Snapshot *s, Error *err)
 static const char *ask_commit(Client *c, Arena *a, const Snapshot *s, Error *err)
 {
     if (s->env.offline)
-        return fail(err, ERR_UNAVAILABLE, "HF_HUB_OFFLINE is set");
+        return fail(err, ERR_UNAVAILABLE,
+                    "HF_HUB_OFFLINE is set; `hug cache ls` lists what is here");
     return hub_commit(c, a, &s->env, &s->name, err);
 }
 

@@ -51,6 +51,8 @@ def test_upload_download_and_the_same_cache(hub, hug, api, folder, tmp_path):
     # Each finds what the other fetched.
     assert snapshot_download('me/by-hug', cache_dir=tmp_path / 'ours', local_files_only=True) == ours
     assert hug('download', 'me/by-hug', '--cache-dir', tmp_path / 'theirs', HF_HUB_OFFLINE='1').strip() == theirs
+    absent = run(HUG, 'download', 'me/never', '--cache-dir', tmp_path / 'theirs', ok=False, HF_HUB_OFFLINE='1')
+    assert absent.returncode == 1 and 'HF_HUB_OFFLINE' in absent.stderr and 'running' not in absent.stderr
 
 
 def test_uploading_again_sends_nothing(hug, api, folder):
