@@ -400,6 +400,79 @@ static void test_json_is_scanned_without_building_it(void **state)
     assert_fails(json_scan_ok(&s, &err), ERR_INVALID, "doc: offset 8: the text ends in a value");
 }
 
+/* Against Python's repr(), and by reading back whatever bits there are. */
+static void test_numbers_are_written_as_short_as_they_read_back(void **state)
+{
+    static const struct {
+        double v;
+        const char *text;
+    } cases[] = {{0.1, "0.1"},
+                 {2.6, "2.6"},
+                 {10.0, "10.0"},
+                 {0.0, "0.0"},
+                 {-0.0, "-0.0"},
+                 {1e15, "1000000000000000.0"},
+                 {1e16, "1e+16"},
+                 {123456789012345680.0, "1.2345678901234568e+17"},
+                 {9007199254740993.0, "9007199254740992.0"},
+                 {1e22, "1e+22"},
+                 {1e23, "1e+23"},
+                 {1.5e-7, "1.5e-07"},
+                 {0.00001, "1e-05"},
+                 {0.0001, "0.0001"},
+                 {1e-22, "1e-22"},
+                 {5e-324, "5e-324"},
+                 {0x1p-24, "5.960464477539063e-08"},
+                 {1.7976931348623157e308, "1.7976931348623157e+308"},
+                 {2.2250738585072014e-308, "2.2250738585072014e-308"},
+                 {0.1f, "0.10000000149011612"},
+                 {-1234.5, "-1234.5"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {999999999999999.9, "999999999999999.9"},
+                 {-INFINITY, "-inf"},
+                 {NAN, "nan"}};
+    char text[DOUBLE_TEXT], full[DOUBLE_TEXT];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        double_format(cases[i].v, text);
+        assert_string_equal(text, cases[i].text);
+    }
+    uint64_t bits = 1;
+    for (int i = 0; i < 20000; i++) {
+        double v, back;
+        bits = bits * 6364136223846793005u + 1442695040888963407u;
+        memcpy(&v, &bits, sizeof v);
+        if (i % 2)
+            v = (double)(int64_t)(bits >> 40) / 1000; // what people write
+        if (!isfinite(v))
+            continue;
+        double_format(v, text);
+        assert_true(str_to_double(str_of(text), &back) && memcmp(&v, &back, sizeof v) == 0);
+        snprintf(full, sizeof full, "%.17g", v);
+        assert_true(strlen(text) <= strlen(full) + 2 || fabs(v) >= 1e15); // ".0", and 1e+15
+    }
+}
+
+static void test_json_is_written_in_few_digits(void **state)
+{
+    const char *text =
+        "{\"a\":[1,-2.5,0.1,1e-07,true,null,[],{}],\"\":\"q\\\"b\\\\n\\n\\u0001\\tä/\"}";
+    Error err = {0};
+    AUTO(json_decref) json_t *value = json_parse(str_of(text), "x", &err);
+    AUTO_BUF out;
+    buf_init(&out, 0);
+    json_write(&out, value);
+    assert_str(buf_str(&out), text);
+    buf_reset(&out);
+    json_write_indented(&out, value);
+    AUTO(free) char *jansson = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    AUTO(json_decref) json_t *again = json_parse(buf_str(&out), "x", &err);
+    assert_true(json_equal(value, again));
+    assert_int_equal(out.len, strlen(jansson) + strlen("1e-07") - strlen("1e-7"));
+    buf_reset(&out);
+    json_write(&out, NULL);
+    assert_int_equal(out.len, 0);
+}
+
 static void test_broken_utf8_becomes_one_mark_a_part(void **state)
 {
     static const struct {
@@ -467,6 +540,7 @@ int main(void)
                test_files_are_replaced_whole, test_a_folder_goes_while_others_work_in_it,
                test_unsafe_paths_are_refused, test_field_tables_read_and_complain,
                test_dtypes_round_trip, test_json_is_scanned_without_building_it,
-               test_broken_utf8_becomes_one_mark_a_part, test_random_numbers_repeat_and_are_spread,
-               test_warnings_are_kept_a_while);
+               test_numbers_are_written_as_short_as_they_read_back,
+               test_json_is_written_in_few_digits, test_broken_utf8_becomes_one_mark_a_part,
+               test_random_numbers_repeat_and_are_spread, test_warnings_are_kept_a_while);
 }

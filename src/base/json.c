@@ -141,17 +141,6 @@ json_t *json_from_str(Str s)
     return value;
 }
 
-static int write_chunk(const char *bytes, size_t n, void *out)
-{
-    buf_add_bytes(out, bytes, n);
-    return 0;
-}
-
-void json_write(Buf *out, const json_t *value)
-{
-    json_dump_callback(value, write_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY);
-}
-
 static const char *const kind_names[] = {[FIELD_INT] = "an integer",
                                          [FIELD_FLOAT] = "a number",
                                          [FIELD_DOUBLE] = "a number",

@@ -51,6 +51,10 @@ uint64_t str_hash(Str s);
 /* The whole of s as a number: no white space, no trailing bytes, in [min, max]. */
 bool str_to_int(Str s, int64_t min, int64_t max, int64_t *out);
 bool str_to_double(Str s, double *out);
+enum { DOUBLE_TEXT = 32 };
+/* The shortest digits that read back as the same number, laid out as Python does: "0.1", "10.0",
+ * "1e-05", "1e+16", "-inf", "nan". */
+void double_format(double v, char out[DOUBLE_TEXT]);
 
 /* Copies into the arena; the result is terminated behind its len. */
 Str arena_str(Arena *a, Str s);

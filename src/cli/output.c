@@ -28,9 +28,11 @@ bool output_init(Output *out, const char *format, Error *err)
 
 static void print_json(const json_t *value, bool indented)
 {
-    char *text = json_dumps(value, JSON_ENCODE_ANY | (indented ? JSON_INDENT(2) : JSON_COMPACT));
-    puts(text ? text : "null");
-    free(text);
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    (indented ? json_write_indented : json_write)(&text, value);
+    buf_add_char(&text, '\n');
+    fwrite(text.ptr, 1, text.len, stdout);
 }
 
 /* On one line, without what could move the terminal's cursor. */
@@ -69,9 +71,10 @@ static void add_cell(Buf *out, const json_t *value, bool human)
             add_cell(out, item, human);
         }
     else {
-        char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        add_plain(out, str_of(dump));
-        free(dump);
+        AUTO_BUF json;
+        buf_init(&json, 0);
+        json_write(&json, value);
+        add_plain(out, buf_str(&json));
     }
 }
 

@@ -124,26 +124,14 @@ static bool config_of_gguf(const Source *s, json_t *config, DType type, Error *e
     return !divisors || add_llama3(s, config, divisors, err);
 }
 
-/* With as few digits as keep every number: 1e-05 rather than 1.0000000000000001e-05. */
-static char *json_text_of(const json_t *value)
-{
-    for (size_t digits = 15;; digits++) {
-        AUTO(free) char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
-        CHECK(text);
-        AUTO(json_decref) json_t *back = json_loads(text, 0, NULL);
-        if (digits == 17 || json_equal(back, (json_t *)(uintptr_t)value))
-            return TAKE(text);
-    }
-}
-
 static bool save_json(const char *folder, const char *name, const json_t *value, Error *err)
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    AUTO(free) char *text = json_text_of(value);
     AUTO_BUF out;
     buf_init(&out, 0);
-    buf_printf(&out, "%s\n", text);
+    json_write_indented(&out, value);
+    buf_add_char(&out, '\n');
     return file_write_atomic(path, buf_str(&out), 0644, err);
 }
 

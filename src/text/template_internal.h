@@ -397,7 +397,6 @@ typedef struct JsonStyle {
     Str comma, colon;
 } JsonStyle;
 void value_json(Render *r, Buf *out, Value v, const JsonStyle *style);
-void float_repr(double f, char out[32]);
 
 List *list_new(Render *r, size_t cap);
 void list_add(Render *r, List *l, Value v);

@@ -110,8 +110,8 @@ static void write_dict(Render *r, Buf *out, const Dict *d, const JsonStyle *styl
 
 static void write_float(Buf *out, double f)
 {
-    char text[32];
-    float_repr(f, text);
+    char text[DOUBLE_TEXT];
+    double_format(f, text);
     buf_add(out, isnan(f)   ? S("NaN")
                  : isinf(f) ? (f < 0 ? S("-Infinity") : S("Infinity"))
                             : str_of(text));

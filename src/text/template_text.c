@@ -346,8 +346,8 @@ static bool number_digits(Render *r, const Spec *spec, Value v, Buf *digits)
     } else if ((type == 'd' || type == 'i' || type == 'u') && is_int(v)) {
         buf_printf(digits, "%llu", (unsigned long long)magnitude);
     } else if (type == 'r') {
-        char text[32];
-        float_repr(fabs(v.f), text);
+        char text[DOUBLE_TEXT];
+        double_format(fabs(v.f), text);
         buf_add(digits, str_of(text));
     } else if (strchr("feEgFG%", type)) {
         char format[8];

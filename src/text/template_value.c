@@ -301,31 +301,6 @@ bool value_truth(Render *r, Value v)
 
 /* Printing */
 
-/* The shortest digits that read back as the same number, in Python's layout. */
-void float_repr(double f, char out[32])
-{
-    if (isnan(f) || isinf(f)) {
-        snprintf(out, 32, "%s", isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
-        return;
-    }
-    char digits[26];
-    for (int precision = 0; precision < 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*e", precision, f);
-        if (strtod(digits, NULL) == f)
-            break;
-    }
-    char *e = strchr(digits, 'e');
-    int exponent = (int)strtol(e + 1, NULL, 10);
-    if (exponent < -4 || exponent >= 16) {
-        *e = 0;
-        snprintf(out, 32, "%se%c%02d", digits, exponent < 0 ? '-' : '+', abs(exponent) % 1000);
-        return;
-    }
-    // digits behind the point of d.dddde+05
-    int places = MAX((int)(e - digits) - (digits[0] == '-') - 2, 0);
-    snprintf(out, 32, "%.*f", MAX(places - exponent, 1), f);
-}
-
 static bool is_printable(int32_t code)
 {
     if (code == ' ')
@@ -411,7 +386,7 @@ static void print_value(Render *r, Buf *out, Value v)
         buf_printf(out, "%lld", (long long)v.i);
         break;
     case VALUE_FLOAT:
-        float_repr(v.f, number);
+        double_format(v.f, number);
         buf_add(out, str_of(number));
         break;
     case VALUE_STRING:

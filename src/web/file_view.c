@@ -159,13 +159,15 @@ static bool show_json(View *v, Error *err)
         return false;
     AUTO(json_decref)
     json_t *value = json_parse(v->text, arena_cstr(request_arena(v->request), v->path), err);
-    char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY) : NULL;
-    if (!text)
+    if (!value)
         return false;
+    AUTO_BUF text;
+    buf_init(&text, 0);
+    json_write_indented(&text, value);
     int64_t lines;
-    set_str(v->page, "html", lines_html(request_arena(v->request), str_of(text), v->path, &lines));
+    set_str(v->page, "html",
+            lines_html(request_arena(v->request), buf_str(&text), v->path, &lines));
     set(v->page, "lines", json_integer(lines));
-    free(text);
     return true;
 }
 

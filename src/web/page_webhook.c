@@ -305,10 +305,12 @@ static void test(Request *r)
 static json_t *readable(Str text)
 {
     AUTO(json_decref) json_t *value = json_parse(text, "body", NULL);
-    char *laid_out = value ? json_dumps(value, JSON_INDENT(2)) : NULL;
-    json_t *out = laid_out ? json_string(laid_out) : json_from_str(text);
-    free(laid_out);
-    return out;
+    if (!value)
+        return json_from_str(text);
+    AUTO_BUF laid_out;
+    buf_init(&laid_out, 0);
+    json_write_indented(&laid_out, value);
+    return json_from_str(buf_str(&laid_out));
 }
 
 static void delivery(Request *r)
