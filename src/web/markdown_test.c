@@ -30,6 +30,20 @@ static void test_markdown_has_tables_tasks_and_code(void **state)
     check("# Über *uns*!", "<h2 class=\"h1\" id=\"card-Über-uns\">Über <em>uns</em>!</h2>");
 }
 
+static void test_quotes_may_be_callouts(void **state)
+{
+    check("> [!NOTE]\n> Mind the *gap*.",
+          "<blockquote class=\"callout note\"><strong>Note</strong>\n<p>\nMind the "
+          "<em>gap</em>.</p>\n"
+          "</blockquote>");
+    check("> [!warning]\n>\n> Two.",
+          "<blockquote class=\"callout warning\"><strong>Warning</strong>\n<p></p>\n<p>Two.</p>\n"
+          "</blockquote>");
+    check("> [!NOTE] in a line", "<blockquote>\n<p>[!NOTE] in a line</p>\n</blockquote>");
+    check("> [!NEWS]\n> x", "<blockquote>\n<p>[!NEWS]\nx</p>\n</blockquote>");
+    check("> **[!TIP]**\n> x", "<blockquote>\n<p><strong>[!TIP]</strong>\nx</p>\n</blockquote>");
+}
+
 static void test_links_and_images_are_resolved(void **state)
 {
     check("[a](docs/b.md#c)", "<p><a href=\"/me/x/blob/main/docs/b.md#c\">a</a></p>");
@@ -185,7 +199,8 @@ static void test_code_is_highlighted_line_by_line(void **state)
 
 int main(void)
 {
-    return RUN(test_markdown_has_tables_tasks_and_code, test_links_and_images_are_resolved,
-               test_names_of_accounts_become_links, test_scripts_never_come_through,
-               test_hostile_sizes_stay_cheap, test_code_is_highlighted_line_by_line);
+    return RUN(test_markdown_has_tables_tasks_and_code, test_quotes_may_be_callouts,
+               test_links_and_images_are_resolved, test_names_of_accounts_become_links,
+               test_scripts_never_come_through, test_hostile_sizes_stay_cheap,
+               test_code_is_highlighted_line_by_line);
 }

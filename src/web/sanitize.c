@@ -323,6 +323,48 @@ static void write_heading(Sanitizer *s, const char *name, const GumboNode *n)
     buf_printf(s->out, "</h%c>", level);
 }
 
+/* "> [!NOTE]" on a line of its own begins a quote that is none. */
+typedef struct Callout {
+    const char *mark, *title, *tone;
+} Callout;
+
+static const Callout callouts[] = {{"[!NOTE]", "Note", "note"},
+                                   {"[!TIP]", "Tip", "tip"},
+                                   {"[!IMPORTANT]", "Important", "important"},
+                                   {"[!WARNING]", "Warning", "warning"},
+                                   {"[!CAUTION]", "Caution", "caution"}};
+
+static GumboNode *first_child(const GumboNode *n)
+{
+    const GumboVector *children = &n->v.element.children;
+    for (unsigned i = 0; i < children->length; i++) {
+        GumboNode *child = children->data[i];
+        if (child->type != GUMBO_NODE_WHITESPACE)
+            return child;
+    }
+    return NULL;
+}
+
+/* Takes the mark off a quote's text; NULL if it is a quote. */
+static const Callout *take_callout(const GumboNode *quote)
+{
+    const GumboNode *p = first_child(quote);
+    GumboNode *text = p && p->type == GUMBO_NODE_ELEMENT && p->v.element.tag == GUMBO_TAG_P
+                          ? first_child(p)
+                          : NULL;
+    if (!text || text->type != GUMBO_NODE_TEXT)
+        return NULL;
+    for (size_t i = 0; i < COUNT(callouts); i++) {
+        Str mark = str_of(callouts[i].mark), said = str_of(text->v.text.text);
+        Str rest = str_slice(said, mark.len, said.len);
+        if (!str_eq_nocase(str_slice(said, 0, mark.len), mark) || (rest.len && rest.ptr[0] != '\n'))
+            continue;
+        text->v.text.text += mark.len;
+        return &callouts[i];
+    }
+    return NULL;
+}
+
 static void write_element(Sanitizer *s, const GumboNode *n)
 {
     const GumboElement *e = &n->v.element;
@@ -343,10 +385,15 @@ static void write_element(Sanitizer *s, const GumboNode *n)
         write_heading(s, name, n);
     } else {
         bool table = strcmp(name, "table") == 0;
+        const Callout *callout = strcmp(name, "blockquote") == 0 ? take_callout(n) : NULL;
         buf_add(s->out, table ? S("<div class=\"scroll\" tabindex=\"0\">") : S(""));
         buf_printf(s->out, "<%s", name);
         write_attributes(s, name, e);
+        if (callout)
+            buf_printf(s->out, " class=\"callout %s\"", callout->tone);
         buf_add_char(s->out, '>');
+        if (callout)
+            buf_printf(s->out, "<strong>%s</strong>", callout->title);
         if (!is_in(name, void_elements, COUNT(void_elements))) {
             write_children(s, &e->children);
             buf_printf(s->out, "</%s>", name);
