@@ -221,9 +221,10 @@ class Meter:
         finally:
             for s in source, sink:
                 try:
-                    s.shutdown(socket.SHUT_RDWR)
+                    s.shutdown(socket.SHUT_RDWR)    # wakes the other thread
                 except OSError:
                     pass
+                s.close()    # and with what nobody has read, tells the sender so
 
     def take(self):
         """(up, down) since the last call."""
