@@ -323,6 +323,16 @@ static void put_object(Request *r)
     reply_empty(r, 200);
 }
 
+/* Given to this repository, that is: what the user sent elsewhere does not count. */
+static bool is_given(const Upload *u, bool *has, Error *err)
+{
+    int64_t stored = 0;
+    if (!repo_has_blob(u->hub, &u->repo, NULL, str_of(u->oid), has, &stored, err))
+        return false;
+    *has = *has && stored == u->size;
+    return true;
+}
+
 /* Completes an upload in parts. What the client says of its parts is not needed: the whole is
  * hashed. */
 static void complete_object(Request *r)
@@ -331,8 +341,12 @@ static void complete_object(Request *r)
     Upload u;
     if (!upload_of(r, &u))
         return;
-    if (!blobs_parts_finish(hub_blobs(u.hub), upload_name(r, &u), u.oid, u.size, &err) ||
-        !grant(&u, &err))
+    bool done = blobs_parts_finish(hub_blobs(u.hub), upload_name(r, &u), u.oid, u.size, &err) &&
+                grant(&u, &err);
+    // Asked again, as the answer was lost: the parts have become the object.
+    if (!done && err.code == ERR_NOT_FOUND)
+        (void)is_given(&u, &done, NULL);
+    if (!done)
         return api_unprocessable(r, &err);
     api_reply_lfs(r, 200, json_object());
 }
@@ -343,13 +357,11 @@ static void verify_object(Request *r)
     Error err = {0};
     Upload u;
     bool has = false;
-    int64_t stored = 0;
     if (!upload_of(r, &u))
         return;
-    // Given to this repository, that is: what the user sent elsewhere does not count.
-    if (!repo_has_blob(u.hub, &u.repo, NULL, str_of(u.oid), &has, &stored, &err))
+    if (!is_given(&u, &has, &err))
         return reply_error(r, &err);
-    if (!has || stored != u.size)
+    if (!has)
         return reply_failure(r, 404, "this repository has no such object");
     api_reply_lfs(r, 200, json_object());
 }
@@ -383,8 +395,8 @@ const Route lfs_routes[] = {
     BATCH_ROUTE("/spaces", ".git"),
     {"PUT", "/api/lfs/{kind}/{owner}/{name}/{oid}", put_object, .flags = ROUTE_RAW,
      .access = API_LFS_SIGNED, .max_body = ANY_BODY, .summary = "git-lfs: an object or a part"},
-    {"POST", "/api/lfs/{kind}/{owner}/{name}/{oid}", complete_object, .access = API_LFS_SIGNED,
-     .max_body = BATCH_BODY, .summary = "git-lfs: all parts are there"},
+    {"POST", "/api/lfs/{kind}/{owner}/{name}/{oid}", complete_object, .flags = ROUTE_LONG,
+     .access = API_LFS_SIGNED, .max_body = BATCH_BODY, .summary = "git-lfs: all parts are there"},
     {"POST", "/api/lfs/{kind}/{owner}/{name}/{oid}/verify", verify_object, .access = API_LFS_SIGNED,
      .summary = "git-lfs: was the object stored"},
     {"GET", "/api/lfs/{kind}/{owner}/{name}/{oid}", get_object, .access = API_LFS_SIGNED,

@@ -286,5 +286,7 @@ bool blobs_parts_finish(Blobs *b, const char *name, const char *oid, int64_t siz
 {
     if (!part_name_check(name, err) || !blob_oid_check(str_of(oid), err))
         return NULL;
-    return b->driver->parts_finish(b->store, name, oid, size, err);
+    int64_t stored;
+    bool is_stored = blobs_has(b, oid, &stored) && stored == size;
+    return b->driver->parts_finish(b->store, name, oid, size, is_stored, err);
 }

@@ -80,6 +80,7 @@ bool blobs_part_write(Blobs *b, const char *name, int64_t offset, const void *by
                       Error *err);
 /* Makes the parts so far durable. */
 bool blobs_part_sync(Blobs *b, const char *name, Error *err);
-/* Verifies the whole against oid and size and publishes it; true as well when it was already
- * published. ERR_INVALID, ERR_NOT_FOUND. */
+/* Verifies the whole against oid and size and publishes it, or drops it where the blob is stored
+ * already: that is no reason to believe that whoever uploads has it. ERR_INVALID; ERR_NOT_FOUND
+ * without any part, also when it was finished before. */
 bool blobs_parts_finish(Blobs *b, const char *name, const char *oid, int64_t size, Error *err);

@@ -35,8 +35,9 @@ typedef struct BlobDriver {
     bool (*part_write)(void *store, const char *name, int64_t offset, const void *bytes, size_t n,
                        Error *err);
     bool (*part_sync)(void *store, const char *name, Error *err);
-    // Hashes by itself: the whole lies with the driver.
-    bool (*parts_finish)(void *store, const char *name, const char *oid, int64_t size, Error *err);
+    // Hashes by itself: the whole lies with the driver. is_stored: then it is dropped.
+    bool (*parts_finish)(void *store, const char *name, const char *oid, int64_t size,
+                         bool is_stored, Error *err);
 } BlobDriver;
 
 extern const BlobDriver blob_folder_driver;

@@ -126,7 +126,12 @@ static void test_parts_come_in_any_order(void **state)
     assert_fails(blobs_parts_finish(b, "01ab", HELLO_OID, 11, &err), ERR_INVALID, "12 bytes came");
     assert_ok(blobs_parts_finish(b, "01ab", HELLO_OID, 12, &err));
     assert_true(blobs_has(b, HELLO_OID, NULL));
-    assert_ok(blobs_parts_finish(b, "01ab", HELLO_OID, 12, &err)); // asked again
+    // That it is stored is no proof that somebody has it.
+    assert_fails(blobs_parts_finish(b, "01ab", HELLO_OID, 12, &err), ERR_NOT_FOUND, "01ab");
+    assert_ok(blobs_part_write(b, "01ab", 0, "HELLO world\n", 12, &err));
+    assert_fails(blobs_parts_finish(b, "01ab", HELLO_OID, 12, &err), ERR_INVALID, "hash to");
+    assert_ok(blobs_part_write(b, "01ab", 0, HELLO, 12, &err));
+    assert_ok(blobs_parts_finish(b, "01ab", HELLO_OID, 12, &err));
     assert_fails(blobs_parts_finish(b, "01ac", "00", 12, &err), ERR_INVALID, "oid");
     assert_fails(blobs_part_write(b, "../x", 0, "x", 1, &err), ERR_INVALID, "hex digits");
     assert_fails(blobs_part_write(b, "aa", INT64_C(11) << 40, "x", 1, &err), ERR_LIMIT, "10 TB");

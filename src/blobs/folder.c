@@ -217,10 +217,6 @@ static bool sink_add(void *sink, const void *bytes, size_t n, Error *err)
 static bool sink_publish(void *sink, const char *oid, Error *err)
 {
     Sink *s = sink;
-    int64_t size;
-    // The same blob is there already, whole: ours is dropped.
-    if (folder_has(s->folder, oid, &size) && size == s->written)
-        return true;
     if (!sync_readonly(s->fd, err) || !publish(s->folder, s->path, oid, err))
         return NULL;
     s->published = true;
@@ -305,21 +301,15 @@ static bool hash_file(int fd, char oid[BLOB_HEX_SIZE], Error *err)
 }
 
 static bool folder_parts_finish(void *store, const char *name, const char *oid, int64_t size,
-                                Error *err)
+                                bool is_stored, Error *err)
 {
     Folder *f = store;
     char path[PATH_SIZE], found[BLOB_HEX_SIZE];
     struct stat st;
-    int64_t stored;
-    bool is_there = folder_has(f, oid, &stored) && stored == size;
-    AUTO_FD int fd = parts_open(f, name, 0, LOCK_EX, is_there ? NULL : err);
+    AUTO_FD int fd = parts_open(f, name, 0, LOCK_EX, err);
     if (fd < 0)
-        return is_there;
+        return NULL;
     parts_path(f, name, path);
-    if (is_there) {
-        unlink(path);
-        return true;
-    }
     if (fstat(fd, &st) < 0)
         return fail_io(err, "upload %s", name);
     if (st.st_size != size)
@@ -329,6 +319,8 @@ static bool folder_parts_finish(void *store, const char *name, const char *oid, 
         return fail_while(err, "upload %s", name);
     if (strcmp(found, oid) != 0)
         return fail(err, ERR_INVALID, "the parts hash to sha256 %s, not to %s", found, oid);
+    if (is_stored)
+        return unlink(path) == 0 || fail_io(err, "end upload %s", name);
     return sync_readonly(fd, err) && publish(f, path, oid, err);
 }
 

@@ -37,6 +37,28 @@ def test_a_known_hash_opens_nothing(hub, repos):
     assert answer.status_code in (400, 422), answer.text
 
 
+def test_a_known_hash_is_no_upload_in_parts(hub, repos):
+    """All objects of a batch with a large one come in parts: that the whole is there already is no reason to send none."""
+    secret = os.urandom(6000)
+    oid = hashlib.sha256(secret).hexdigest()
+    sent = batch(hub, 'me/vault', hub.token, 'upload', oid, 6000).json()['objects'][0]['actions']['upload']
+    assert requests.put(sent['href'], data=secret).status_code == 200
+    found = requests.post(f'{hub.url}/you/thief.git/info/lfs/objects/batch', json={
+        'operation': 'upload', 'transfers': ['multipart'],
+        'objects': [{'oid': oid, 'size': 6000}, {'oid': 'f' * 64, 'size': 1 << 40}]},
+        headers={'Authorization': f'Bearer {hub.other_token}'}).json()
+    action = found['objects'][0]['actions']['upload']
+    complete = lambda: requests.post(action['href'], json={'oid': oid, 'parts': []}).status_code
+    thief = lambda: batch(hub, 'you/thief', hub.other_token, 'download', oid, 6000).json()['objects'][0]
+    assert complete() in (404, 422) and thief()['error']['code'] == 404
+    assert requests.put(action['header']['00001'], data=bytes(6000)).status_code == 200
+    assert complete() == 422 and thief()['error']['code'] == 404
+    # Who has the bytes may, and may ask again, as the answer may have been lost.
+    assert requests.put(action['header']['00001'], data=secret).status_code == 200
+    assert complete() == 200 and complete() == 200
+    assert requests.get(thief()['actions']['download']['href']).content == secret
+
+
 def test_signatures_cover_what_they_sign(hub, repos):
     content = os.urandom(3000)
     oid = hashlib.sha256(content).hexdigest()
