@@ -100,14 +100,16 @@ static void test_opening_clears_what_nobody_holds(void **state)
 {
     Error err = {0};
     AUTO(blobs_free) Blobs *b = store_at("clear");
-    char path[600];
+    char path[600], ready[600];
     snprintf(path, sizeof path, "%s/temp/new-dead00", test_path("clear"));
     close(open(path, O_CREAT | O_WRONLY, 0600));
+    snprintf(ready, sizeof ready, "%s/temp/new-ready0", test_path("clear"));
+    close(open(ready, O_CREAT | O_WRONLY, 0444)); // it was about to be published
     AUTO(blob_writer_free) BlobWriter *w = blob_writer_new(b, HELLO_OID, 12, &err);
     assert_ok(blob_writer_add(w, HELLO, 6, &err));
     assert_ok(blobs_part_write(b, "abc", 0, "x", 1, &err));
     AUTO(blobs_free) Blobs *second = store_at("clear");
-    assert_false(file_exists(path));
+    assert_false(file_exists(path) || file_exists(ready));
     assert_int_equal(files_in_temp("clear"), 2); // the writer's and the upload's
     assert_ok(blob_writer_add(w, HELLO + 6, 6, &err));
     assert_ok(blob_writer_finish(w, NULL, &err));

@@ -35,6 +35,9 @@ bool temp_clear(const char *folder, Error *err)
         if (entry->d_name[0] == '.')
             continue;
         AUTO_FD int fd = openat(dirfd(dir), entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        // What was about to be published is read-only, for its owner too.
+        if (fd < 0 && errno == EACCES)
+            fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0 && is_abandoned(fd, entry->d_name))
             removed += unlinkat(dirfd(dir), entry->d_name, 0) == 0;
     }
