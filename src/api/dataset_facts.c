@@ -317,9 +317,10 @@ static void link_follow(Request *r)
 #define SERVER "/api/datasets-server/"
 #define DATASET "/api/datasets/{owner}/{name}/"
 const Route dataset_facts_routes[] = {
-    {"GET", SERVER "size", size, .summary = "Rows and bytes of a dataset"},
-    {"GET", SERVER "info", info, .summary = "Columns and splits of a dataset"},
-    {"GET", SERVER "statistics", statistics, .summary = "How a split's values are distributed"},
+    {"GET", SERVER "size", size, .flags = ROUTE_LONG, .summary = "Rows and bytes of a dataset"},
+    {"GET", SERVER "info", info, .flags = ROUTE_LONG, .summary = "Columns and splits of a dataset"},
+    {"GET", SERVER "statistics", statistics, .flags = ROUTE_LONG,
+     .summary = "How a split's values are distributed"},
     {"GET", SERVER "parquet", parquet, .summary = "Parquet files of a dataset"},
     {"GET", DATASET "parquet", links, .summary = "Parquet files by config and split"},
     {"GET", DATASET "parquet/{config}", links, .summary = "Parquet files of a config"},

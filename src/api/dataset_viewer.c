@@ -295,7 +295,7 @@ static void cell(Request *r)
 const Route dataset_viewer_routes[] = {
     {"GET", SERVER "splits", splits, .summary = "Configs and splits of a dataset"},
     {"GET", SERVER "is-valid", is_valid, .summary = "What can be asked of a dataset"},
-    {"GET", SERVER "rows", rows, .summary = "Rows of a split"},
+    {"GET", SERVER "rows", rows, .flags = ROUTE_LONG, .summary = "Rows of a split"},
     {"GET", SERVER "first-rows", first_rows, .summary = "The first rows of a split"},
     {"GET", SERVER "cell", cell, .summary = "A picture, a sound or a film of a row"},
     {"GET", SERVER "search", not_indexed, .summary = "Not offered: 501 says why"},
