@@ -119,9 +119,7 @@ void scope_path(const Xet *x, const char *kind, Str name, const char *entry, cha
     snprintf(out, XET_PATH, "%s/scopes/%s-%.*s/%s", x->folder, kind, STR(name), entry);
 }
 
-/* A second name for a file. What had the name before, such as a xorb that was swept since, loses
- * it. A file has only so many names: an empty one says the same. */
-static bool name_also(const char *file, const char *path, Error *err)
+bool xet_name_also(const char *file, const char *path, Error *err)
 {
     struct stat ours, theirs;
     for (int i = 0; i < 2; i++) {
@@ -152,7 +150,7 @@ static bool add_to(const Xet *x, const char *kind, Str name, const char *entry, 
     if (is_new && !file_make_folders(path, 0755, err))
         return false;
     *slash = '/';
-    if (!name_also(file, path, err))
+    if (!xet_name_also(file, path, err))
         return false;
     if (!durable)
         return true;

@@ -36,6 +36,9 @@ int xet_lock(const Xet *x, int operation, Error *err);
 /* Adds a name for a file in a scope's two folders; `durable` makes it survive a crash. */
 bool scope_add(const Xet *x, const XetScope *scope, const char *entry, const char *file,
                bool durable, Error *err);
+/* A second name for a file. What had the name before, such as a xorb that was swept since, loses
+ * it. A file has only so many names: an empty one says the same. */
+bool xet_name_also(const char *file, const char *path, Error *err);
 /* The path of the entry in the folder that has it. */
 bool scope_has(const Xet *x, const XetScope *scope, const char *entry, char path[XET_PATH]);
 /* Makes a stored xorb young, so that it stays for whoever will refer to it. False if there is none.

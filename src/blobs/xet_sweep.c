@@ -3,7 +3,8 @@
  * Mark: the xorbs of all recipes. Sweep: a xorb that is neither marked nor young goes, each one
  * under the store's lock after a last look at its age, for whoever is about to refer to it touches
  * it under that lock first. Names in scopes and by Xet hash follow when what they name has gone: a
- * name whose inode is not among the living, and which is not young either. */
+ * name whose inode is not among the living, and which is not young either. What it names may be
+ * there all the same, where the folder was copied without its hard links: then it becomes one. */
 #include "xet_internal.h"
 
 #include "base/clock.h"
@@ -140,12 +141,43 @@ static bool sweep_xorb(XetSweep *s, int folder, const char *path, const char *na
     return true;
 }
 
-static bool sweep_name(XetSweep *s, int folder, const char *path, const char *name,
+static bool is_dangling(const XetSweep *s, const struct stat *st)
+{
+    return st->st_mtim.tv_sec < s->before_s && !is_alive(s, st);
+}
+
+static bool mend_name(int folder, const char *path, const char *name, const char *file, Error *err)
+{
+    if (access(file, F_OK) == 0)
+        return xet_name_also(file, path, err);
+    unlinkat(folder, name, 0);
+    return true;
+}
+
+/* A name of a recipe: its bytes say which. */
+static bool sweep_hash(XetSweep *s, int folder, const char *path, const char *name,
                        const struct stat *st, Error *err)
 {
-    if (st->st_mtim.tv_sec < s->before_s && !is_alive(s, st))
-        unlinkat(folder, name, 0);
-    return true;
+    Recipe r;
+    char file[XET_PATH] = "";
+    if (!is_dangling(s, st))
+        return true;
+    if (recipe_open(&r, path, NULL)) {
+        recipe_path(s->xet, r.sha256, file);
+        recipe_done(&r);
+    }
+    return mend_name(folder, path, name, file, err);
+}
+
+static bool sweep_scope(XetSweep *s, int folder, const char *path, const char *name,
+                        const struct stat *st, Error *err)
+{
+    uint8_t hash[XET_HASH_SIZE];
+    char file[XET_PATH];
+    if (!xet_hash_parse(str_of(name), hash))
+        return sweep_hash(s, folder, path, name, st, err); // a mark
+    xorb_path(s->xet, name, file);
+    return !is_dangling(s, st) || mend_name(folder, path, name, file, err);
 }
 
 static bool visit_file(XetSweep *s, int folder, const char *path, const char *name,
@@ -169,8 +201,8 @@ bool xet_sweep(Xet *x, int64_t max_age_ns, Error *err)
     AUTO(arena_free) Arena *arena = arena_new(0);
     XetSweep s = {.xet = x, .arena = arena, .before_s = (wall_ns() - max_age_ns) / NS_PER_S};
     bool ok = visit_below(&s, "files", mark, err) && visit_below(&s, "xorbs", sweep_xorb, err) &&
-              visit_below(&s, "scopes", sweep_name, err) &&
-              visit_below(&s, "hashes", sweep_name, err);
+              visit_below(&s, "scopes", sweep_scope, err) &&
+              visit_below(&s, "hashes", sweep_hash, err);
     map_done(&s.needed);
     map_done(&s.alive);
     if (s.removed)

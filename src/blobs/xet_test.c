@@ -376,6 +376,43 @@ static void test_old_xorbs_are_swept(void **state)
     assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
 }
 
+static void test_a_copy_without_links_gets_them_back(void **state)
+{
+    Error err = {0};
+    bool inserted;
+    char from[600], command[1300], sha[BLOB_HEX_SIZE];
+    int64_t size;
+    struct stat st;
+    const int64_t hour = INT64_C(3600) * 1000000000;
+    AUTO_BUF xorb;
+    hello_xorb(&xorb);
+    {
+        __attribute__((cleanup(place_done))) Place p = place_at("linked");
+        assert_ok(send_xorb(&p, ALICE, HELLO_CHUNK, buf_str(&xorb), 99, &inserted, &err));
+        assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    }
+    snprintf(from, sizeof from, "%s", test_path("linked"));
+    snprintf(command, sizeof command, "cp -r '%s' '%s'", from, test_path("copied"));
+    assert_int_equal(system(command), 0);
+    __attribute__((cleanup(place_done))) Place p = place_at("copied");
+    for (int i = 0; i < 2; i++) {
+        AUTO_BUF shard;
+        buf_init(&shard, 0);
+        assert_ok(xet_sweep(p.xet, -hour, &err));
+        assert_true(xet_file_by_hash(p.xet, S(HELLO_FILE), sha, &size));
+        assert_ok(xet_find_chunk(p.xet, &ALICE, S(HELLO_CHUNK), &shard, &err));
+        assert_ok(send_shard(&p, ALICE, &hello, 1, &err));
+    }
+    assert_int_equal(stat(test_path("copied/xet/xorbs/68/" HELLO_CHUNK), &st), 0);
+    assert_int_equal(st.st_nlink, 3); // the user's and the repository's
+    // They still go when it goes.
+    assert_ok(blobs_delete(p.blobs, HELLO_SHA, &err));
+    assert_ok(xet_sweep(p.xet, -hour, &err));
+    assert_false(xet_file_by_hash(p.xet, S(HELLO_FILE), sha, &size));
+    assert_false(file_exists(test_path("copied/xet/scopes/user-alice/" HELLO_CHUNK)));
+    assert_false(file_exists(test_path("copied/xet/scopes/user-alice/c-" HELLO_CHUNK)));
+}
+
 static void test_an_unseen_recipe_stops_the_sweep(void **state)
 {
     Error err = {0};
@@ -735,7 +772,8 @@ int main(void)
     return RUN(test_hashes_are_those_of_hf_xet, test_an_upload_becomes_a_blob,
                test_grouped_bytes_come_back_in_order, test_nothing_false_is_accepted,
                test_a_xorb_serves_only_who_sent_it, test_old_xorbs_are_swept,
-               test_a_damaged_recipe_stops_the_sweep, test_an_unseen_recipe_stops_the_sweep,
+               test_a_damaged_recipe_stops_the_sweep, test_a_copy_without_links_gets_them_back,
+               test_an_unseen_recipe_stops_the_sweep,
                test_any_part_of_a_file_is_read_from_its_chunks, test_terms_tell_where_a_part_lies,
                test_a_chunk_is_found_by_who_has_sent_it,
                test_a_whole_blob_is_cut_up_and_shares_chunks, test_a_mark_counts_once,
