@@ -159,7 +159,7 @@ static bool copy_to(BlobReader *r, int fd, Error *err)
             return false;
         at += (int64_t)n;
     }
-    return true;
+    return fsync(fd) == 0 || fail_io(err, "sync");
 }
 
 bool blobs_copy_to(Blobs *b, const char *oid, const char *path, bool *copied, Error *err)

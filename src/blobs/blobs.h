@@ -49,7 +49,8 @@ int blob_fd(const BlobReader *r);
 /* The same, but it is the caller's from now on. */
 int blob_take_fd(BlobReader *r);
 /* A file with these bytes at `path`, where nothing may be: another name of the blob's own file
- * where that can be had, else a copy. *copied (may be NULL) tells which. */
+ * where that can be had, else a copy, which is on the disk then. *copied (may be NULL) tells which.
+ */
 bool blobs_copy_to(Blobs *b, const char *oid, const char *path, bool *copied, Error *err);
 
 /* ---- Writing ---- */
