@@ -94,7 +94,7 @@ bool xet_upload_add(XetUpload *u, const char *path, const XetChunks *chunks, con
                     Error *err);
 /* Waits for all of them and sends the shard: after this the hub has the files by their sha256. */
 bool xet_upload_finish(XetUpload *u, Error *err);
-int64_t xet_upload_sent(const XetUpload *u);
+int64_t xet_upload_sent(XetUpload *u);
 
 /* ---- Downloads ---- */
 

@@ -461,7 +461,10 @@ void xet_upload_free(XetUpload *u)
     free(u);
 }
 
-int64_t xet_upload_sent(const XetUpload *u)
+int64_t xet_upload_sent(XetUpload *u)
 {
-    return u->sent;
+    pthread_mutex_lock(&u->lock);
+    int64_t sent = u->sent;
+    pthread_mutex_unlock(&u->lock);
+    return sent;
 }
