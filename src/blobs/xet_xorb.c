@@ -169,11 +169,11 @@ static bool rows_check(const Xorb *x, uint32_t packed)
     return packed_end == packed;
 }
 
-static bool xorb_load(Xorb *x, Error *err)
+/* How many chunks it has, and the bytes of them all, packed. */
+static bool tail_load(Xorb *x, uint32_t *packed, Error *err)
 {
     struct stat st;
     uint8_t tail[TAIL_SIZE];
-    uint32_t packed;
     if (fstat(x->fd, &st) < 0)
         return fail_io(err, "read");
     if (st.st_size < TAIL_SIZE)
@@ -181,11 +181,19 @@ static bool xorb_load(Xorb *x, Error *err)
     if (!fd_read_at(x->fd, tail, sizeof tail, st.st_size - TAIL_SIZE, err))
         return false;
     memcpy(&x->n, tail + 8, 4);
-    memcpy(&packed, tail + 12, 4);
+    memcpy(packed, tail + 12, 4);
     if (memcmp(tail, tail_magic, 8) != 0 || x->n == 0 || x->n > XORB_MAX_CHUNKS ||
-        st.st_size != (int64_t)packed + x->n * (int64_t)sizeof *x->rows + TAIL_SIZE)
+        st.st_size != (int64_t)*packed + x->n * (int64_t)sizeof *x->rows + TAIL_SIZE)
         return fail(err, ERR_CORRUPT, "byte %lld: its index is damaged",
                     (long long)st.st_size - TAIL_SIZE);
+    return true;
+}
+
+static bool xorb_load(Xorb *x, Error *err)
+{
+    uint32_t packed;
+    if (!tail_load(x, &packed, err))
+        return false;
     x->rows = xmalloc(x->n * sizeof *x->rows);
     if (!fd_read_at(x->fd, x->rows, x->n * sizeof *x->rows, packed, err))
         return false;
@@ -269,17 +277,17 @@ int xet_xorb_open(Xet *x, Str hash, int64_t *size, Error *err)
     }
     xet_hash_format(raw, hex);
     xorb_path(x, hex, path);
+    uint32_t packed;
     Xorb xorb = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
     if (xorb.fd < 0) {
         (void)!fail_io(err, "open xorb %s", hex);
         return -1;
     }
-    if (!xorb_load(&xorb, err)) {
-        xorb_done(&xorb);
+    if (!tail_load(&xorb, &packed, err)) {
         (void)!fail_while(err, "xorb %s", hex);
+        xorb_done(&xorb);
         return -1;
     }
-    *size = xorb.rows[xorb.n - 1].packed_end;
-    free(xorb.rows);
+    *size = packed;
     return xorb.fd;
 }
