@@ -68,6 +68,21 @@ const RouteTable **web_tables(Web *web)
 #define VISIT_COOKIE "hug_visit"
 enum { VISIT_HEX = 32 };
 
+/* What a cookie says at its end. Over TLS, as a proxy that is trusted says, or as the hub's own
+ * address has it for this host, it is for TLS alone. */
+static const char *cookie_end(Request *r)
+{
+    const char *url = web_current()->options.url;
+    Str own = str_of(url ? url : ""), seen = request_origin(r);
+    bool https = str_starts(seen, S("https:"));
+    if (!https && str_starts(own, S("https://"))) {
+        own = str_slice(own, strlen("https://"), own.len);
+        seen = str_slice(seen, strlen("http://"), seen.len);
+        https = str_eq_nocase(str_slice(own, 0, str_find_char(own, '/', 0)), seen);
+    }
+    return https ? "; Path=/; HttpOnly; SameSite=Lax; Secure" : "; Path=/; HttpOnly; SameSite=Lax";
+}
+
 /* Those who are not logged in get a cookie of their own, so that the forms for logging in and
  * signing up have a CSRF token too: an HMAC of that cookie. */
 static Str visit_csrf(Request *r)
@@ -80,7 +95,7 @@ static Str visit_csrf(Request *r)
         random_bytes(bytes, sizeof bytes);
         hex_encode(bytes, sizeof bytes, hex);
         cookie = (Str){hex, VISIT_HEX};
-        reply_headerf(r, "Set-Cookie", VISIT_COOKIE "=%s; Path=/; HttpOnly; SameSite=Lax", hex);
+        reply_headerf(r, "Set-Cookie", VISIT_COOKIE "=%s%s", hex, cookie_end(r));
     }
     uint8_t mac[SHA256_SIZE];
     char *csrf = arena_alloc(a, 2 * SHA256_SIZE + 1);
@@ -169,10 +184,8 @@ Str web_next(Str path)
 
 void web_set_session(Request *r, Str cookie)
 {
-    bool https = str_starts(request_origin(r), S("https:"));
-    reply_headerf(r, "Set-Cookie",
-                  SESSION_COOKIE "=%.*s; Path=/; HttpOnly; SameSite=Lax%s; Max-Age=%d", STR(cookie),
-                  https ? "; Secure" : "", cookie.len ? SESSION_DAYS * 86400 : 0);
+    reply_headerf(r, "Set-Cookie", SESSION_COOKIE "=%.*s%s; Max-Age=%d", STR(cookie), cookie_end(r),
+                  cookie.len ? SESSION_DAYS * 86400 : 0);
 }
 
 /* ---- Repositories ---- */
