@@ -13,7 +13,8 @@ enum {
     XORB_RAW = 63 << 20, // with their headers, packed chunks of that stay below 64 MiB
     SENDING = 3,         // xorbs on their way, each held in memory
     RUN = 8,             // chunks: shorter pieces of other xorbs make a file slow to read
-    MISSES = 32,         // then only every 1024th chunk is asked for
+    MISSES = 32,         // then only every 1024th chunk is asked for, and
+    LARGE = 64,          // the first one of a file with so many
     MAX_SHARD = SHARD_MAX_SIZE - (1 << 20),
 };
 
@@ -263,12 +264,14 @@ static bool ask(XetUpload *u, const XetChunkInfo *chunk, Error *err)
     return failure.code == ERR_NOT_FOUND || fail(err, failure.code, "%s", failure.text);
 }
 
-/* The first chunk, and those that a store marks: one of 1024 by its hash, ours one of 64. */
-static bool is_marked(const XetUpload *u, const XetChunkInfo *chunk, size_t i)
+/* The first chunk, and those that a store marks: one of 1024 by its hash, ours one of 64. Each
+ * question is a way there and back, so where the hub knows nothing few are asked. */
+static bool is_marked(const XetUpload *u, const XetChunks *c, size_t i)
 {
     uint64_t last;
-    memcpy(&last, chunk->hash + 24, sizeof last);
-    return i == 0 || last % (u->misses < MISSES ? 64 : 1024) == 0;
+    bool hopeful = u->misses < MISSES;
+    memcpy(&last, c->items[i].hash + 24, sizeof last);
+    return (i == 0 && (hopeful || c->n >= LARGE)) || last % (hopeful ? 64 : 1024) == 0;
 }
 
 static bool add_chunks(XetUpload *u, File *f, int fd, Error *err)
@@ -278,7 +281,7 @@ static bool add_chunks(XetUpload *u, File *f, int fd, Error *err)
     int64_t offset = 0;
     for (size_t i = 0; i < c->n;) {
         const XetPlace *place = xet_known_find(u->known, c->items[i].hash);
-        if (!place && is_marked(u, &c->items[i], i)) {
+        if (!place && is_marked(u, c, i)) {
             if (!ask(u, &c->items[i], err))
                 return false;
             place = xet_known_find(u->known, c->items[i].hash);

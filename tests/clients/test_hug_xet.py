@@ -98,6 +98,22 @@ def test_a_piece_that_many_parts_share_comes_once(hub, hug, home, tmp_path):
     meter.close()
 
 
+def test_many_small_files_are_not_many_questions(hub, hug, home, tmp_path):
+    files = tmp_path / 'files'
+    files.mkdir()
+    for i in range(300):
+        (files / f'{i}.bin').write_bytes(os.urandom(2000))
+    (files / '.gitattributes').write_text('*.bin filter=lfs diff=lfs merge=lfs -text\n')
+    log = hub.log.stat().st_size
+    hug('upload', 'me/many-small', files, **home)
+    with open(hub.log) as lines:
+        lines.seek(log)
+        text = lines.read()
+    assert text.count('/xorbs/') == 1 and 0 < text.count('/chunks/') < 50
+    got = hug('download', 'me/many-small', **home).strip()
+    assert all(filecmp.cmp(f'{got}/{i}.bin', files / f'{i}.bin', shallow=False) for i in range(300))
+
+
 def test_notes_that_the_hub_has_forgotten_do_not_hold(own_hub, home, tmp_path):
     env = home | {'HF_ENDPOINT': own_hub.url}
     (tmp_path / 'w.bin').write_bytes(os.urandom(6 * MB))
