@@ -160,7 +160,7 @@ typedef struct XetFile {
 typedef struct ShardParams {
     XetScope scope;
     Str bytes;
-    /* Called every few megabytes with bytes verified and all bytes; false stops with
+    /* Called about once a second with bytes verified and all bytes; false stops with
      * ERR_CANCELLED. May be NULL. */
     bool (*progress)(void *user, int64_t done, int64_t total);
     void *user;

@@ -4,9 +4,10 @@
  * xorbs' indexes. The sha256 does not: for it a file is decoded once. */
 #include "xet_internal.h"
 
+#include "base/clock.h"
 #include "base/encode.h"
 
-enum { PROGRESS_EVERY = 8 << 20 }; // bytes
+static const int64_t TELL_EVERY_NS = NS_PER_S;
 static const int64_t FILE_MAX_SIZE = INT64_C(1) << 40, SHARD_MAX_TOTAL = INT64_C(2) << 40;
 
 typedef struct Accepting {
@@ -14,8 +15,9 @@ typedef struct Accepting {
     const ShardParams *params;
     Map claimed; // xorbs, by their 32 bytes
     XorbCache xorbs;
-    Buf hashes;                // of one term's chunks
-    int64_t done, total, told; // bytes
+    Buf hashes;          // of one term's chunks
+    int64_t done, total; // bytes
+    int64_t told_ns;     // when progress was told last
 } Accepting;
 
 /* A file on its way. */
@@ -58,9 +60,9 @@ static const Xorb *claim(Accepting *a, const uint8_t *hash, Error *err)
 static bool tell_progress(Accepting *a, Error *err)
 {
     const ShardParams *p = a->params;
-    if (!p->progress || a->done - a->told < PROGRESS_EVERY)
+    if (!p->progress || clock_ns() - a->told_ns < TELL_EVERY_NS)
         return true;
-    a->told = a->done;
+    a->told_ns = clock_ns(); // not by bytes: a thousand small files take as long as a large one
     if (!p->progress(p->user, a->done, a->total))
         return fail(err, ERR_CANCELLED, "nobody waits for this shard any more");
     return true;
@@ -181,7 +183,8 @@ bool xet_shard_accept(Xet *x, const ShardParams *p, Arena *arena, XetFile **file
                     SHARD_MAX_SIZE);
     if (!xet_scope_check(&p->scope, err) || !shard_parse(p->bytes, arena, &list, &count, NULL, err))
         return false;
-    __attribute__((cleanup(accepting_done))) Accepting a = {.xet = x, .params = p};
+    __attribute__((cleanup(accepting_done)))
+    Accepting a = {.xet = x, .params = p, .told_ns = clock_ns()};
     xorb_cache_init(&a.xorbs, x);
     buf_init(&a.hashes, 0);
     for (size_t i = 0; i < count; i++)
