@@ -152,10 +152,11 @@ static bool accept_shard(Request *r, const XetClient *u, ShardParams *p, Error *
     p->scope = scope_of(u);
     if (!xet_shard_accept(hub_xet(u->hub), p, request_arena(r), &files, &n, err))
         return NULL;
+    BlobGrant *grants = NEW_ARRAY(request_arena(r), BlobGrant, n);
     for (size_t i = 0; i < n; i++)
-        if (!repo_grant_blob(u->hub, &u->repo, &u->viewer, str_of(files[i].sha256), files[i].size,
-                             err))
-            return NULL;
+        grants[i] = (BlobGrant){str_of(files[i].sha256), files[i].size};
+    if (!repo_grant_blobs(u->hub, &u->repo, &u->viewer, grants, n, err))
+        return NULL;
     log_info("xet-shard", "repo=%.*s user=%.*s files=%zu", STR(u->repo.full),
              STR(u->viewer.account.name), n);
     return true;

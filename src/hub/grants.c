@@ -6,23 +6,43 @@
 #include "base/clock.h"
 #include "hub/hub_internal.h"
 
-bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, int64_t size,
-                     Error *err)
+enum { AT_ONCE = 256 }; // grants of one transaction: others wait for it
+
+static bool grant_all(Hub *hub, const Repo *repo, const Viewer *viewer, const BlobGrant *blobs,
+                      size_t n, Error *err)
 {
-    if (!blob_oid_check(sha256, err))
-        return false;
-    char oid[BLOB_HEX_SIZE] = "";
-    memcpy(oid, sha256.ptr, sizeof oid - 1);
     AUTO(conn_end) Conn *c = db_write(hub->db, err);
     if (!c)
         return false;
-    if (!blobs_has(hub->blobs, oid, NULL))
-        return fail(err, ERR_NOT_FOUND, "content %s is not stored: upload it again", oid);
-    if (!sql_blob_grant(c, repo->id, viewer->account.id, sha256, size, wall_ns(), err) ||
-        !conn_commit(c, err))
-        return false;
-    absorber_add(hub->absorber, sha256, size);
+    for (size_t i = 0; i < n; i++) {
+        char oid[BLOB_HEX_SIZE] = "";
+        if (!blob_oid_check(blobs[i].sha256, err))
+            return false;
+        memcpy(oid, blobs[i].sha256.ptr, sizeof oid - 1);
+        if (!blobs_has(hub->blobs, oid, NULL))
+            return fail(err, ERR_NOT_FOUND, "content %s is not stored: upload it again", oid);
+        if (!sql_blob_grant(c, repo->id, viewer->account.id, blobs[i].sha256, blobs[i].size,
+                            wall_ns(), err))
+            return false;
+    }
+    return conn_commit(c, err);
+}
+
+bool repo_grant_blobs(Hub *hub, const Repo *repo, const Viewer *viewer, const BlobGrant *blobs,
+                      size_t n, Error *err)
+{
+    for (size_t at = 0; at < n; at += AT_ONCE)
+        if (!grant_all(hub, repo, viewer, blobs + at, MIN(n - at, (size_t)AT_ONCE), err))
+            return false;
+    for (size_t i = 0; i < n; i++)
+        absorber_add(hub->absorber, blobs[i].sha256, blobs[i].size);
     return true;
+}
+
+bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, int64_t size,
+                     Error *err)
+{
+    return repo_grant_blobs(hub, repo, viewer, &(BlobGrant){sha256, size}, 1, err);
 }
 
 bool repo_has_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, bool *has,

@@ -389,6 +389,13 @@ bool repo_preupload(Hub *hub, Arena *a, const Repo *repo, Str rev, Str gitignore
  * and served. Call after the bytes are safe. */
 bool repo_grant_blob(Hub *hub, const Repo *repo, const Viewer *viewer, Str sha256, int64_t size,
                      Error *err);
+typedef struct BlobGrant {
+    Str sha256;
+    int64_t size;
+} BlobGrant;
+/* Many of them, in few transactions. After an error some may be granted. */
+bool repo_grant_blobs(Hub *hub, const Repo *repo, const Viewer *viewer, const BlobGrant *blobs,
+                      size_t n, Error *err);
 /* True if the repository was given this blob, or if the viewer (NULL: nobody) once uploaded it
  * elsewhere: the repository is then given it. This is what lets an LFS batch say "already stored".
  */
