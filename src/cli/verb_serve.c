@@ -17,7 +17,9 @@
 #include "tensor/tensor.h"
 #include "web/web.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #define ADMIN "hug" // whom the first start makes; "admin" is a path of the pages
 
@@ -327,9 +329,21 @@ static bool serve_until_signal(const Options *o, Hub *hub, Arena *a, int64_t beg
     return true;
 }
 
+/* A shell gives 1,024 open files, and each connection takes one or more: as many as we may have. */
+static void raise_open_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+        log_warn("files", "error=\"%s\"", strerror(errno));
+}
+
 static bool run(int n, char **args, Error *err)
 {
     int64_t began = clock_ns();
+    raise_open_files();
     // Before any thread starts: all inherit it, and only this one waits for them.
     sigset_t ends;
     sigemptyset(&ends);

@@ -1,5 +1,7 @@
 """Rate limits: counted by account or address, told in the headers that huggingface_hub reads; log-ins and sign-ups too."""
 import re
+import resource
+import socket
 
 import pytest
 import requests
@@ -59,3 +61,17 @@ def test_one_password_is_not_tried_on_all_accounts(tmp_path):
         assert [log_in(hub, '192.0.2.1', f'user{i}', 'guess') for i in range(101)] == [401] * 100 + [429]
         assert log_in(hub, '192.0.2.1', 'me', hub.passwords['me']) == 429
         assert log_in(hub, '192.0.2.2', 'me', hub.passwords['me']) == 200
+
+
+def test_more_clients_than_a_shell_gives_open_files(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (120, hard))
+    try:
+        with serving(tmp_path) as hub:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1024), hard))
+            idle = [socket.create_connection(('127.0.0.1', hub.port)) for _ in range(300)]
+            assert requests.get(hub.url + '/api/models', timeout=5).status_code == 200
+            for connection in idle:
+                connection.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
