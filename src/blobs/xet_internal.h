@@ -122,7 +122,7 @@ typedef struct RecipeTerm {
 
 typedef struct Recipe {
     FileMap map;
-    char hash[XET_HEX_SIZE], sha256[BLOB_HEX_SIZE];
+    char sha256[BLOB_HEX_SIZE];
     int64_t size;
     const RecipeTerm *terms;
     size_t n;

@@ -45,7 +45,6 @@ bool recipe_open(Recipe *r, const char *path, Error *err)
         out.size = (int64_t)size;
         out.n = (size_t)n;
         out.terms = (const RecipeTerm *)(const void *)(p + HEADER_SIZE);
-        xet_hash_format(p + 24, out.hash);
         hex_encode(p + 24 + XET_HASH_SIZE, SHA256_SIZE, out.sha256);
         size_t rest = out.map.len - HEADER_SIZE - CHECK_SIZE;
         ok = rest % sizeof(RecipeTerm) == 0 && n == rest / sizeof(RecipeTerm) && out.size >= 0;
@@ -202,17 +201,17 @@ bool xet_file_by_hash(Xet *x, Str hash, char sha256[BLOB_HEX_SIZE], int64_t *siz
 
 bool xet_remove(const Xet *x, const char *sha256, Error *err)
 {
-    char path[XET_PATH];
-    Recipe r;
+    char path[XET_PATH], hash[XET_HEX_SIZE];
+    uint8_t header[HEADER_SIZE];
     recipe_path(x, sha256, path);
-    bool known = recipe_open(&r, path, NULL);
+    bool known = read_header(path, header);
     if (unlink(path) < 0 && errno != ENOENT)
         return fail_io(err, "delete the chunks of %s", sha256);
     if (!known)
         return true;
-    recipe_hash_path(x, r.hash, path);
+    xet_hash_format(header + 24, hash);
+    recipe_hash_path(x, hash, path);
     unlink(path); // what stays is swept: nothing serves a file that has no other name
-    recipe_done(&r);
     return true;
 }
 
