@@ -1,7 +1,8 @@
 """Text generation beside the peers: SmolLM2 (Q4_1) and llama.cpp, GPT-2 124M and PyTorch."""
 import json, subprocess, tempfile
+from pathlib import Path
 
-from common import ROOT, Row, in_turn, said, smollm2, venv
+from common import ROOT, ROUNDS, Row, in_turn, said, smollm2, venv
 
 # llama.cpp's own detection chooses AMX where it is, and that build crashes with gcc 12.
 LLAMA = 'llama-cpp-python==0.3.36'
@@ -50,8 +51,8 @@ GPT2LMHeadModel(GPT2Config()).save_pretrained(sys.argv[1])
 '''
 
 
-def ours(hug, model, dtype):
-    return said(hug, 'bench', 'generate', model, '--dtype', dtype, '--prompt-tokens', PROMPT, '--new-tokens', NEW, '--json')
+def ours(hug, model, dtype, prompt=PROMPT):
+    return said(hug, 'bench', 'generate', model, '--dtype', dtype, '--prompt-tokens', prompt, '--new-tokens', NEW, '--json')
 
 
 def compare(what, mine, theirs, name):
@@ -70,6 +71,19 @@ def compare(what, mine, theirs, name):
         yield Row(f'{what}: {label}', median('hug', field), median('peer', field), 'tok/s', False, name)
 
 
+def beside_memory(hug, model, dtype):
+    """What decoding reads of the weights, behind few tokens, beside what all cores read of memory just before: on a
+    shared machine that is twice as much in one minute as in the next, so the figures are of the round in the middle."""
+    read = (model / 'model.safetensors').stat().st_size * {'f32': 1, 'bf16': 0.5}[dtype] / 1e9
+    rounds = []
+    for _ in range(ROUNDS):
+        limits = said(hug, 'bench', 'kernels', '--limits', '--json')
+        memory = next(row['gb_s'] for row in limits if row['limit'] == 'memory of all cores')
+        rounds.append((read * ours(hug, model, dtype, 8)['decode_tok_s'], memory))
+    middle = sorted(rounds, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
+    return Row(f'GPT-2 124M {dtype}: weights read in decoding', *middle, 'GB/s', False, 'all cores reading memory')
+
+
 def rows(hug):
     gguf = smollm2()
     llama = venv([LLAMA], {'CMAKE_ARGS': FLAGS})
@@ -81,3 +95,4 @@ def rows(hug):
         for mine, theirs in (('f32', 'float32'), ('bf16', 'bfloat16')):
             yield from compare(f'GPT-2 124M {mine}', lambda: ours(hug, folder, mine),
                                lambda: said(python, '-c', TORCH_SCRIPT, folder, PROMPT, NEW, theirs), 'PyTorch, 2 threads')
+            yield beside_memory(hug, Path(folder), mine)

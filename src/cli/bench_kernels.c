@@ -6,10 +6,11 @@
 #include "tensor/kernel_speed.h"
 
 typedef struct Options {
-    bool json;
+    bool limits, json;
 } Options;
 
 static const Option options[] = {
+    FLAG(Options, limits, "--limits", "what this machine can at most, alone"),
     FLAG(Options, json, "--json",
          "an array of {\"set\", \"kernel\", \"rows\", \"inputs\", \"gflop_s\" or \"gop_s\" or "
          "\"gb_s\", \"bound\", \"of_limit\"}"),
@@ -62,7 +63,7 @@ static bool run(int n, char **args, Error *err)
     if (n > 1)
         return fail(err, ERR_USAGE, "'%s' is one argument too many", args[1]);
     AUTO(json_decref) json_t *array = o.json ? json_array() : NULL;
-    kernel_timings(tell, array);
+    kernel_timings(o.limits, tell, array);
     if (array) {
         json_dumpf(array, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
         putchar('\n');
@@ -72,7 +73,7 @@ static bool run(int n, char **args, Error *err)
 
 const Verb bench_kernels = {
     .name = "kernels",
-    .synopsis = "[--json]",
+    .synopsis = "[--limits] [--json]",
     .summary = "each kernel beside the limit of this machine",
     .options = options,
     .n_options = COUNT(options),

@@ -192,7 +192,8 @@ static void time_set(const Kernels *set, const double speeds[LIMIT_COUNT], const
         }
 }
 
-void kernel_timings(void (*tell)(void *context, const KernelTiming *timing), void *context)
+void kernel_timings(bool limits_alone, void (*tell)(void *context, const KernelTiming *timing),
+                    void *context)
 {
     const Teller t = {tell, context};
     double speeds[LIMIT_COUNT] = {0};
@@ -216,6 +217,7 @@ void kernel_timings(void (*tell)(void *context, const KernelTiming *timing), voi
             speeds[limit] = product_limit(&table, (KernelLimit)limit);
             tell_limit(&t, (*set)->name, limits[limit].name, limits[limit].unit, speeds[limit]);
         }
-        time_set(*set, speeds, &table, &t);
+        if (!limits_alone)
+            time_set(*set, speeds, &table, &t);
     }
 }

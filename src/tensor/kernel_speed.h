@@ -16,6 +16,7 @@ typedef struct KernelTiming {
     double speed, limit; // in the unit
 } KernelTiming;
 
-/* Limits first, then every kernel of every set that this processor can run and that brings it
- * itself. Takes some seconds. */
-void kernel_timings(void (*tell)(void *context, const KernelTiming *timing), void *context);
+/* Limits first, then, unless they alone are wanted, every kernel of every set that this processor
+ * can run and that brings it itself. Takes some seconds; limits take one. */
+void kernel_timings(bool limits_alone, void (*tell)(void *context, const KernelTiming *timing),
+                    void *context);
