@@ -3,7 +3,7 @@
 
 #include "base/map.h"
 
-enum { TREE_PAGE = 10000, MAX_PATHS = 10000, PATHS_BODY = 8 << 20 };
+enum { TREE_PAGE = 10000, MAX_PATHS = 10000, PATHS_BODY = 8 << 20, MAX_REV = 1024 };
 
 json_t *entry_json(const RepoEntry *e)
 {
@@ -47,7 +47,10 @@ static bool split_revision(Request *r, const Repo *repo, Str rest, Str *rev, Str
         *path = str_slice(rest, rev->len + 1, rest.len);
         return true;
     }
-    for (size_t end = rest.len; end != SIZE_MAX;
+    // Each try reads the disk: what no ref is as long as is not tried.
+    size_t longest =
+        rest.len <= MAX_REV ? rest.len : str_rfind_char(str_slice(rest, 0, MAX_REV), '/');
+    for (size_t end = longest; end != SIZE_MAX;
          end = str_rfind_char(str_slice(rest, 0, end), '/')) {
         *rev = str_slice(rest, 0, end);
         *path = str_slice(rest, end + 1, rest.len);

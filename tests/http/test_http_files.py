@@ -73,6 +73,9 @@ def test_revisions_with_slashes(hub, repo):
     assert requests.get(f'{repo}/resolve/refs%2Fheads%2Fdev%2Fa/p.html').ok
     assert len(requests.get(f'{hub.url}/api/models/me/http-served/tree/dev%2Fa').json()) == 4
     assert len(requests.get(f'{hub.url}/api/models/me/http-served/tree/refs/heads/dev/a/dir').json()) == 1
+    # Below it there may be any number of folders: not each of them is tried as the name of a ref.
+    deep = requests.get(f'{hub.url}/api/models/me/http-served/tree/refs/heads/dev/a' + '/a' * 3000)
+    assert deep.status_code == 404 and deep.headers['X-Error-Code'] == 'EntryNotFound'
 
 
 def test_tree_and_paths(hub, repo):
