@@ -51,6 +51,16 @@ GPT2LMHeadModel(GPT2Config()).save_pretrained(sys.argv[1])
 '''
 
 
+# The shape of SmolLM2-135M, random: for speed the values are all one.
+SMOLLM2_SCRIPT = '''
+import sys, torch
+from transformers import LlamaConfig, LlamaForCausalLM
+torch.manual_seed(0)
+LlamaForCausalLM(LlamaConfig(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+                             num_key_value_heads=3, tie_word_embeddings=True)).save_pretrained(sys.argv[1])
+'''
+
+
 def ours(hug, model, dtype, prompt=PROMPT):
     return said(hug, 'bench', 'generate', model, '--dtype', dtype, '--prompt-tokens', prompt, '--new-tokens', NEW, '--json')
 
@@ -96,3 +106,7 @@ def rows(hug):
             yield from compare(f'GPT-2 124M {mine}', lambda: ours(hug, folder, mine),
                                lambda: said(python, '-c', TORCH_SCRIPT, folder, PROMPT, NEW, theirs), 'PyTorch, 2 threads')
             yield beside_memory(hug, Path(folder), mine)
+    with tempfile.TemporaryDirectory(prefix='hug-bench-') as folder:
+        subprocess.run([python, '-c', SMOLLM2_SCRIPT, folder], check=True)
+        yield from compare('SmolLM2 135M bf16', lambda: ours(hug, folder, 'bf16'),
+                           lambda: said(python, '-c', TORCH_SCRIPT, folder, PROMPT, NEW, 'bfloat16'), 'PyTorch, 2 threads')
