@@ -93,6 +93,14 @@ bool repo_info(Hub *hub, Arena *a, const Repo *repo, Str rev, const RepoInfo **o
     return s != NULL;
 }
 
+bool info_has_tag(const RepoInfo *info, Str tag)
+{
+    for (size_t i = 0; i < info->n_tags; i++)
+        if (str_eq(info->tags[i], tag))
+            return true;
+    return false;
+}
+
 bool repo_tree(Hub *hub, Arena *a, const Repo *repo, Str rev, Str path, bool recursive,
                RepoTree *out, Error *err)
 {

@@ -350,6 +350,7 @@ typedef struct RepoInfo {
 } RepoInfo;
 /* Borrowed until the arena goes; do not change it. An empty rev is the default branch. */
 bool repo_info(Hub *hub, Arena *a, const Repo *repo, Str rev, const RepoInfo **out, Error *err);
+bool info_has_tag(const RepoInfo *info, Str tag);
 
 /* A folder in which the revision's files lie under their names: what the engine maps into memory.
  * Blobs that lie whole have another name there, others are copied, and copies are a cache: past a

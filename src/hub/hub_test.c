@@ -79,14 +79,6 @@ static Str text_of(const Repo *repo, const char *rev, const char *path)
     return bytes;
 }
 
-static bool has_tag(const RepoInfo *info, const char *tag)
-{
-    for (size_t i = 0; i < info->n_tags; i++)
-        if (str_eq(info->tags[i], str_of(tag)))
-            return true;
-    return false;
-}
-
 /* ---- Accounts ---- */
 
 static void test_names_follow_the_rules_of_the_hub(void **state)
@@ -557,7 +549,7 @@ static void test_cards_and_files_make_tags(void **state)
         "transformers",  "gpt2",           "text-generation",         "tiny",       "en", "no",
         "dataset:squad", "base_model:a/b", "base_model:finetune:a/b", "license:mit"};
     for (size_t i = 0; i < COUNT(tags); i++)
-        if (!has_tag(info, tags[i]))
+        if (!info_has_tag(info, str_of(tags[i])))
             fail_msg("no tag %s", tags[i]);
     assert_str(info->pipeline_tag, "text-generation");
     assert_str(info->library, "transformers");

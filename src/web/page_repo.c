@@ -112,14 +112,6 @@ static void add_use(json_t *list, const char *id, const char *label, const char 
                                           code, "html", json_from_str(buf_str(&html))));
 }
 
-static bool has_tag(const RepoInfo *info, Str tag)
-{
-    for (size_t i = 0; info && i < info->n_tags; i++)
-        if (str_eq(info->tags[i], tag))
-            return true;
-    return false;
-}
-
 static json_t *uses_json(Request *r, const Repo *repo, const RepoInfo *info)
 {
     Arena *a = request_arena(r);
@@ -127,7 +119,7 @@ static json_t *uses_json(Request *r, const Repo *repo, const RepoInfo *info)
     const char *url = web_url(r), *id = arena_cstr(a, repo->full);
     const char *path = arena_cstr(a, repo_path(a, repo));
     bool text = info && str_eq(info->pipeline_tag, S("text-generation"));
-    if (repo->kind == REPO_DATASET && has_tag(info, S("library:datasets")))
+    if (repo->kind == REPO_DATASET && info && info_has_tag(info, S("library:datasets")))
         add_use(list, "datasets", "datasets", "python",
                 arena_printf(a,
                              "import os\nos.environ[\"HF_ENDPOINT\"] = \"%s\"\n\n"
