@@ -37,7 +37,8 @@ static void print(const Verb *bench)
     AUTO_BUF text;
     buf_init(&text, 0);
     options_help(bench->options, bench->n_options, &text);
-    printf("hug bench %s %s\n  %s\n%s\n", bench->name, bench->synopsis, bench->summary, text.ptr);
+    printf("hug bench %s %s\n  %s\n%.*s\n", bench->name, bench->synopsis, bench->summary,
+           STR(buf_str(&text)));
 }
 
 static bool run(int n, char **args, Error *err)
