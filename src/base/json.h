@@ -30,8 +30,8 @@ const json_t *json_at(const json_t *object, const char *path);
 void json_set_at(json_t *object, Str path, json_t *value);
 
 json_t *json_from_str(Str s); // invalid UTF-8 is replaced by U+FFFD; never NULL
-/* Appends compact JSON; nothing for NULL. Reals have as few digits as tell them apart (jansson's own writer gives all
- * 17: 2.6000000000000001). */
+/* Appends compact JSON; nothing for NULL. Reals have as few digits as tell them apart (jansson's
+ * own writer gives all 17: 2.6000000000000001). */
 void json_write(Buf *out, const json_t *value);
 /* The same laid out for people, two spaces a level. */
 void json_write_indented(Buf *out, const json_t *value);

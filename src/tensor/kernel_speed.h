@@ -17,6 +17,6 @@ typedef struct KernelTiming {
 } KernelTiming;
 
 /* Limits first, then, unless they alone are wanted, every kernel of every set that this processor
- * can run and that brings it itself. Takes some seconds; limits take one. */
+ * can run and that brings it itself. Takes some seconds; limits take two. */
 void kernel_timings(bool limits_alone, void (*tell)(void *context, const KernelTiming *timing),
                     void *context);

@@ -289,7 +289,7 @@ static void list(Request *r, RepoKind kind)
     read_filters(r, &f);
     if (!find_items(r, &f, &found))
         return;
-    json_t *page = page_new(r, repo_kind_info((RepoKind)kind)->title), *items = json_array();
+    json_t *page = page_new(r, repo_kind_info(kind)->title), *items = json_array();
     for (size_t i = 0; i < found.n; i++)
         json_array_append_new(items, item_json(&found.items[i]));
     set(page, "section", json_string(repo_kind_info(kind)->plural));
